@@ -1,0 +1,524 @@
+"""The settings of one stack: typed, validated, and read from Pulumi's configuration nowhere else.
+
+`load` reads the keys that `Pulumi.yaml` declares; everything wrong is said at once, each line with the key, the reason and
+the fix. The models are plain data, so that builders and drivers can be tested without an engine.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Self, TypeVar
+
+import pulumi
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+
+from components.istio.versions import check_pair
+
+PROJECT = "sealos-istio"
+OLDEST_KUBERNETES = (1, 14)
+"""The oldest Kubernetes this sets up: the source walk-through's own precondition."""
+
+_HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""A DNS label (RFC 1123 section 2.1); Kubernetes takes a Node's name from the host's, in lower case."""
+
+
+class SettingsError(Exception):
+    """The stack's configuration can't be used.
+
+    Args:
+        problems: one readable line per problem, each naming the stack key.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__(
+            "\n".join(
+                [f"the stack's configuration has {len(self.problems)} problem(s):"]
+                + [f"  - {p}" for p in self.problems]
+            )
+        )
+
+
+class _Model(BaseModel):
+    """Keys are written in camelCase, as in Kubernetes; an unknown one is an error, since it would be ignored otherwise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, strict=True)
+
+
+def _ipv4(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is no IPv4 address; sealos v3 takes neither names nor IPv6") from None
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Network(value))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is no IPv4 network in CIDR form ({error})") from None
+
+
+def _host_key(value: str | None) -> str | None:
+    if value is None:
+        return None
+    kind, _, rest = value.strip().partition(" ")
+    blob = rest.split(" ")[0]
+    try:
+        decoded = base64.b64decode(blob, validate=True)
+    except binascii.Error:
+        decoded = b""
+    if not decoded[4:].startswith(kind.encode()):
+        raise ValueError("is no SSH public key; write the line of ssh-keyscan without the host: 'ssh-ed25519 AAAA…'")
+    return f"{kind} {blob}"
+
+
+class Artifact(_Model):
+    """A file that is already on the first master.
+
+    Attributes:
+        path: absolute path there.
+        sha256: its SHA-256, 64 hexadecimal digits; checked by the preflight when given (sealos itself only compares MD5
+            between hosts and never with anything published).
+    """
+
+    path: str
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+
+    @field_validator("path")
+    @classmethod
+    def _absolute(cls, value: str) -> str:
+        if not re.fullmatch(r"(/[A-Za-z0-9._+@-]+)+", value):
+            raise ValueError(
+                f"{value!r} must be an absolute path of letters, digits and ._+@- (it names a file on the first master)"
+            )
+        return value
+
+
+class Machine(_Model):
+    """One Linux machine.
+
+    Attributes:
+        name: its hostname, which becomes the Node's name.
+        address: IPv4 address for SSH, which is also the Node's InternalIP (sealos has one address per host).
+        role: master or node, in sealos's words.
+        port: TCP port of its SSH server.
+        user: who logs in; root (see Ssh.user).
+        host_key: its public SSH host key, `type base64`.
+    """
+
+    name: str
+    address: str
+    role: Literal["master", "node"]
+    port: int = Field(default=22, ge=1, le=65535)
+    user: str = "root"
+    host_key: str | None = None
+
+    _check_address = field_validator("address")(_ipv4)
+    _check_host_key = field_validator("host_key")(_host_key)
+
+    @field_validator("name")
+    @classmethod
+    def _valid_name(cls, value: str) -> str:
+        if not _HOSTNAME.fullmatch(value):
+            raise ValueError(
+                f"{value!r} is no host name that Kubernetes takes: lower-case letters, digits and '-', at most 63"
+            )
+        return value
+
+
+class Bastion(_Model):
+    """A host through which all machines are reached.
+
+    Attributes: as in Machine.
+    """
+
+    address: str
+    port: int = Field(default=22, ge=1, le=65535)
+    user: str = "root"
+    host_key: str | None = None
+
+    _check_host_key = field_validator("host_key")(_host_key)
+
+
+class Ssh(_Model):
+    """How the machines are reached.
+
+    Attributes:
+        port: default TCP port of the machines.
+        user: who logs in. Only root: sealos v3 writes to /root, /usr/bin and /etc and has no sudo.
+        host_keys: `pinned` refuses a host whose key is not known beforehand; `unverified` takes any key, which lets
+            whoever sits between see the password and the cluster's keys.
+        known_hosts: an OpenSSH known_hosts file with the machines' keys, relative to the project.
+        private_key_file: the private key to log in with, relative to the project. Read when a host is dialled; its
+            content is never part of the state.
+        agent: whether a running ssh-agent may be asked too.
+        bastion: a host to go through.
+        connect_timeout: seconds until a host that accepts and stays mute is given up on.
+    """
+
+    port: int = Field(default=22, ge=1, le=65535)
+    user: Literal["root"] = "root"
+    host_keys: Literal["pinned", "unverified"] = "pinned"
+    known_hosts: str | None = None
+    private_key_file: str | None = None
+    agent: bool = False
+    bastion: Bastion | None = None
+    connect_timeout: int = Field(default=15, ge=1, le=300)
+
+
+class Timeouts(_Model):
+    """How long each stage may take before it is given up on, in seconds."""
+
+    install: int = Field(default=1800, ge=10)
+    join: int = Field(default=900, ge=10)
+    clean: int = Field(default=600, ge=10)
+    ready: int = Field(default=300, ge=10)
+
+
+class ClusterSettings(_Model):
+    """The Kubernetes cluster that sealos installs.
+
+    Attributes:
+        name: identifies the cluster to its own tooling; the stack's name unless given.
+        kubernetes_version: vX.Y.Z, the package's version.
+        package: the offline package; /root/kubeX.Y.Z.tar.gz unless given.
+        sealos: the sealos binary; /root/sealos unless given.
+        vip: the address at which nodes reach the masters (kept by sealos with IPVS).
+        pod_cidr, service_cidr: IPv4 networks of pods and services.
+        network: the pod network that sealos applies.
+        interface: sealos's --interface, a regular expression of network interface names.
+        cert_sans: further names and addresses for the API server's certificate.
+        max_clock_skew: seconds that a host's clock may differ from the median of all.
+        recover: whether a half-done installation may be cleaned and made again.
+        protect: whether Pulumi refuses to delete the cluster.
+        timeouts: limits of the stages.
+    """
+
+    name: str = ""
+    kubernetes_version: str = "v1.16.3"
+    package: Artifact = Artifact(path="/root/kube.tar.gz")
+    sealos: Artifact = Artifact(path="/root/sealos")
+    vip: str = "10.103.97.2"
+    pod_cidr: str = "100.64.0.0/10"
+    service_cidr: str = "10.96.0.0/12"
+    network: Literal["calico", "flannel", "cilium"] = "calico"
+    interface: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.*|_-]+$")
+    cert_sans: tuple[str, ...] = Field(default=(), strict=False)
+    max_clock_skew: float = Field(default=2.0, gt=0)
+    recover: bool = False
+    protect: bool = False
+    timeouts: Timeouts = Timeouts()
+
+    _check_vip = field_validator("vip")(_ipv4)
+    _check_networks = field_validator("pod_cidr", "service_cidr")(_network)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_package(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "package" not in data:
+            version = data.get("kubernetesVersion", data.get("kubernetes_version", "v1.16.3"))
+            if isinstance(version, str) and re.fullmatch(r"v\d+\.\d+\.\d+", version):
+                return {**data, "package": {"path": f"/root/kube{version[1:]}.tar.gz"}}
+        return data
+
+    @field_validator("kubernetes_version")
+    @classmethod
+    def _supported_version(cls, value: str) -> str:
+        match = re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)", value)
+        if match is None:
+            raise ValueError(f"{value!r} is no version of the form v1.16.3")
+        if (int(match[1]), int(match[2])) < OLDEST_KUBERNETES:
+            raise ValueError(
+                f"{value} is older than v1.14, the oldest that Istio's operator and this program work with"
+            )
+        return value
+
+
+class CniSettings(_Model):
+    """Istio's CNI plugin, which replaces the privileged istio-init container.
+
+    Attributes:
+        enabled: whether it is installed.
+        namespace: where its DaemonSet lives. kube-system where critical pods may live nowhere else (Kubernetes up to 1.16).
+        exclude_namespaces: namespaces whose pods it leaves alone.
+        log_level: the plugin's own log level.
+        config_file: the chain it joins, a file in /etc/cni/net.d.
+    """
+
+    enabled: bool = True
+    namespace: str = "kube-system"
+    exclude_namespaces: tuple[str, ...] = Field(default=("istio-system", "kube-system"), strict=False)
+    log_level: Literal["debug", "info", "warn", "error", "fatal"] = "info"
+    config_file: str = Field(default="10-calico.conflist", pattern=r"^[A-Za-z0-9._-]+$")
+
+
+class IstioSettings(_Model):
+    """The mesh: what one IstioOperator says, with the parts that most people set as keys of their own.
+
+    Attributes:
+        version: Istio's version; it must fit the cluster's (components/istio/versions.py).
+        hub: where the images come from; the operator's is `hub/operator:version`.
+        profile: the profile that everything else is laid over.
+        name, namespace: the IstioOperator's own.
+        cni: the CNI plugin.
+        ingress_gateways, egress_gateways: as in an IstioOperator's spec.components, overlays included; made safe before
+            they reach the operator (components/istio/overlays.py).
+        components, values, mesh_config: the rest of an IstioOperator's spec, as it is.
+        ready_timeout: seconds until the mesh must be ready.
+        istioctl: the istioctl binary on the first master; None leaves it out.
+    """
+
+    version: str = "1.5.0"
+    hub: str = "istio"
+    profile: Literal["default", "demo", "empty", "minimal", "remote", "separate"] = "default"
+    name: str = "istiocontrolplane"
+    namespace: str = "istio-system"
+    cni: CniSettings = CniSettings()
+    ingress_gateways: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
+    egress_gateways: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
+    components: dict[str, Any] = Field(default_factory=dict)
+    values: dict[str, Any] = Field(default_factory=dict)
+    mesh_config: dict[str, Any] = Field(default_factory=dict)
+    ready_timeout: int = Field(default=300, ge=10)
+    istioctl: Artifact | None = None
+
+    @field_validator("components")
+    @classmethod
+    def _own_keys(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if doubled := sorted({"cni", "ingressGateways", "egressGateways"} & set(value)):
+            raise ValueError(f"{', '.join(doubled)} has a key of its own in istio; write it there")
+        return value
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What opens the machines; every value a Pulumi secret."""
+
+    password: pulumi.Output[str] | None = None
+    private_key: pulumi.Output[str] | None = None
+    private_key_passphrase: pulumi.Output[str] | None = None
+
+
+class Settings(_Model):
+    """All settings of a stack.
+
+    Attributes:
+        machines: masters first, in the order of the stack's file; the first is where sealos runs.
+        ssh: how they are reached.
+        cluster: the Kubernetes cluster.
+        istio: the mesh; None for a cluster without one.
+    """
+
+    machines: tuple[Machine, ...]
+    ssh: Ssh = Ssh()
+    cluster: ClusterSettings = ClusterSettings()
+    istio: IstioSettings | None = None
+
+    @property
+    def masters(self) -> tuple[Machine, ...]:
+        return tuple(m for m in self.machines if m.role == "master")
+
+    @property
+    def nodes(self) -> tuple[Machine, ...]:
+        return tuple(m for m in self.machines if m.role == "node")
+
+    @property
+    def first_master(self) -> Machine:
+        return self.masters[0]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if problems := list(_contradictions(self)):
+            raise SettingsError(problems)
+        return self
+
+
+def parse(config: Mapping[str, Any], stack: str) -> Settings:
+    """The settings that a stack's configuration states.
+
+    Args:
+        config: values by key without the project's prefix: `masters` and `nodes` (lists), `ssh`, `cluster` and `istio`
+            (objects), and, for their presence only, `password`, `privateKey` and `privateKeyPassphrase`.
+        stack: the stack's name, which is the cluster's unless `cluster.name` says otherwise.
+
+    Raises:
+        SettingsError: with every problem found.
+    """
+    problems = [
+        f"{PROJECT}:{key} is not a key of this program; known are {', '.join(KEYS)}"
+        for key in sorted(set(config) - set(KEYS))
+    ]
+    ssh, found = _section(Ssh, "ssh", config.get("ssh", {}))
+    problems += found
+    cluster, found = _section(ClusterSettings, "cluster", _named(config.get("cluster", {}), stack))
+    problems += found
+    istio, found = _section(IstioSettings, "istio", config["istio"]) if config.get("istio") is not None else (None, [])
+    problems += found
+    machines: list[Machine] = []
+    for key, role in (("masters", "master"), ("nodes", "node")):
+        entries = config.get(key, [])
+        if not isinstance(entries, list):
+            problems.append(f"{PROJECT}:{key} must be a list of machines, each with name and address")
+            continue
+        for position, entry in enumerate(entries):
+            where = f"{key}[{position}]"
+            if not isinstance(entry, Mapping) or "role" in entry:
+                problems.append(
+                    f"{PROJECT}:{where} must be an object with name and address (its role is the list it stands in)"
+                )
+                continue
+            defaults = {"port": ssh.port, "user": ssh.user} if ssh else {}
+            machine, found = _section(Machine, where, {**defaults, **entry, "role": role})
+            problems += found
+            if machine:
+                machines.append(machine)
+    if not config.get("masters"):
+        problems.append(
+            f"{PROJECT}:masters names no machine; a cluster needs one master, or three or five for high availability"
+        )
+    if not any(config.get(key) for key in ("password", "privateKey")) and not (ssh and ssh.private_key_file):
+        problems.append(
+            f"{PROJECT}:password, {PROJECT}:privateKey and {PROJECT}:ssh.privateKeyFile are all missing: nothing to log in with "
+            f"(an agent is not enough, since sealos itself logs in from the first master); "
+            f"`pulumi config set --secret {PROJECT}:password` sets one"
+        )
+    if problems or cluster is None or ssh is None:
+        raise SettingsError(problems)
+    try:
+        return Settings(machines=tuple(machines), ssh=ssh, cluster=cluster, istio=istio)
+    except SettingsError as error:
+        raise error from None
+
+
+KEYS = ("masters", "nodes", "ssh", "password", "privateKey", "privateKeyPassphrase", "cluster", "istio")
+
+
+def load(stack: str) -> tuple[Settings, Credentials]:
+    """The running stack's settings and what opens its machines.
+
+    Raises:
+        pulumi.RunError: when the configuration can't be used; one readable message with every problem.
+    """
+    config = pulumi.Config(PROJECT)
+    raw = {
+        key.removeprefix(f"{PROJECT}:"): value
+        for key, value in {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}.items()
+        if key.startswith(f"{PROJECT}:")
+    }
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for key, text in raw.items():
+        if key in ("masters", "nodes", "ssh", "cluster", "istio"):
+            try:
+                values[key] = json.loads(text)
+            except ValueError:
+                problems.append(
+                    f"{PROJECT}:{key} must be a YAML structure, not the text {text!r}; see Pulumi.walkthrough.yaml"
+                )
+        else:
+            values[key] = text
+    try:
+        if problems:
+            raise SettingsError(problems)
+        settings = parse(values, stack)
+    except SettingsError as error:
+        raise pulumi.RunError(str(error)) from None
+    return settings, Credentials(
+        password=config.get_secret("password"),
+        private_key=config.get_secret("privateKey"),
+        private_key_passphrase=config.get_secret("privateKeyPassphrase"),
+    )
+
+
+def _named(cluster: Any, stack: str) -> Any:
+    return {"name": stack, **cluster} if isinstance(cluster, Mapping) else cluster
+
+
+_M = TypeVar("_M", bound=_Model)
+
+
+def _section(model: type[_M], where: str, data: Any) -> tuple[_M | None, list[str]]:
+    """The model made of `data`, or the problems, each with its key from the stack's file."""
+    try:
+        return model.model_validate(data), []
+    except ValidationError as error:
+        return None, [_in_words(where, details) for details in error.errors(include_url=False)]
+
+
+def _in_words(where: str, details: Any) -> str:
+    key = f"{PROJECT}:{where}" + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in details["loc"])
+    given = details.get("input")
+    match details["type"]:
+        case "extra_forbidden":
+            return f"{key} is not a key of this program; look for a typing error, or see Pulumi.yaml for the keys there are"
+        case "missing":
+            return f"{key} is missing"
+        case "value_error":
+            return f"{key}: {details['ctx']['error']}"
+        case _:
+            shown = "" if isinstance(given, Mapping | list) else f", not {given!r}"
+            return f"{key} {details['msg'].removeprefix('Input ')}{shown}"
+
+
+def _contradictions(settings: Settings) -> Iterable[str]:
+    """What single keys can't show: each line names the keys that don't go together."""
+    seen: dict[tuple[str, str], str] = {}
+    for role in ("master", "node"):
+        for position, machine in enumerate(m for m in settings.machines if m.role == role):
+            where = f"{PROJECT}:{role}s[{position}]"
+            for kind, value in (("name", machine.name), ("address", machine.address)):
+                if first := seen.get((kind, value)):
+                    yield f"{where}.{kind}: {value} is listed already as {first}; every machine is listed once, as master or as node"
+                seen.setdefault((kind, value), f"{where.removeprefix(f'{PROJECT}:')}.{kind}")
+            if settings.ssh.host_keys == "pinned" and not machine.host_key and not settings.ssh.known_hosts:
+                yield (
+                    f"{where}.hostKey is missing: {machine.name} could be anyone. Add the line that ssh-keyscan prints, "
+                    f"or {PROJECT}:ssh.knownHosts, or say {PROJECT}:ssh.hostKeys: unverified"
+                )
+    bastion = settings.ssh.bastion
+    if bastion and settings.ssh.host_keys == "pinned" and not bastion.host_key and not settings.ssh.known_hosts:
+        yield f"{PROJECT}:ssh.bastion.hostKey is missing: the bastion sees every log-in; pin it as the machines"
+    count = len(settings.masters)
+    if count and count % 2 == 0:
+        yield f"{PROJECT}:masters lists {count} machines: an even number of etcd members tolerates no more failures than {count - 1}; use 1, 3 or 5"
+    yield from _address_plan(settings)
+    if settings.istio is None:
+        return
+    if problem := check_pair(settings.istio.version, settings.cluster.kubernetes_version):
+        yield f"{PROJECT}:istio.version: {problem}"
+    names = {m.name for m in settings.machines}
+    for key, gateways in (
+        ("ingressGateways", settings.istio.ingress_gateways),
+        ("egressGateways", settings.istio.egress_gateways),
+    ):
+        for position, gateway in enumerate(gateways):
+            k8s = gateway.get("k8s")
+            selector = k8s.get("nodeSelector") if isinstance(k8s, Mapping) else None
+            host = selector.get("kubernetes.io/hostname") if isinstance(selector, Mapping) else None
+            if host is not None and host not in names:
+                yield (
+                    f"{PROJECT}:istio.{key}[{position}].k8s.nodeSelector: no machine is named {host!r}, so the gateway's pod "
+                    f"could never be scheduled; the machines are {', '.join(sorted(names))}"
+                )
+
+
+def _address_plan(settings: Settings) -> Iterable[str]:
+    cluster = settings.cluster
+    pods, services = ipaddress.IPv4Network(cluster.pod_cidr), ipaddress.IPv4Network(cluster.service_cidr)
+    if pods.overlaps(services):
+        yield f"{PROJECT}:cluster.podCidr {pods} and {PROJECT}:cluster.serviceCidr {services} overlap; give each its own range"
+    for machine in settings.machines:
+        address = ipaddress.IPv4Address(machine.address)
+        for key, network in (("podCidr", pods), ("serviceCidr", services)):
+            if address in network:
+                yield f"{PROJECT}:cluster.{key}: {network} holds the address {address} of {machine.name}; choose another range"
+        if machine.address == cluster.vip:
+            yield f"{PROJECT}:cluster.vip: {cluster.vip} is {machine.name}'s own address; the VIP must be nobody's"

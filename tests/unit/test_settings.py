@@ -1,0 +1,195 @@
+"""What a stack may say, and the one message that a wrong one gets."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.settings import KEYS, SettingsError, parse
+
+ROOT = Path(__file__).parents[2]
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
+
+Config = dict[str, Any]
+
+
+def config() -> Config:
+    return {
+        "masters": [{"name": "sealos01", "address": "192.168.0.2", "hostKey": KEY}],
+        "nodes": [{"name": "sealos02", "address": "192.168.0.3", "hostKey": KEY}],
+        "password": "set",
+        "cluster": {},
+        "istio": {"version": "1.5.0", "profile": "demo"},
+    }
+
+
+def problems(change: Callable[[Config], object]) -> list[str]:
+    changed = copy.deepcopy(config())
+    change(changed)
+    with pytest.raises(SettingsError) as caught:
+        parse(changed, "dev")
+    return list(caught.value.problems)
+
+
+def test_defaults_of_a_short_stack() -> None:
+    settings = parse(config(), "staging")
+    assert settings.cluster.name == "staging"
+    assert settings.cluster.package.path == "/root/kube1.16.3.tar.gz"
+    assert [m.role for m in settings.machines] == ["master", "node"]
+    assert settings.first_master.name == "sealos01"
+    assert settings.ssh.host_keys == "pinned"
+
+
+def test_the_package_follows_the_version() -> None:
+    stack = config() | {"cluster": {"kubernetesVersion": "v1.15.7"}}
+    assert parse(stack, "dev").cluster.package.path == "/root/kube1.15.7.tar.gz"
+
+
+def test_machines_take_the_port_of_ssh_unless_they_have_their_own() -> None:
+    stack = config() | {"ssh": {"port": 2222}}
+    stack["nodes"][0]["port"] = 22
+    assert [m.port for m in parse(stack, "dev").machines] == [2222, 22]
+
+
+def gateway(host: str) -> Config:
+    return {"version": "1.5.0", "ingressGateways": [{"k8s": {"nodeSelector": {"kubernetes.io/hostname": host}}}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(lambda c: c.update(pakage="x"), ["sealos-istio:pakage is not a key"], id="unknown key"),
+        pytest.param(
+            lambda c: c["cluster"].update(pakage={}),
+            ["sealos-istio:cluster.pakage is not a key"],
+            id="unknown nested key",
+        ),
+        pytest.param(
+            lambda c: c["nodes"][0].update(adress="x"),
+            ["sealos-istio:nodes[0].adress is not a key"],
+            id="unknown machine key",
+        ),
+        pytest.param(
+            lambda c: c["cluster"].update(recover="yes"),
+            ["sealos-istio:cluster.recover", "boolean", "'yes'"],
+            id="wrong type",
+        ),
+        pytest.param(lambda c: c.update(nodes={}), ["sealos-istio:nodes must be a list"], id="no list"),
+        pytest.param(
+            lambda c: c["nodes"].append("sealos03"), ["sealos-istio:nodes[1] must be an object"], id="no object"
+        ),
+        pytest.param(lambda c: c.update(masters=[]), ["sealos-istio:masters names no machine"], id="no master"),
+        pytest.param(
+            lambda c: c["nodes"][0].pop("address"), ["sealos-istio:nodes[0].address is missing"], id="missing host"
+        ),
+        pytest.param(
+            lambda c: c["nodes"][0].update(address="node2"), ["sealos-istio:nodes[0].address", "IPv4"], id="no address"
+        ),
+        pytest.param(
+            lambda c: c["nodes"][0].update(name="Node_2"), ["sealos-istio:nodes[0].name", "lower-case"], id="bad name"
+        ),
+        pytest.param(
+            lambda c: c["nodes"].append(c["masters"][0]),
+            ["sealos-istio:nodes[1].name", "listed already as masters[0].name", "once"],
+            id="master listed as node",
+        ),
+        pytest.param(
+            lambda c: c["masters"].extend([c["masters"][0]] * 2),
+            ["sealos-istio:masters[1].name", "listed already"],
+            id="master twice",
+        ),
+        pytest.param(
+            lambda c: c["masters"].append({"name": "sealos05", "address": "192.168.0.6", "hostKey": KEY}),
+            ["sealos-istio:masters lists 2 machines", "1, 3 or 5"],
+            id="even masters",
+        ),
+        pytest.param(
+            lambda c: c["nodes"][0].pop("hostKey"),
+            ["sealos-istio:nodes[0].hostKey is missing", "unverified"],
+            id="no pin",
+        ),
+        pytest.param(
+            lambda c: c["nodes"][0].update(hostKey="ssh-ed25519 nonsense"),
+            ["nodes[0].hostKey", "ssh-keyscan"],
+            id="bad pin",
+        ),
+        pytest.param(
+            lambda c: c.pop("password"),
+            ["sealos-istio:password", "all missing", "config set --secret"],
+            id="no credential",
+        ),
+        pytest.param(lambda c: c.update(ssh={"user": "admin"}), ["sealos-istio:ssh.user", "root"], id="not root"),
+        pytest.param(
+            lambda c: c["cluster"].update(kubernetesVersion="v1.13.1"),
+            ["sealos-istio:cluster.kubernetesVersion", "v1.14"],
+            id="too old",
+        ),
+        pytest.param(
+            lambda c: c["cluster"].update(kubernetesVersion="1.16"), ["kubernetesVersion", "v1.16.3"], id="no version"
+        ),
+        pytest.param(
+            lambda c: c["cluster"].update(kubernetesVersion="v1.22.0"),
+            ["sealos-istio:istio.version", "1.5", "1.22"],
+            id="version pair",
+        ),
+        pytest.param(
+            lambda c: c["cluster"].update(package={"path": "kube.tgz"}),
+            ["cluster.package.path", "absolute"],
+            id="relative path",
+        ),
+        pytest.param(
+            lambda c: c["cluster"].update(podCidr="10.96.0.0/16"), ["podCidr", "serviceCidr", "overlap"], id="overlap"
+        ),
+        pytest.param(
+            lambda c: c["cluster"].update(podCidr="192.168.0.0/16"),
+            ["podCidr", "holds the address"],
+            id="hosts in pods",
+        ),
+        pytest.param(
+            lambda c: c["cluster"].update(vip="192.168.0.3"), ["cluster.vip", "sealos02's own"], id="vip taken"
+        ),
+        pytest.param(
+            lambda c: c.update(istio=gateway("sealos09")),
+            ["istio.ingressGateways[0]", "'sealos09'"],
+            id="gateway nowhere",
+        ),
+        pytest.param(
+            lambda c: c["istio"].update(profile="full"), ["sealos-istio:istio.profile", "demo"], id="no such profile"
+        ),
+        pytest.param(
+            lambda c: c["istio"].update(components={"cni": {}}),
+            ["sealos-istio:istio.components", "cni"],
+            id="two places",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_named_with_reason_and_fix(change: Callable[[Config], object], expected: list[str]) -> None:
+    found = problems(change)
+    assert all(any(part in problem for problem in found) for part in expected), found
+
+
+def test_all_problems_are_said_at_once() -> None:
+    def break_three(stack: Config) -> None:
+        stack["pakage"] = "x"
+        stack["cluster"]["recover"] = "yes"
+        stack["nodes"][0]["address"] = "node2"
+
+    assert len(problems(break_three)) == 3
+
+
+@pytest.mark.parametrize("stack_file", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
+def test_every_stack_file_here_is_valid(stack_file: Path) -> None:
+    raw = yaml.safe_load(stack_file.read_text())["config"]
+    settings = parse({key.removeprefix("sealos-istio:"): value for key, value in raw.items()}, "any")
+    assert [m.name for m in settings.machines][:4] == ["sealos01", "sealos02", "sealos03", "sealos04"]
+
+
+def test_the_project_file_declares_exactly_the_keys_that_are_read() -> None:
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    assert set(declared) == {f"sealos-istio:{key}" for key in KEYS}
+    assert all(entry["description"] for entry in declared.values())
