@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
 import pulumi
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from components.istio.versions import check_pair
@@ -292,7 +292,7 @@ class IstioSettings(_Model):
 
     @field_validator("components")
     @classmethod
-    def _own_keys(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    def _own_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
         if doubled := sorted({"cni", "ingressGateways", "egressGateways"} & set(value)):
             raise ValueError(f"{', '.join(doubled)} has a key of its own in istio; write it there")
         return value
@@ -324,14 +324,17 @@ class Settings(_Model):
 
     @property
     def masters(self) -> tuple[Machine, ...]:
+        """The masters, in the order of the stack's file."""
         return tuple(m for m in self.machines if m.role == "master")
 
     @property
     def nodes(self) -> tuple[Machine, ...]:
+        """The nodes, in the order of the stack's file."""
         return tuple(m for m in self.machines if m.role == "node")
 
     @property
     def first_master(self) -> Machine:
+        """Where sealos runs and keeps its state."""
         return self.masters[0]
 
     @model_validator(mode="after")
@@ -413,22 +416,8 @@ def load(stack: str) -> tuple[Settings, Credentials]:
         for key, value in {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}.items()
         if key.startswith(f"{PROJECT}:")
     }
-    values: dict[str, Any] = {}
-    problems: list[str] = []
-    for key, text in raw.items():
-        if key in ("masters", "nodes", "ssh", "cluster", "istio"):
-            try:
-                values[key] = json.loads(text)
-            except ValueError:
-                problems.append(
-                    f"{PROJECT}:{key} must be a YAML structure, not the text {text!r}; see Pulumi.walkthrough.yaml"
-                )
-        else:
-            values[key] = text
     try:
-        if problems:
-            raise SettingsError(problems)
-        settings = parse(values, stack)
+        settings = parse(_decoded(raw), stack)
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from None
     return settings, Credentials(
@@ -436,6 +425,22 @@ def load(stack: str) -> tuple[Settings, Credentials]:
         private_key=config.get_secret("privateKey"),
         private_key_passphrase=config.get_secret("privateKeyPassphrase"),
     )
+
+
+def _decoded(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Pulumi hands structures over as JSON text."""
+    values: dict[str, Any] = dict(raw)
+    problems: list[str] = []
+    for key in set(raw) & {"masters", "nodes", "ssh", "cluster", "istio"}:
+        try:
+            values[key] = json.loads(raw[key])
+        except ValueError:
+            problems.append(
+                f"{PROJECT}:{key} must be a YAML structure, not the text {raw[key]!r}; see Pulumi.walkthrough.yaml"
+            )
+    if problems:
+        raise SettingsError(problems)
+    return values
 
 
 def _named(cluster: Any, stack: str) -> Any:
@@ -460,7 +465,7 @@ def _in_words(where: str, details: Any) -> str:
         case "extra_forbidden":
             return f"{key} is not a key of this program; look for a typing error, or see Pulumi.yaml for the keys there are"
         case "missing":
-            return f"{key} is missing"
+            return f"{key} is missing; Pulumi.yaml says what it holds"
         case "value_error":
             return f"{key}: {details['ctx']['error']}"
         case _:
@@ -470,44 +475,70 @@ def _in_words(where: str, details: Any) -> str:
 
 def _contradictions(settings: Settings) -> Iterable[str]:
     """What single keys can't show: each line names the keys that don't go together."""
-    seen: dict[tuple[str, str], str] = {}
-    for role in ("master", "node"):
-        for position, machine in enumerate(m for m in settings.machines if m.role == role):
-            where = f"{PROJECT}:{role}s[{position}]"
-            for kind, value in (("name", machine.name), ("address", machine.address)):
-                if first := seen.get((kind, value)):
-                    yield f"{where}.{kind}: {value} is listed already as {first}; every machine is listed once, as master or as node"
-                seen.setdefault((kind, value), f"{where.removeprefix(f'{PROJECT}:')}.{kind}")
-            if settings.ssh.host_keys == "pinned" and not machine.host_key and not settings.ssh.known_hosts:
-                yield (
-                    f"{where}.hostKey is missing: {machine.name} could be anyone. Add the line that ssh-keyscan prints, "
-                    f"or {PROJECT}:ssh.knownHosts, or say {PROJECT}:ssh.hostKeys: unverified"
-                )
-    bastion = settings.ssh.bastion
-    if bastion and settings.ssh.host_keys == "pinned" and not bastion.host_key and not settings.ssh.known_hosts:
-        yield f"{PROJECT}:ssh.bastion.hostKey is missing: the bastion sees every log-in; pin it as the machines"
+    yield from _listed_once(settings)
+    yield from _pinned(settings)
     count = len(settings.masters)
     if count and count % 2 == 0:
-        yield f"{PROJECT}:masters lists {count} machines: an even number of etcd members tolerates no more failures than {count - 1}; use 1, 3 or 5"
+        yield (
+            f"{PROJECT}:masters lists {count} machines: an even number of etcd members tolerates no more failures than "
+            f"{count - 1}; use 1, 3 or 5"
+        )
     yield from _address_plan(settings)
-    if settings.istio is None:
+    yield from _mesh_fits(settings)
+
+
+def _places(settings: Settings) -> Iterable[tuple[str, Machine]]:
+    """Every machine with its place in the stack's file."""
+    for key, machines in (("masters", settings.masters), ("nodes", settings.nodes)):
+        yield from ((f"{key}[{position}]", machine) for position, machine in enumerate(machines))
+
+
+def _listed_once(settings: Settings) -> Iterable[str]:
+    seen: dict[tuple[str, str], str] = {}
+    for place, machine in _places(settings):
+        for kind, value in (("name", machine.name), ("address", machine.address)):
+            first = seen.setdefault((kind, value), f"{place}.{kind}")
+            if first != f"{place}.{kind}":
+                yield (
+                    f"{PROJECT}:{place}.{kind}: {value} is listed already as {first}; "
+                    f"every machine is listed once, as master or as node"
+                )
+
+
+def _pinned(settings: Settings) -> Iterable[str]:
+    if settings.ssh.host_keys == "unverified" or settings.ssh.known_hosts:
         return
-    if problem := check_pair(settings.istio.version, settings.cluster.kubernetes_version):
+    for place, machine in _places(settings):
+        if not machine.host_key:
+            yield (
+                f"{PROJECT}:{place}.hostKey is missing: {machine.name} could be anyone. Add the line that ssh-keyscan "
+                f"prints, or {PROJECT}:ssh.knownHosts, or say {PROJECT}:ssh.hostKeys: unverified"
+            )
+    if settings.ssh.bastion and not settings.ssh.bastion.host_key:
+        yield f"{PROJECT}:ssh.bastion.hostKey is missing: every log-in passes the bastion; pin it as the machines"
+
+
+def _mesh_fits(settings: Settings) -> Iterable[str]:
+    istio = settings.istio
+    if istio is None:
+        return
+    if problem := check_pair(istio.version, settings.cluster.kubernetes_version):
         yield f"{PROJECT}:istio.version: {problem}"
     names = {m.name for m in settings.machines}
-    for key, gateways in (
-        ("ingressGateways", settings.istio.ingress_gateways),
-        ("egressGateways", settings.istio.egress_gateways),
-    ):
+    for key, gateways in (("ingressGateways", istio.ingress_gateways), ("egressGateways", istio.egress_gateways)):
         for position, gateway in enumerate(gateways):
-            k8s = gateway.get("k8s")
-            selector = k8s.get("nodeSelector") if isinstance(k8s, Mapping) else None
-            host = selector.get("kubernetes.io/hostname") if isinstance(selector, Mapping) else None
+            host = _at(gateway, "k8s", "nodeSelector", "kubernetes.io/hostname")
             if host is not None and host not in names:
                 yield (
-                    f"{PROJECT}:istio.{key}[{position}].k8s.nodeSelector: no machine is named {host!r}, so the gateway's pod "
-                    f"could never be scheduled; the machines are {', '.join(sorted(names))}"
+                    f"{PROJECT}:istio.{key}[{position}].k8s.nodeSelector: no machine is named {host!r}, so the gateway's "
+                    f"pod could never be scheduled; the machines are {', '.join(sorted(names))}"
                 )
+
+
+def _at(data: Any, *path: str) -> Any:
+    for key in path:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return data
 
 
 def _address_plan(settings: Settings) -> Iterable[str]:
