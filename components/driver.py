@@ -1,0 +1,87 @@
+"""What every driver's command line does: read one request, do one verb, end with one readable message.
+
+A driver is what a `local.Command` runs: `python3 -m components.sealos VERB` with a JSON request on standard input. What it
+prints on standard output becomes the resource's output; progress and errors go to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from components.machines import MachineError, Request
+
+
+class DriverError(Exception):
+    """A stage failed; the text is the whole message for the user: what, why, and the next step."""
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing that a driver does.
+
+    Attributes:
+        request: what it reads from standard input.
+        action: does it; returns the text for standard output.
+        help: one line for --help.
+    """
+
+    request: type[Request]
+    action: Callable[[Any], Coroutine[Any, Any, str]]
+    help: str
+
+
+def progress(where: str, text: str) -> None:
+    """One short line for whoever watches, on standard error."""
+    print(f"[{where}] {text}", file=sys.stderr, flush=True)
+
+
+def drive(program: str, verbs: Mapping[str, Verb], arguments: Sequence[str] | None = None) -> int:
+    """Runs the verb that the command line names.
+
+    Args:
+        program: how it is called, for --help.
+        verbs: what there is.
+        arguments: the command line; sys.argv's by default.
+
+    Returns:
+        The exit status: 0, or 1 after one message on standard error.
+    """
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description="Does one step on the stack's machines. Pulumi runs it; the request is JSON on standard input.",
+    )
+    commands = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for name, verb in verbs.items():
+        commands.add_parser(name, help=verb.help, description=verb.help)
+    verb = verbs[parser.parse_args(arguments).verb]
+    try:
+        request = verb.request.model_validate_json(sys.stdin.read())
+    except ValidationError as error:
+        # a request may hold secrets: say where it is wrong, never what it holds
+        wrong = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'the request'}: {e['msg']}"
+            for e in error.errors(include_input=False, include_url=False, include_context=False)
+        )
+        print(f"the request on standard input can't be used: {wrong}", file=sys.stderr)
+        return 1
+    try:
+        output = asyncio.run(verb.action(request))
+    except (DriverError, MachineError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "interrupted; what already runs on a host goes on there, and the next `pulumi up` waits for it",
+            file=sys.stderr,
+        )
+        return 130
+    if output:
+        print(output)
+    return 0

@@ -1,0 +1,571 @@
+"""The only module that dials: one bounded SSH connection per machine, pinned host keys, and scripts sent as data.
+
+Nothing that a user wrote is ever formatted into a shell command. `Host.run` and `Host.job` send a packaged script and its
+files as a tar archive to one constant command; the script reads what it needs from the directory it gets as `$1`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import socket
+import tarfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import asyncssh
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic.alias_generators import to_camel
+
+LIMIT_IN_PARALLEL: Final = 16
+"""How many machines are dialled at the same time."""
+
+_LOADER: Final = (
+    "umask 077; "
+    "d=$(mktemp -d /run/sealos-istio.XXXXXXXX 2>/dev/null || mktemp -d /tmp/sealos-istio.XXXXXXXX) || exit 70; "
+    'tar -xf - -C "$d" || { rm -rf "$d"; exit 70; }; '
+    'exec bash "$d/.loader" "$d"'
+)
+"""The one command ever sent: unpack what comes on standard input into a private directory (in memory where possible) and
+run the loader that lies in it."""
+
+_HERE: Final = Path(__file__).parent
+_RUN_LOADER: Final = _HERE / "machines_run.sh"
+_JOB_LOADER: Final = _HERE / "machines_job.sh"
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_TIMED_OUT: Final = 124  # coreutils timeout's own status
+_KILLED: Final = 137  # the same, when the script needed SIGKILL
+_UNPACK_FAILED: Final = 70
+_GRACE: Final = 15.0  # seconds the host gets to report its own time-out before the connection is given up
+_TRIES: Final = 4  # sshd's MaxStartups drops log-ins at random; a few tries are enough on a healthy host
+_DROPPED: Final = (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError)
+
+T = TypeVar("T")
+
+Cause = Literal["unreachable", "mute", "auth", "host-key", "unknown-host", "login", "lost", "timeout", "failed"]
+
+
+class MachineError(Exception):
+    """A machine could not be used.
+
+    Args:
+        machine: its name.
+        cause: what happened, in plain words.
+        fix: what to do about it.
+        code: the kind of trouble, for judges.
+    """
+
+    def __init__(self, machine: str, cause: str, fix: str, code: Cause = "failed") -> None:
+        super().__init__(f"{machine}: {cause}. {fix}" if fix else f"{machine}: {cause}")
+        self.machine = machine
+        self.cause = cause
+        self.fix = fix
+        self.code: Cause = code
+
+
+class Request(BaseModel):
+    """What a driver reads from standard input; keys in camelCase, unknown ones refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class Machine(Request):
+    """One machine as drivers see it; the same fields as in the stack's settings.
+
+    Attributes:
+        name: its hostname and the Node's name.
+        address: IPv4 address for SSH and the Node's InternalIP.
+        role: master or node.
+        port: TCP port of its SSH server.
+        user: who logs in.
+        host_key: its public host key, `type base64`; None when known_hosts has it.
+    """
+
+    name: str
+    address: str
+    role: Literal["master", "node"] = "node"
+    port: int = 22
+    user: str = "root"
+    host_key: str | None = None
+
+
+class Bastion(Request):
+    """The host that all machines are reached through; fields as in Machine."""
+
+    address: str
+    port: int = 22
+    user: str = "root"
+    host_key: str | None = None
+
+
+class Login(Request):
+    """How to log in; the same for all machines and the bastion.
+
+    Attributes:
+        password, private_key, private_key_passphrase: secrets, None when not used.
+        private_key_file: a file here, used when private_key is not given.
+        known_hosts: an OpenSSH known_hosts file here, used for machines without an own host key.
+        host_keys: `unverified` takes any host key; said in words, never the default.
+        agent: whether the ssh-agent of $SSH_AUTH_SOCK may be asked.
+        bastion: a host to go through.
+        connect_timeout: seconds for connection, banner and log-in together.
+    """
+
+    password: SecretStr | None = None
+    private_key: SecretStr | None = None
+    private_key_passphrase: SecretStr | None = None
+    private_key_file: str | None = None
+    known_hosts: str | None = None
+    host_keys: Literal["pinned", "unverified"] = "pinned"
+    agent: bool = False
+    bastion: Bastion | None = None
+    connect_timeout: float = Field(default=15, gt=0)
+
+    def key_text(self) -> str | None:
+        """The private key to log in with, or None.
+
+        Raises:
+            MachineError: when the key file can't be read.
+        """
+        if self.private_key and self.private_key.get_secret_value():
+            return self.private_key.get_secret_value()
+        if not self.private_key_file:
+            return None
+        try:
+            return Path(self.private_key_file).expanduser().read_text()
+        except OSError as error:
+            raise MachineError(
+                "ssh.privateKeyFile",
+                f"{self.private_key_file} can't be read ({error.strerror})",
+                "Set it to the private key's file, relative to the project.",
+                "login",
+            ) from None
+
+
+class Fleet(Request):
+    """The machines that a driver may reach, and how."""
+
+    machines: tuple[Machine, ...] = Field(min_length=1)
+    login: Login
+
+    @property
+    def first_master(self) -> Machine:
+        """Where sealos and kubectl run."""
+        return next((m for m in self.machines if m.role == "master"), self.machines[0])
+
+    def named(self, name: str) -> Machine:
+        """The machine of that name.
+
+        Raises:
+            KeyError: when there is none.
+        """
+        for machine in self.machines:
+            if machine.name == name:
+                return machine
+        raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a script left: its output as text, and its exit status."""
+
+    stdout: str
+    stderr: str
+    status: int
+
+    @property
+    def last_words(self) -> str:
+        """The last lines of its error output (or output), for a message."""
+        lines = [line for line in (self.stderr.strip() or self.stdout.strip()).splitlines() if line.strip()]
+        return "\n".join(lines[-12:])
+
+
+class Host:
+    """A machine that is logged in to."""
+
+    def __init__(self, machine: Machine, connection: asyncssh.SSHClientConnection) -> None:
+        self.machine = machine
+        self._connection = connection
+
+    async def run(self, script: Path | str, files: Mapping[str, bytes] | None = None, timeout: float = 60) -> Result:  # noqa: ASYNC109
+        """Runs a script of ours on the host and waits for it.
+
+        Args:
+            script: a packaged .sh file, or the text of one; bash runs it with its directory as `$1` and no input.
+            files: what it reads, by plain file name; 0600 in a directory that is gone when the script ends.
+            timeout: seconds until the host itself ends the script.
+
+        Raises:
+            MachineError: when the host can't do it or is lost; a script's own failure is in the result's status.
+        """
+        return await self._send(_RUN_LOADER, script, files or {}, timeout, None)
+
+    async def job(
+        self,
+        script: Path | str,
+        files: Mapping[str, bytes] | None = None,
+        timeout: float = 600,  # noqa: ASYNC109
+        on_line: Callable[[str], None] | None = None,
+    ) -> Result:
+        """Runs a script as `run` does, but in a session of its own: once begun it goes on to its end.
+
+        Neither the death of this process nor that of the connection interrupts it; only its own time-out does.
+
+        Args:
+            script: as in `run`.
+            files: as in `run`.
+            timeout: as in `run`.
+            on_line: gets each line of the script's error output as it comes.
+
+        Raises:
+            MachineError: as `run`.
+        """
+        return await self._send(_JOB_LOADER, script, files or {}, timeout, on_line)
+
+    async def _send(
+        self,
+        loader: Path,
+        script: Path | str,
+        files: Mapping[str, bytes],
+        timeout: float,  # noqa: ASYNC109
+        on_line: Callable[[str], None] | None,
+    ) -> Result:
+        archive = _archive(loader, script, timeout, files)
+        stderr: list[str] = []
+        try:
+            async with asyncio.timeout(timeout + _GRACE):
+                process: asyncssh.SSHClientProcess[bytes]
+                async with self._connection.create_process(_LOADER, encoding=None) as process:
+
+                    async def follow() -> None:
+                        while raw := await process.stderr.readline():
+                            line = raw.decode(errors="replace").rstrip("\r\n")
+                            stderr.append(line)
+                            if on_line:
+                                on_line(line)
+
+                    async def feed() -> None:
+                        # A host that ends early (disk full) closes its end first; its own words say more than that.
+                        try:
+                            process.stdin.write(archive)
+                            await process.stdin.drain()
+                            process.stdin.write_eof()
+                        except (BrokenPipeError, ConnectionError):
+                            pass
+
+                    _, stdout, _ = await asyncio.gather(feed(), process.stdout.read(), follow())
+                    await process.wait_closed()
+        except TimeoutError:
+            raise self._gave_up(timeout, stderr) from None
+        except (asyncssh.Error, OSError) as error:
+            raise MachineError(
+                self.machine.name,
+                f"the connection was lost ({_reason(error)})",
+                "Run `pulumi up` again: it looks at what is there and goes on.",
+                "lost",
+            ) from None
+        status = process.exit_status
+        if status in (_TIMED_OUT, _KILLED):
+            raise self._gave_up(timeout, stderr)
+        if status is None or status < 0 or process.exit_signal:
+            raise MachineError(
+                self.machine.name,
+                "the connection was lost while the host was at work",
+                "Run `pulumi up` again: it waits for what still runs and goes on.",
+                "lost",
+            )
+        if status == _UNPACK_FAILED and not stdout:
+            raise MachineError(
+                self.machine.name,
+                f"could not unpack into /run or /tmp ({stderr[-1] if stderr else 'no reason given'})",
+                "Make room there; bash, tar and coreutils are needed too.",
+            )
+        return Result(stdout.decode(errors="replace"), "\n".join(stderr), status)
+
+    def _gave_up(self, timeout: float, stderr: Sequence[str]) -> MachineError:
+        words = [line for line in stderr if line.strip()]
+        last = f"; its last words: {words[-1]}" if words else ""
+        return MachineError(
+            self.machine.name,
+            f"did not finish within {timeout:g} s{last}",
+            "Look at the host, or give it more time (cluster.timeouts of the stack).",
+            "timeout",
+        )
+
+
+@asynccontextmanager
+async def connect(
+    machine: Machine, login: Login, through: asyncssh.SSHClientConnection | None = None
+) -> AsyncIterator[Host]:
+    """One connection to one machine, closed at the end.
+
+    Args:
+        machine: whom to dial.
+        login: how.
+        through: an open connection to the bastion; opened here when the login names one and none is given.
+
+    Raises:
+        MachineError: refused, mute, wrong password or key, host key changed or unknown; within login.connect_timeout.
+    """
+    async with AsyncExitStack() as stack:
+        if through is None and login.bastion:
+            through = await stack.enter_async_context(_tunnel(login.bastion, login, machine.name))
+        connection = await _dial(machine.name, machine, login, through)
+        stack.push_async_callback(_close, connection)
+        yield Host(machine, connection)
+
+
+async def on_all(
+    fleet: Fleet, action: Callable[[Host], Awaitable[T]], machines: Sequence[Machine] | None = None
+) -> dict[str, T | MachineError]:
+    """Does something on all machines at the same time, with one connection each.
+
+    Args:
+        fleet: the machines and how to log in.
+        action: what to do on a host.
+        machines: only these; all of the fleet by default.
+
+    Returns:
+        What the action returned, or why a machine could not be used, by machine name in the machines' order.
+    """
+    wanted = fleet.machines if machines is None else machines
+    free = asyncio.Semaphore(LIMIT_IN_PARALLEL)
+
+    async with AsyncExitStack() as stack:
+        through = None
+        if fleet.login.bastion and wanted:
+            try:
+                through = await stack.enter_async_context(_tunnel(fleet.login.bastion, fleet.login, "ssh.bastion"))
+            except MachineError as error:
+                return {m.name: MachineError(m.name, error.cause, error.fix, error.code) for m in wanted}
+
+        async def one(machine: Machine) -> T | MachineError:
+            async with free:
+                try:
+                    async with connect(machine, fleet.login, through) as host:
+                        return await action(host)
+                except MachineError as error:
+                    return error
+
+        results = await asyncio.gather(*(one(machine) for machine in wanted))
+    return {machine.name: result for machine, result in zip(wanted, results, strict=True)}
+
+
+@asynccontextmanager
+async def _tunnel(bastion: Bastion, login: Login, name: str) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    try:
+        connection = await _dial("ssh.bastion", bastion, login, None)
+    except MachineError as error:
+        raise MachineError(name, f"the bastion {bastion.address}: {error.cause}", error.fix, error.code) from None
+    try:
+        yield connection
+    finally:
+        await _close(connection)
+
+
+async def _close(connection: asyncssh.SSHClientConnection) -> None:
+    """Closes without waiting for a host that has died in the meantime."""
+    connection.close()
+    try:
+        async with asyncio.timeout(2):
+            await connection.wait_closed()
+    except TimeoutError:
+        connection.abort()
+
+
+async def _dial(
+    name: str, target: Machine | Bastion, login: Login, through: asyncssh.SSHClientConnection | None
+) -> asyncssh.SSHClientConnection:
+    where = f"{target.address}:{target.port}"
+    options = _options(name, target, login)
+    heard = False  # whether the host took the TCP connection
+    for attempt in range(1, _TRIES + 1):
+        sock: socket.socket | None = None
+        try:
+            async with asyncio.timeout(login.connect_timeout):
+                if through is None:
+                    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                    sock.setblocking(False)
+                    await asyncio.get_running_loop().sock_connect(sock, (target.address, target.port))
+                    heard = True
+                    return await asyncssh.connect(target.address, target.port, sock=sock, **options)
+                return await asyncssh.connect(target.address, target.port, tunnel=through, **options)
+        except (TimeoutError, asyncssh.Error, OSError, ValueError) as error:
+            if sock is not None:
+                sock.close()
+            if isinstance(error, _DROPPED) and attempt < _TRIES:
+                await asyncio.sleep(0.3 * attempt)
+                continue
+            raise _in_words(name, where, target.user, login, error, heard or through is not None) from None
+    raise AssertionError("unreachable: every attempt returns, raises or goes on to the next")
+
+
+def _options(name: str, target: Machine | Bastion, login: Login) -> dict[str, Any]:
+    key = login.key_text()
+    passphrase = login.private_key_passphrase.get_secret_value() if login.private_key_passphrase else None
+    password = login.password.get_secret_value() if login.password else None
+    agent = os.environ.get("SSH_AUTH_SOCK") if login.agent else None
+    return {
+        "config": None,  # neither ~/.ssh/config nor other people's defaults decide whom the program trusts
+        "username": target.user,
+        "password": password or None,
+        "client_keys": [_private_key(key, passphrase or None)] if key else None,
+        "agent_path": agent,
+        "known_hosts": _trusted(name, target, login),
+        "login_timeout": login.connect_timeout,
+        "keepalive_interval": 15,
+        "keepalive_count_max": 4,
+        "gss_auth": False,
+        "x11_forwarding": False,
+        "agent_forwarding": False,
+    }
+
+
+@cache
+def _private_key(text: str, passphrase: str | None) -> asyncssh.SSHKey:
+    """The key; cached, because opening a protected one takes tenths of a second on purpose."""
+    try:
+        return asyncssh.import_private_key(text, passphrase)
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as error:
+        which = "privateKeyPassphrase" if "assphrase" in str(error) else "privateKey (or ssh.privateKeyFile)"
+        raise MachineError(which, f"can't be used: {error}", f"Set {which} to what fits the key.", "login") from None
+
+
+def _trusted(name: str, target: Machine | Bastion, login: Login) -> Any:
+    """What asyncssh takes as known_hosts: the pinned keys, or None for any key (said in words by the stack)."""
+    if target.host_key:
+        try:
+            return ([asyncssh.import_public_key(target.host_key)], [], [])
+        except asyncssh.KeyImportError as error:
+            raise MachineError(
+                name, f"its hostKey is no public key ({error})", "Use the line that ssh-keyscan prints.", "host-key"
+            ) from None
+    if login.known_hosts:
+        try:
+            known = asyncssh.read_known_hosts(str(Path(login.known_hosts).expanduser()))
+        except (OSError, ValueError) as error:
+            raise MachineError(
+                name,
+                f"{login.known_hosts} can't be used ({_reason(error)})",
+                "Set ssh.knownHosts to a known_hosts file, relative to the project.",
+                "unknown-host",
+            ) from None
+        keys, authorities, revoked, *_ = known.match(target.address, target.address, target.port)
+        if keys or authorities:
+            return (keys, authorities, revoked)
+    if login.host_keys == "unverified":
+        return None
+    raise MachineError(
+        name,
+        f"its host key is not known ({target.address} is neither pinned by hostKey nor in a known_hosts file)",
+        "Add hostKey (`ssh-keyscan` prints it; compare it on the machine's console), or say ssh.hostKeys: unverified.",
+        "unknown-host",
+    )
+
+
+def _in_words(name: str, where: str, user: str, login: Login, error: Exception, heard: bool) -> MachineError:
+    limit = login.connect_timeout
+    match error:
+        case TimeoutError() if heard:
+            return MachineError(
+                name,
+                f"{where} took the connection but stayed mute for {limit:g} s",
+                "Look at the machine's SSH server (overloaded, or something else listens there).",
+                "mute",
+            )
+        case TimeoutError():
+            return MachineError(
+                name,
+                f"{where} did not answer within {limit:g} s",
+                "Is it on, and does a firewall drop the port?",
+                "unreachable",
+            )
+        case asyncssh.PermissionDenied():
+            given = [
+                what
+                for what, there in (
+                    ("the password", login.password and login.password.get_secret_value()),
+                    ("the private key", login.private_key or login.private_key_file),
+                    ("the agent's keys", login.agent),
+                )
+                if there
+            ]
+            return MachineError(
+                name,
+                f"{where} refused {' and '.join(given) or 'a log-in without any credentials'} of {user}",
+                "Set password or privateKey to what the machine takes, and look at PermitRootLogin in its sshd_config.",
+                "auth",
+            )
+        case asyncssh.HostKeyNotVerifiable():
+            return _changed(name, where)
+        case asyncssh.KeyExchangeFailed() if "host key" in str(error).lower():
+            return _changed(name, where)
+        case asyncssh.ConnectionLost() | ConnectionResetError() | BrokenPipeError():
+            return MachineError(
+                name,
+                f"{where} closed the connection before log-in",
+                "Is that an SSH server? One that is too busy also does this (MaxStartups in sshd_config).",
+                "unreachable",
+            )
+        case ConnectionRefusedError():
+            return MachineError(
+                name, f"{where} refused the connection", "Is its SSH server running, and on that port?", "unreachable"
+            )
+        case asyncssh.ChannelOpenError():
+            return MachineError(
+                name,
+                f"the bastion can't reach {where} ({_reason(error)})",
+                "Is the machine on and its port open?",
+                "unreachable",
+            )
+        case OSError():
+            return MachineError(
+                name, f"{where} can't be reached ({_reason(error)})", "Look at address, route and cable.", "unreachable"
+            )
+        case _:
+            return MachineError(
+                name,
+                f"{where} doesn't speak SSH as expected ({_reason(error)})",
+                "Look at what listens there.",
+                "unreachable",
+            )
+
+
+def _changed(name: str, where: str) -> MachineError:
+    return MachineError(
+        name,
+        f"{where} shows another host key than the pinned one",
+        "Either the machine was installed anew (then update hostKey after comparing it on the console), or someone sits between.",
+        "host-key",
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error).strip() or type(error).__name__
+
+
+def _archive(loader: Path, script: Path | str, timeout: float, files: Mapping[str, bytes]) -> bytes:
+    own = {
+        ".loader": loader.read_bytes(),
+        ".script": script.read_bytes() if isinstance(script, Path) else script.encode(),
+        ".timeout": b"%d" % max(1, round(timeout)),
+    }
+    for name in files:
+        if not _FILE_NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no plain file name")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, content in {**own, **files}.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            entry.mode = 0o600
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()

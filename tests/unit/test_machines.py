@@ -1,0 +1,384 @@
+"""How a machine is reached, against a real OpenSSH server on loopback; nothing else is dialled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from components.machines import Fleet, Host, Login, Machine, MachineError, Result, connect, on_all
+
+SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running sshd: its port, its public host key, and a private key that it lets in."""
+
+    port: int
+    host_key: str
+    private_key: str
+    key_file: Path
+
+    def machine(self, **changes: object) -> Machine:
+        return Machine.model_validate(
+            {"name": "sealos01", "address": "127.0.0.1", "port": self.port, "hostKey": self.host_key} | changes
+        )
+
+    def login(self, **changes: object) -> Login:
+        return Login.model_validate({"privateKey": self.private_key, "connectTimeout": 5} | changes)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("sshd")
+    host, user = home / "host_key", home / "id_ed25519"
+    for path in (host, user):
+        path.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+        path.chmod(0o600)
+    (home / "authorized_keys").write_bytes(asyncssh.read_private_key(user).export_public_key())
+    (home / "authorized_keys").chmod(0o600)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = home / "sshd_config"
+    config.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {home}/authorized_keys\n"
+        f"PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nAllowTcpForwarding yes\n"
+    )
+    Path("/run/sshd").mkdir(exist_ok=True)
+    with (home / "log").open("wb") as log:
+        daemon = subprocess.Popen([SSHD, "-D", "-e", "-f", str(config)], stderr=log)
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        else:
+            pytest.fail(f"sshd did not start: {(home / 'log').read_text()}")
+        public = asyncssh.read_private_key(host).export_public_key().decode().split()
+        yield Server(port, f"{public[0]} {public[1]}", user.read_text(), user)
+    finally:
+        daemon.terminate()
+        daemon.wait(10)
+
+
+def on_host(server: Server, action: Callable[[Host], object], **login: object) -> object:
+    async def main() -> object:
+        async with connect(server.machine(), server.login(**login)) as host:
+            return await action(host)  # type: ignore[misc]
+
+    return asyncio.run(main())
+
+
+def refusal(machine: Machine, login: Login) -> MachineError:
+    async def main() -> None:
+        async with connect(machine, login):
+            pass
+
+    with pytest.raises(MachineError) as caught:
+        asyncio.run(main())
+    return caught.value
+
+
+def run(server: Server, script: str, files: dict[str, bytes] | None = None, timeout: float = 20) -> Result:
+    result = on_host(server, lambda host: host.run(script, files, timeout))
+    assert isinstance(result, Result)
+    return result
+
+
+def test_a_script_reads_its_files_and_leaves_nothing(server: Server) -> None:
+    nasty = b'it\'s "$(reboot)" `id`; #\n'
+    result = run(server, 'cat "$1/words"; stat -c %a "$1" "$1/words"; echo "$1" >&2; exit 7', {"words": nasty})
+    assert result.stdout == nasty.decode() + "700\n600\n"
+    assert result.status == 7
+    directory = Path(result.stderr.strip())
+    assert directory.is_absolute()
+    assert not directory.exists()
+
+
+def test_nothing_of_the_request_is_in_an_argument_list(server: Server) -> None:
+    result = run(
+        server, 'tr "\\0" " " < /proc/$$/cmdline; tr "\\0" " " < /proc/$PPID/cmdline', {"password": b"TOPSECRET"}
+    )
+    assert "TOPSECRET" not in result.stdout
+    assert "bash" in result.stdout
+
+
+def test_file_names_are_plain(server: Server) -> None:
+    with pytest.raises(ValueError, match="no plain file name"):
+        run(server, "true", {"../evil": b""})
+
+
+def test_output_of_any_size_and_no_input(server: Server) -> None:
+    result = run(server, 'wc -c "$1/big"; seq 100000; seq 50000 >&2; cat', {"big": os.urandom(3_000_000)})
+    assert result.stdout.startswith("3000000 ")
+    assert result.stdout.endswith("\n100000\n")
+    assert result.stderr.endswith("\n50000")
+
+
+def test_a_script_that_hangs_is_ended_on_the_host(server: Server) -> None:
+    begun = time.monotonic()
+    with pytest.raises(MachineError) as caught:
+        run(server, "echo halfway >&2; sleep 47.11", timeout=1)
+    assert time.monotonic() - begun < 8
+    assert caught.value.code == "timeout"
+    assert "did not finish within 1 s" in str(caught.value)
+    assert "halfway" in str(caught.value)
+    assert subprocess.run(["pgrep", "-f", "sleep 47.11"], check=False).returncode == 1
+
+
+def test_refused() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # bound and not listening
+        error = refusal(Machine(name="sealos03", address="127.0.0.1", port=bound.getsockname()[1]), unverified())
+    assert (error.machine, error.code) == ("sealos03", "unreachable")
+    assert "refused the connection" in str(error)
+
+
+def unverified(**changes: object) -> Login:
+    return Login.model_validate({"password": "x", "hostKeys": "unverified", "connectTimeout": 1} | changes)
+
+
+def test_a_host_that_stays_mute_is_given_up_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        begun = time.monotonic()
+        error = refusal(Machine(name="sealos02", address="127.0.0.1", port=mute.getsockname()[1]), unverified())
+    assert error.code == "mute"
+    assert 0.9 < time.monotonic() - begun < 3
+
+
+def test_a_host_that_hangs_up_is_not_an_ssh_server() -> None:
+    async def main() -> MachineError:
+        async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        listener = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        async with listener:
+            port = listener.sockets[0].getsockname()[1]
+            with pytest.raises(MachineError) as caught:
+                async with connect(Machine(name="web", address="127.0.0.1", port=port), unverified(connectTimeout=3)):
+                    pass
+        return caught.value
+
+    assert "closed the connection before log-in" in str(asyncio.run(main()))
+
+
+def test_a_host_key_that_changed(server: Server) -> None:
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+    error = refusal(server.machine(hostKey=other), server.login())
+    assert error.code == "host-key"
+    assert "another host key than the pinned one" in str(error)
+
+
+def test_a_pinned_key_of_another_kind(server: Server) -> None:
+    other = asyncssh.generate_private_key("ecdsa-sha2-nistp256").export_public_key().decode().strip()
+    error = refusal(server.machine(hostKey=other), server.login())
+    assert error.code == "host-key", error
+
+
+def test_a_host_key_that_nobody_pinned_is_refused(server: Server, tmp_path: Path) -> None:
+    empty = tmp_path / "known_hosts"
+    empty.write_text("")
+    for login in (server.login(), server.login(knownHosts=str(empty))):
+        error = refusal(server.machine(hostKey=None), login)
+        assert error.code == "unknown-host"
+        assert "neither pinned by hostKey nor in a known_hosts file" in str(error)
+
+
+def test_known_hosts_by_address_and_port(server: Server, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{server.port} {server.host_key}\n")
+
+    async def main() -> int:
+        async with connect(server.machine(hostKey=None), server.login(knownHosts=str(known))) as host:
+            return (await host.run("exit 3")).status
+
+    assert asyncio.run(main()) == 3
+
+
+def test_unverified_only_when_said(server: Server) -> None:
+    async def main() -> int:
+        async with connect(server.machine(hostKey=None), server.login(hostKeys="unverified")) as host:
+            return (await host.run("true")).status
+
+    assert asyncio.run(main()) == 0
+
+
+def test_a_wrong_key(server: Server) -> None:
+    wrong = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
+    error = refusal(server.machine(), server.login(privateKey=wrong))
+    assert error.code == "auth"
+    assert "refused the private key of root" in str(error)
+    assert wrong.splitlines()[1] not in str(error)
+
+
+def test_key_file_with_passphrase(server: Server, tmp_path: Path) -> None:
+    protected = tmp_path / "id"
+    protected.write_bytes(asyncssh.import_private_key(server.private_key).export_private_key("openssh", "open sesame"))
+    files = {"privateKey": None, "privateKeyFile": str(protected)}
+
+    async def main() -> int:
+        async with connect(server.machine(), server.login(**files, privateKeyPassphrase="open sesame")) as host:
+            return (await host.run("true")).status
+
+    assert asyncio.run(main()) == 0
+    assert refusal(server.machine(), server.login(**files)).machine == "privateKeyPassphrase"
+    missing = refusal(server.machine(), server.login(privateKey=None, privateKeyFile="no/such/key"))
+    assert "no/such/key can't be read" in str(missing)
+
+
+class PasswordServer(asyncssh.SSHServer):
+    def begin_auth(self, username: str) -> bool:
+        return True
+
+    def password_auth_supported(self) -> bool:
+        return True
+
+    def validate_password(self, username: str, password: str) -> bool:
+        return (username, password) == ("root", "p'a\"ss $word")
+
+
+@asynccontextmanager
+async def password_server() -> AsyncIterator[Machine]:
+    key = asyncssh.generate_private_key("ssh-ed25519")
+
+    async def handle(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        process.exit(5)
+
+    listener = await asyncssh.create_server(
+        PasswordServer, "127.0.0.1", 0, server_host_keys=[key], process_factory=handle, encoding=None
+    )
+    async with listener:
+        public = key.export_public_key().decode().strip()
+        yield Machine(name="sealos04", address="127.0.0.1", port=listener.get_port(), host_key=public)
+
+
+def test_a_password_with_quotes() -> None:
+    async def main() -> int:
+        async with password_server() as machine, connect(machine, Login(password="p'a\"ss $word")) as host:
+            return (await host.run("true")).status
+
+    assert asyncio.run(main()) == 5
+
+
+def test_a_wrong_password() -> None:
+    async def main() -> MachineError:
+        async with password_server() as machine:
+            with pytest.raises(MachineError) as caught:
+                async with connect(machine, Login(password="WRONGSECRET")):
+                    pass
+        return caught.value
+
+    error = asyncio.run(main())
+    assert error.code == "auth"
+    assert "refused the password of root" in str(error)
+    assert "WRONGSECRET" not in str(error) + repr(error)
+
+
+def test_all_at_once_with_the_bad_ones_named(server: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        fleet = Fleet(
+            machines=(
+                server.machine(name="good"),
+                server.machine(name="mute", port=mute.getsockname()[1]),
+                server.machine(name="also-good"),
+            ),
+            login=server.login(connectTimeout=1),
+        )
+
+        async def hello(host: Host) -> str:
+            return (await host.run("sleep 0.5; echo hello")).stdout + host.machine.name
+
+        begun = time.monotonic()
+        results = asyncio.run(on_all(fleet, hello))
+    assert time.monotonic() - begun < 4
+    assert list(results) == ["good", "mute", "also-good"]
+    assert results["good"] == "hello\ngood"
+    assert isinstance(results["mute"], MachineError)
+
+
+def test_thirty_at_once_on_a_default_server(server: Server) -> None:
+    """More than sshd's MaxStartups lets in at the same time."""
+    fleet = Fleet(
+        machines=tuple(server.machine(name=f"m{n}") for n in range(30)), login=server.login(connectTimeout=20)
+    )
+
+    async def status(host: Host) -> int:
+        return (await host.run("true")).status
+
+    assert set(asyncio.run(on_all(fleet, status)).values()) == {0}
+
+
+def test_through_a_bastion(server: Server) -> None:
+    bastion = {"address": "127.0.0.1", "port": server.port, "hostKey": server.host_key}
+    assert on_host(server, lambda host: host.run("exit 9"), bastion=bastion) == Result("", "", 9)
+    wrong = bastion | {"hostKey": asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()}
+    error = refusal(server.machine(), server.login(bastion=wrong))
+    assert "the bastion 127.0.0.1" in str(error)
+    assert error.code == "host-key"
+
+
+def test_a_job_is_followed_live(server: Server) -> None:
+    seen: list[tuple[str, float]] = []
+
+    async def follow(host: Host) -> Result:
+        return await host.job(
+            'echo one >&2; sleep 1; echo two >&2; cat "$1/data"; exit 4',
+            {"data": b"result"},
+            10,
+            lambda line: seen.append((line, time.monotonic())),
+        )
+
+    result = on_host(server, follow)
+    assert result == Result("result", "one\ntwo", 4)
+    assert [line for line, _ in seen] == ["one", "two"]
+    assert seen[1][1] - seen[0][1] > 0.6
+
+
+def test_a_job_outlives_its_caller_and_drops_its_secrets(server: Server, tmp_path: Path) -> None:
+    script = f'echo "$1" > {tmp_path}/where; echo begun >&2; sleep 1.5; cp "$1/secret" {tmp_path}/done'
+    begun = asyncio.Event()
+
+    async def die_early(host: Host) -> None:
+        following = asyncio.create_task(host.job(script, {"secret": b"s3cret"}, 20, lambda _: begun.set()))
+        await begun.wait()
+        host._connection.abort()
+        with pytest.raises(MachineError, match="connection was lost"):
+            await following
+
+    on_host(server, die_early)
+    assert not (tmp_path / "done").exists(), "the job was over before its caller died: nothing tested"
+    wait_until((tmp_path / "done").exists)
+    assert (tmp_path / "done").read_bytes() == b"s3cret"
+    directory = Path((tmp_path / "where").read_text().strip())
+    wait_until(lambda: not (directory / "secret").exists())
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def test_a_job_has_a_limit_of_its_own(server: Server) -> None:
+    async def hang(host: Host) -> Result:
+        return await host.job("echo stuck here >&2; sleep 48.12", timeout=1)
+
+    with pytest.raises(MachineError) as caught:
+        on_host(server, hang)
+    assert "did not finish within 1 s; its last words: stuck here" in str(caught.value)
+    assert subprocess.run(["pgrep", "-f", "sleep 48.12"], check=False).returncode == 1
+
+
+def wait_until(true: Callable[[], bool], limit: float = 10) -> None:
+    end = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.05)
