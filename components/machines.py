@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 import asyncssh
+from asyncssh.public_key import get_default_public_key_algs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
@@ -411,13 +412,14 @@ def _options(name: str, target: Machine | Bastion, login: Login) -> dict[str, An
     passphrase = login.private_key_passphrase.get_secret_value() if login.private_key_passphrase else None
     password = login.password.get_secret_value() if login.password else None
     agent = os.environ.get("SSH_AUTH_SOCK") if login.agent else None
-    return {
+    trusted = _trusted(name, target, login)
+    options = {
         "config": None,  # neither ~/.ssh/config nor other people's defaults decide whom the program trusts
         "username": target.user,
         "password": password or None,
         "client_keys": [_private_key(key, passphrase or None)] if key else None,
         "agent_path": agent,
-        "known_hosts": _trusted(name, target, login),
+        "known_hosts": trusted,
         "login_timeout": login.connect_timeout,
         "keepalive_interval": 15,
         "keepalive_count_max": 4,
@@ -425,6 +427,13 @@ def _options(name: str, target: Machine | Bastion, login: Login) -> dict[str, An
         "x11_forwarding": False,
         "agent_forwarding": False,
     }
+    if trusted and trusted[0] and not trusted[1]:
+        # the pinned kinds first and then all others: a server that has none of the pinned kinds shows what it has
+        # instead of hanging up, and the user hears of a changed host key
+        pinned = [algorithm for key in trusted[0] for algorithm in key.sig_algorithms]
+        others = [algorithm for algorithm in get_default_public_key_algs() if algorithm not in pinned]
+        options["server_host_key_algs"] = [algorithm.decode() for algorithm in [*pinned, *others]]
+    return options
 
 
 @cache
