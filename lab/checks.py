@@ -1,0 +1,103 @@
+"""What this host must have before a lab can start; everything that is missing is found at once, each with its fix."""
+
+import ipaddress
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+DISK_NEEDED = 3 * 2**30
+
+# program -> Debian package. Those of the second kind are needed by the machines, which share this host's /usr.
+PROGRAMS: Mapping[str, str] = {
+    "ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "mount": "mount", "pivot_root": "util-linux",
+    "bash": "bash", "ssh": "openssh-client", "ssh-keygen": "openssh-client", "sshd": "openssh-server", "openssl": "openssl",
+    "nft": "nftables", "flock": "util-linux", "setsid": "util-linux", "ps": "procps", "sysctl": "procps", "hostname": "hostname",
+    "awk": "mawk", "sed": "sed", "grep": "grep", "tar": "tar", "gzip": "gzip", "cmp": "diffutils", "md5sum": "coreutils",
+}  # fmt: skip
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def missing_programs() -> list[str]:
+    """Programs that are not installed, as one finding with the command that installs them all."""
+    missing = {name: package for name, package in PROGRAMS.items() if not _usr_program(name)}
+    if not Path("/usr/lib/openssh/sftp-server").exists():
+        missing["sftp-server"] = "openssh-sftp-server"
+    if not missing:
+        return []
+    return [f"not installed: {', '.join(sorted(missing))}. Fix: apt-get install {' '.join(sorted(set(missing.values())))}"]
+
+
+def _usr_program(name: str) -> bool:
+    """Whether the program is under /usr/bin or /usr/sbin: what is elsewhere (/usr/local, a home) is not seen on the machines."""
+    return any(os.access(Path(directory, name), os.X_OK) for directory in ("/usr/bin", "/usr/sbin"))
+
+
+def taken_network(network: ipaddress.IPv4Network, *, own: str | None = None) -> list[str]:
+    """Whether this host has a route or an address in the network (default routes and the lab's own interface do not count)."""
+    found: list[str] = []
+    for command, key in ((["ip", "-j", "-4", "route", "show", "table", "all"], "dst"), (["ip", "-j", "-4", "address"], "")):
+        listed = subprocess.run(command, capture_output=True, text=True, check=False)
+        for row in json.loads(listed.stdout or "[]"):
+            if key:
+                uses = [] if row.get("dst") in {None, "default", "0.0.0.0/0"} else [(row["dst"], row.get("dev", "?"))]
+            else:
+                uses = [(f"{a['local']}/{a['prefixlen']}", row["ifname"]) for a in row.get("addr_info", [])]
+            for use, device in uses:
+                if device != own and ipaddress.ip_interface(use).network.overlaps(network):
+                    found.append(f"{use} ({device})")
+    if not found:
+        return []
+    users = ", ".join(dict.fromkeys(found))
+    return [f"the network {network} is in use on this host: {users}. Fix: set LAB_NETWORK to a free /24, for example LAB_NETWORK=203.0.113.0/24"]
+
+
+def usable_overlay(directory: Path) -> list[str]:
+    """Whether the kernel makes an overlay of /usr with its changes kept in the directory, tried in mounts of its own."""
+    with tempfile.TemporaryDirectory(dir=directory, prefix="overlay-") as place:
+        for part in ("up", "work", "all"):
+            Path(place, part).mkdir()
+        tried = subprocess.run(
+            ["unshare", "--mount", "mount", "-t", "overlay", "overlay",
+             "-o", f"lowerdir=/usr,upperdir={place}/up,workdir={place}/work", f"{place}/all"],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if tried.returncode == 0:
+            try:
+                os.setxattr(f"{place}/up", "trusted.overlay.opaque", b"y")
+            except OSError as error:
+                return [f"the file system of {directory} cannot mark overlay directories ({error.strerror}). Fix: set LAB_DIR to a directory on a local disk"]
+            return []
+    fixes = "modprobe overlay; in a container, run it privileged; set LAB_DIR to a directory on a local disk (ext4, xfs, btrfs or tmpfs)"
+    return [f"no overlay of /usr can be made in {directory}: {tried.stderr.strip()}. Fix: {fixes}"]
+
+
+def findings(directory: Path, network: ipaddress.IPv4Network, unavailable: Iterable[str]) -> list[str]:
+    """Everything that keeps a lab from starting here.
+
+    Args:
+        directory: the lab's state directory; exists.
+        network: the lab's network.
+        unavailable: what is missing of the lab's own programs, in words with the fix.
+
+    Returns:
+        One line per finding, each with its fix; empty when the lab can start.
+    """
+    if os.geteuid() != 0:
+        return ["the lab makes namespaces and mounts, which needs root. Fix: run it as root", *missing_programs(), *unavailable]
+    found = [*missing_programs(), *unavailable]
+    if not Path("/bin").is_symlink():
+        found.append("/bin is not a link to /usr/bin. Fix: apt-get install usrmerge")
+    if shutil.which("ip", path=SYSTEM_PATH):
+        found += taken_network(network)
+    if shutil.which("unshare", path=SYSTEM_PATH):
+        found += usable_overlay(directory)
+    free = shutil.disk_usage(directory).free
+    if free < DISK_NEEDED:
+        found.append(
+            f"{free / 2**30:.1f} GiB are free at {directory}, the machines need {DISK_NEEDED / 2**30:.0f}. Fix: make room, or set LAB_DIR to another disk"
+        )
+    return found

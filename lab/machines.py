@@ -1,0 +1,558 @@
+"""The lab's machines: Python API of ``python -m lab`` (docs/lab.md).
+
+    with Lab(tmp_path, "203.0.113.0/24") as lab:
+        lab.run("sealos02", "hostname").stdout
+
+State directory (mode 0700; what tells nothing secret may be read by root's programs only all the same):
+
+    id_ed25519, id_ed25519.pub   key that may log in as root everywhere
+    password                     root's password everywhere
+    known_hosts                  host keys by address, OpenSSH form
+    inventory.yaml               names, addresses, roles and hostKey lines
+    host_keys/, machines/        the machines' host keys and disks
+    logs/, package/              consoles and supervisor; the offline package
+    running                      held locked by the supervisor while the lab is up
+    control                      its socket
+"""
+
+import contextlib
+import fcntl
+import ipaddress
+import json
+import os
+import secrets
+import select
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from lab import checks, disk, package
+
+PROJECT = Path(__file__).resolve().parent.parent
+NAMES = ("sealos01", "sealos02", "sealos03", "sealos04")
+DEFAULT_NETWORK = "198.51.100.0/24"  # TEST-NET-2: nobody's network
+FIRST_HOST = 11  # sealos01 is .11; the host's own end is .1
+PACKAGE = "root/" + package.FILE_NAME
+# Programs that the machines find at /var/lib/lab-images/bin, in place of the package's images.
+IMAGES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "istio-operator")
+BINARIES = (*IMAGES, *package.PROGRAMS, "istioctl", "sealos")
+
+
+class LabError(Exception):
+    """The lab cannot do what was asked; the text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A machine as one logs in to it."""
+
+    name: str
+    address: str
+    role: Literal["master", "node"]
+    host_key: str
+    port: int = 22
+    user: str = "root"
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """A machine as it is now: power, whether sshd greets, names of the programs that run on it."""
+
+    name: str
+    address: str
+    on: bool
+    ssh: bool
+    programs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Status:
+    """The lab as it is now; interface is the host's end of the cable ("" when the lab is down)."""
+
+    up: bool
+    network: str
+    interface: str
+    hosts: tuple[HostStatus, ...]
+    sealos: Literal["stand-in", "real"]
+
+
+def _greets(address: str, port: int = 22, timeout: float = 0.5) -> bool:
+    """Whether an SSH server greets at the address within the timeout (seconds)."""
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=timeout) as connection:
+        return connection.recv(8).startswith(b"SSH-2.0")
+    return False
+
+
+def _run(command: Sequence[str], **options: Any) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    if done.returncode:
+        raise LabError(f"{command[0]} failed: {done.stderr.strip()}")
+    return str(done.stdout)
+
+
+class Lab:
+    """Four machines on a network of this host.
+
+    Args:
+        directory: state directory; default $LAB_DIR or .lab in the checkout.
+        network: IPv4 network of at least 16 addresses; default $LAB_NETWORK or 198.51.100.0/24.
+        binaries: where the programs named in BINARIES are; default: what tools/ built.
+        sealos: a real sealos for the first master; default $LAB_SEALOS, else the stand-in.
+    """
+
+    def __init__(
+        self,
+        directory: Path | str | None = None,
+        network: str | None = None,
+        *,
+        binaries: Mapping[str, Path] | None = None,
+        sealos: Path | str | None = None,
+    ) -> None:
+        self.directory = Path(directory or os.environ.get("LAB_DIR") or PROJECT / ".lab").resolve()
+        wanted = network or os.environ.get("LAB_NETWORK") or DEFAULT_NETWORK
+        try:
+            self.network = ipaddress.IPv4Network(wanted)
+        except ValueError as error:
+            raise LabError(f"LAB_NETWORK: {wanted!r} is not an IPv4 network: {error}. Example: {DEFAULT_NETWORK}") from None
+        if self.network.num_addresses <= FIRST_HOST + len(NAMES):
+            raise LabError(f"LAB_NETWORK: {wanted} is too small, take a /24. Example: {DEFAULT_NETWORK}")
+        self._binaries = binaries
+        given = sealos or os.environ.get("LAB_SEALOS")
+        self.sealos = Path(given).resolve() if given else None
+        self.key, self.known_hosts = self.directory / "id_ed25519", self.directory / "known_hosts"
+        self.inventory = self.directory / "inventory.yaml"
+
+    # What it is -----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Address by machine name."""
+        return {name: str(self.network[FIRST_HOST + number]) for number, name in enumerate(NAMES)}
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The machines with their host keys; LabError before the first ``up``."""
+        found = []
+        for name, address in self.addresses.items():
+            public = self.directory / "host_keys" / f"{name}.pub"
+            if not public.exists():
+                raise LabError("the lab has no machines yet. Start it: python -m lab up")
+            role: Literal["master", "node"] = "master" if name == NAMES[0] else "node"
+            found.append(Host(name, address, role, " ".join(public.read_text().split()[:2])))
+        return tuple(found)
+
+    @property
+    def password(self) -> str:
+        """Root's password on every machine."""
+        return (self.directory / "password").read_text().rstrip("\n")
+
+    def root(self, name: str) -> Path:
+        """The machine's files as this host sees them (without /usr, /run and what else is mounted there); read, don't write."""
+        return self._disk(name) / "root"
+
+    def _disk(self, name: str) -> Path:
+        if name not in NAMES:
+            raise LabError(f"no machine {name!r}; the lab has {', '.join(NAMES)}")
+        return self.directory / "machines" / name
+
+    # Up and down ----------------------------------------------------------------------------------------------------------------
+
+    def up(self, progress: Callable[[str], None] = lambda _: None) -> bool:
+        """Start the lab, and in a lab that is up the machines that are off; returns when every machine can be logged in to.
+
+        Args:
+            progress: called with a line of text per step.
+
+        Returns:
+            False when everything was up already and nothing was done.
+
+        Raises:
+            LabError: with everything that is missing, or with what a machine that did not come up said.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        while (lock := self._try_lock()) is None:
+            with contextlib.suppress(FileNotFoundError):  # it ended in between
+                return self._power_on_rest(progress)
+        try:
+            self._settle()
+            found = checks.findings(self.directory, self.network, self._unavailable())
+            if found:
+                raise LabError("the lab cannot start:\n" + "\n".join(f"  - {finding}" for finding in found))
+            progress("making keys, package and disks")
+            self._make_login()
+            self._make_disks(NAMES)
+            plan = self._write_plan()
+            progress("starting the machines")
+            self._launch(lock, plan)
+        finally:
+            os.close(lock)
+        try:
+            self._wait_until_greeting(NAMES)
+        except BaseException:
+            self.down()
+            raise
+        return True
+
+    def down(self) -> bool:
+        """Power everything off at once; disks and keys stay. Returns False when nothing was up.
+
+        Raises:
+            LabError: something is still there after 15 seconds.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            outer, inner = self._owner()
+            # The supervisor is waited for, because the kernel ends every process of the lab before it reports its end.
+            watched = [os.pidfd_open(pid) for pid in (inner, outer) if pid is not None and _alive(pid)]
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(outer, signal.SIGKILL)
+            deadline = time.monotonic() + 15
+            for fd in watched:
+                # poll, not select: a process with many open files has high descriptor numbers
+                poll = select.poll()
+                poll.register(fd, select.POLLIN)
+                ended = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
+                os.close(fd)
+                if not ended:
+                    raise LabError(f"the lab's process {outer} did not end within 15 seconds")
+            self._settle()
+            return True
+        self._settle()
+        return False
+
+    def reset(self, names: Iterable[str] = NAMES) -> None:
+        """Make machines bare again (fresh disks, the same keys and password); those that are on are powered off and on."""
+        names = tuple(names)
+        for name in names:
+            self._disk(name)
+        powered = {host.name for host in self.status(ssh=False).hosts if host.on} & set(names)
+        if powered:
+            self._ask("stop", sorted(powered))
+        for name in names:
+            disk.remove(self._disk(name))
+        if powered:
+            self._make_disks(names)
+            self._ask("start", sorted(powered))
+            self._wait_until_greeting(sorted(powered))
+
+    def stop_machine(self, name: str) -> None:
+        """Pull a machine's plug; its disk stays as it is."""
+        self._disk(name)
+        self._ask("stop", [name])
+
+    def start_machine(self, name: str) -> None:
+        """Power a machine on again and wait until it can be logged in to."""
+        self._disk(name)
+        self._ask("start", [name])
+        self._wait_until_greeting([name])
+
+    def __enter__(self) -> Self:
+        """Start the lab."""
+        self.up()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Power it off."""
+        self.down()
+
+    # Looking and logging in -----------------------------------------------------------------------------------------------------
+
+    def status(self, *, ssh: bool = True) -> Status:
+        """The lab as it is now; with ssh, each machine that is on is asked for its greeting (at most half a second, all at once)."""
+        sealos: Literal["stand-in", "real"] = "real" if (self.directory / "sealos-is-real").exists() else "stand-in"
+        try:
+            reply = self._ask("status")
+        except LabError:
+            off = tuple(HostStatus(name, address, on=False, ssh=False, programs=()) for name, address in self.addresses.items())
+            return Status(up=False, network=str(self.network), interface="", hosts=off, sealos=sealos)
+        seen: dict[str, dict[str, Any]] = reply["machines"]
+        with ThreadPoolExecutor(len(NAMES)) as pool:
+            greets = dict(zip(NAMES, pool.map(lambda n: ssh and seen[n]["on"] and _greets(self.addresses[n]), NAMES), strict=True))
+        hosts = tuple(
+            HostStatus(name, address, seen[name]["on"], greets[name], tuple(seen[name]["programs"]))
+            for name, address in self.addresses.items()
+        )
+        return Status(up=True, network=str(self.network), interface=reply["interface"], hosts=hosts, sealos=sealos)
+
+    def ssh_command(self, name: str, *command: str) -> list[str]:
+        """The ssh command that logs in to a machine by the lab's key, against its pinned host key, without prompts.
+
+        Args:
+            name: the machine.
+            command: program and arguments to run there; none for a shell.
+        """
+        self._disk(name)
+        if not self.key.exists():
+            raise LabError("the lab has no machines yet. Start it: python -m lab up")
+        options = {
+            "IdentitiesOnly": "yes",
+            "UserKnownHostsFile": f'"{self.known_hosts}"',
+            "GlobalKnownHostsFile": "/dev/null",
+            "StrictHostKeyChecking": "yes",
+            "PasswordAuthentication": "no",
+            "ConnectTimeout": "10",
+            "LogLevel": "ERROR",
+        }
+        flags = [flag for key, value in options.items() for flag in ("-o", f"{key}={value}")]
+        there = ["--", shlex.join(command)] if command else []
+        return ["ssh", "-F", "none", "-i", str(self.key), *flags, f"root@{self.addresses[name]}", *there]
+
+    def run(self, name: str, *command: str, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a program on a machine; the status is not checked.
+
+        Args:
+            name: the machine.
+            command: program and arguments (``"bash", "-c", "…"`` for shell text).
+            stdin: text for its standard input.
+            timeout: seconds; subprocess.TimeoutExpired afterwards.
+        """
+        return subprocess.run(
+            self.ssh_command(name, *command), input=stdin or "", capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    def log_files(self, name: str | None = None) -> list[Path]:
+        """The supervisor's log, or a machine's console and the logs of the Kubernetes programs on it."""
+        if name is None:
+            return [self.directory / "logs" / "supervisor.log"]
+        kube = sorted((self.root(name) / "var/log/kube").glob("*.log"))
+        return [self.directory / "logs" / f"{name}.log", *kube]
+
+    # How ------------------------------------------------------------------------------------------------------------------------
+
+    def _binary(self, name: str) -> Path:
+        if name == "sealos" and self.sealos is not None:
+            if not (self.sealos.is_file() and os.access(self.sealos, os.X_OK)):
+                raise LabError(f"LAB_SEALOS: {self.sealos} is not a program. Fix: give the path of a sealos v3 binary, chmod +x")
+            return self.sealos
+        if self._binaries is not None:
+            return self._binaries[name]
+        from tools import parts
+
+        return parts.binary(name)
+
+    def _unavailable(self) -> Iterator[str]:
+        """What is missing of the lab's own programs; one line for all that tools/ has not built."""
+        unbuilt = []
+        for name in BINARIES:
+            try:
+                self._binary(name)
+            except LabError as error:
+                yield str(error)
+            except (LookupError, OSError, RuntimeError):
+                unbuilt.append(name)
+        if unbuilt:
+            yield f"not built yet: {', '.join(unbuilt)}. Fix: make tools"
+
+    def _try_lock(self) -> int | None:
+        """The lab's lock, as a descriptor that the supervisor inherits; None while a lab holds it."""
+        fd = os.open(self.directory / "running", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        os.ftruncate(fd, 0)  # the process named by an earlier lab is another one by now
+        return fd
+
+    def _owner(self) -> tuple[int, int | None]:
+        """Process ids of the lab's outer process and of the supervisor in it; FileNotFoundError when no lab runs."""
+        if not self.directory.exists():
+            raise FileNotFoundError(self.directory)
+        lock = self._try_lock()
+        if lock is not None:
+            os.close(lock)
+            raise FileNotFoundError(self.directory / "running")
+        deadline = time.monotonic() + 15
+        while not (text := (self.directory / "running").read_text().strip()):
+            # another `up` holds the lock and has not launched yet
+            if time.monotonic() > deadline:
+                raise LabError(f"another program has held {self.directory / 'running'} for 15 seconds. Fix: let the other `lab up` finish, or end it")
+            time.sleep(0.05)
+        outer = int(text)
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            return outer, int(Path(f"/proc/{outer}/task/{outer}/children").read_text().split()[0])
+        return outer, None
+
+    def _settle(self) -> None:
+        """Wait until the kernel has taken the interface of a lab that ended off the host (at most 15 seconds)."""
+        record = self.directory / "interface"
+        if not record.exists():
+            return
+        name = record.read_text().strip()
+        deadline = time.monotonic() + 15
+        while Path("/sys/class/net", name).exists():
+            if time.monotonic() > deadline:
+                raise LabError(f"the interface {name} of the lab that ended is still there after 15 seconds")
+            time.sleep(0.02)
+        record.unlink(missing_ok=True)
+
+    def _make_login(self) -> None:
+        """Keys, password, known_hosts and inventory; what is there stays."""
+        keys = self.directory / "host_keys"
+        keys.mkdir(exist_ok=True, mode=0o700)
+        wanted = {self.key: "sealos-istio lab", **{keys / name: name for name in NAMES}}
+        for path, comment in wanted.items():
+            if not path.with_suffix(".pub").exists():
+                path.unlink(missing_ok=True)
+                _run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", str(path)])
+        secret = self.directory / "password"
+        if not secret.exists():
+            # With characters that a careless shell line would trip over, so that quoting is tried in every run.
+            disk.write(secret, f"{secrets.token_urlsafe(15)}'$#\n", 0o600)
+        import yaml
+
+        hosts = self.hosts
+        disk.write(self.known_hosts, "".join(f"{host.address} {host.host_key}\n" for host in hosts), 0o600)
+        content = {
+            "network": str(self.network),
+            "machines": [
+                {"name": h.name, "address": h.address, "port": h.port, "user": h.user, "role": h.role, "hostKey": h.host_key} for h in hosts
+            ],
+        }
+        disk.write(self.inventory, yaml.safe_dump(content, sort_keys=False), 0o600)
+
+    def _make_disks(self, names: Iterable[str]) -> None:
+        """Disks that are missing, and on the first master what a person brings: the package, sealos, istioctl."""
+        (self.directory / "machines").mkdir(exist_ok=True)
+        hashed = ""
+        for name in names:
+            if not self._disk(name).exists():
+                hashed = hashed or _run(["openssl", "passwd", "-6", "-stdin"], input=self.password).strip()
+                disk.create(
+                    self._disk(name),
+                    name,
+                    password_hash=hashed,
+                    public_key=self.key.with_suffix(".pub"),
+                    host_key=self.directory / "host_keys" / name,
+                )
+        if NAMES[0] in names:
+            offline = package.build(self.directory / "package", {program: self._binary(program) for program in package.PROGRAMS})
+            brought = {
+                PACKAGE: (offline, 0o644),
+                "root/sealos": (self._binary("sealos"), 0o755),
+                "root/istioctl-1.5.0": (self._binary("istioctl"), 0o755),
+            }
+            disk.bring(self._disk(NAMES[0]), brought)
+            if self.sealos is not None:
+                disk.write(self.directory / "sealos-is-real", f"{self.sealos}\n")
+            else:
+                (self.directory / "sealos-is-real").unlink(missing_ok=True)
+
+    def _write_plan(self) -> Path:
+        logs = self.directory / "logs"
+        logs.mkdir(exist_ok=True)
+        for name in (*NAMES, "supervisor"):
+            (logs / f"{name}.log").write_text("")
+        prefix = self.network.prefixlen
+        plan = {
+            "host": f"{self.network[1]}/{prefix}",
+            "machines": [{"name": n, "address": f"{a}/{prefix}", "disk": str(self._disk(n))} for n, a in self.addresses.items()],
+            "images": {name: str(self._binary(name).resolve()) for name in IMAGES},
+            "logs": str(logs),
+        }
+        path = self.directory / "plan.json"
+        path.write_text(json.dumps(plan, indent=1))
+        return path
+
+    def _launch(self, lock: int, plan: Path) -> None:
+        """Start the supervisor in namespaces of its own; it inherits the lock and outlives this process."""
+        hostnet = os.open("/proc/self/ns/net", os.O_RDONLY)
+        try:
+            with (self.directory / "logs" / "supervisor.log").open("ab") as log:
+                process = subprocess.Popen(
+                    ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net", "--uts", "--ipc",
+                     sys.executable, "-m", "lab.supervisor", str(plan), str(hostnet)],
+                    cwd=PROJECT, env={"PATH": checks.SYSTEM_PATH, "LANG": "C.UTF-8", "HOME": "/root"},
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[lock, hostnet], start_new_session=True,
+                )  # fmt: skip
+        finally:
+            os.close(hostnet)
+        os.pwrite(lock, f"{process.pid}\n".encode(), 0)
+        deadline = time.monotonic() + 15
+        while True:
+            with contextlib.suppress(LabError):
+                disk.write(self.directory / "interface", self._ask("status")["interface"] + "\n")
+                return
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                process.wait()
+                said = (self.directory / "logs" / "supervisor.log").read_text().strip()
+                raise LabError(f"the lab could not start: {said or 'no answer within 15 seconds'}")
+            time.sleep(0.02)
+
+    def _power_on_rest(self, progress: Callable[[str], None]) -> bool:
+        """In a lab that is up (or just starting): power on what is off."""
+        self._owner()
+        deadline = time.monotonic() + 15
+        while not (now := self.status(ssh=False)).up:
+            if time.monotonic() > deadline:
+                raise LabError(f"the lab is up but does not answer. Fix: python -m lab down, then up (log: {self.log_files()[0]})")
+            time.sleep(0.05)
+        running = json.loads((self.directory / "plan.json").read_text())["host"]
+        if running != f"{self.network[1]}/{self.network.prefixlen}":
+            raise LabError(f"the lab is up on another network ({running}). Fix: python -m lab down first, or unset LAB_NETWORK")
+        off = [host.name for host in now.hosts if not host.on]
+        if off:
+            progress(f"starting {', '.join(off)}")
+            self._ask("start", off)
+        self._wait_until_greeting(NAMES)
+        return bool(off)
+
+    def _wait_until_greeting(self, names: Iterable[str], limit: float = 20) -> None:
+        """Wait until sshd greets on all of the machines; a machine that went off is reported with its console's last lines."""
+        waiting = list(names)
+        deadline = time.monotonic() + limit
+        while waiting:
+            waiting = [name for name in waiting if not _greets(self.addresses[name])]
+            if not waiting:
+                return
+            seen = self._ask("status")["machines"]
+            dead = [name for name in waiting if not seen[name]["on"]]
+            if dead or time.monotonic() > deadline:
+                said = [f"{name}: {_tail(self.log_files(name)[0])}" for name in dead or waiting]
+                raise LabError("no SSH server answers on\n" + "\n".join(said))
+            time.sleep(0.03)
+
+    def _ask(self, do: str, machines: Sequence[str] = ()) -> dict[str, Any]:
+        """One request to the supervisor; LabError when none runs or it refuses."""
+        try:
+            place = os.open(self.directory, os.O_PATH | os.O_DIRECTORY)
+        except OSError:
+            raise LabError("the lab is not up. Start it: python -m lab up") from None
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(30)
+                # by descriptor: a socket's address may have 107 bytes at most
+                connection.connect(f"/proc/self/fd/{place}/control")
+                connection.sendall(json.dumps({"do": do, "machines": list(machines)}).encode() + b"\n")
+                answer = b""
+                while chunk := connection.recv(65536):
+                    answer += chunk
+        except OSError:
+            raise LabError("the lab is not up. Start it: python -m lab up") from None
+        finally:
+            os.close(place)
+        reply: dict[str, Any] = json.loads(answer or b'{"error": "the lab is going down"}')
+        if "error" in reply:
+            raise LabError(f"the lab refused: {reply['error']}")
+        return reply
+
+
+def _tail(log: Path, lines: int = 3) -> str:
+    return " / ".join(line.strip() for line in log.read_text(errors="replace").splitlines()[-lines:]) or "(it said nothing)"
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

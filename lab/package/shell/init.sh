@@ -1,0 +1,45 @@
+#!/bin/bash
+# Prepares a machine for kubeadm, as the init.sh of the real offline package does (called by sealos: cd kube/shell && bash init.sh).
+# Like the real one it has no `set -e`: what the machine cannot do is passed over, and the exit status is that of the last command.
+# Left out on the lab: installing docker, loading images (they are mounted), swapoff and SELinux (this host's, not the machine's).
+cd "$(dirname "$0")" || exit 1
+
+for module in ip_vs ip_vs_rr ip_vs_wrr ip_vs_sh nf_conntrack br_netfilter; do
+  modprobe "$module" 2>/dev/null
+done
+mkdir -p /etc/sysctl.d
+cat >/etc/sysctl.d/k8s.conf <<EOF
+net.ipv4.ip_forward = 1
+net.ipv4.conf.all.rp_filter = 0
+net.bridge.bridge-nf-call-iptables = 1
+net.bridge.bridge-nf-call-ip6tables = 1
+EOF
+sysctl -q -p /etc/sysctl.d/k8s.conf 2>/dev/null
+
+install -m 0755 ../bin/* /usr/bin/
+
+mkdir -p /etc/systemd/system/kubelet.service.d /etc/systemd/system/multi-user.target.wants
+install -m 0644 ../conf/kubelet.service /etc/systemd/system/kubelet.service
+install -m 0644 ../conf/10-kubeadm.conf /etc/systemd/system/kubelet.service.d/10-kubeadm.conf
+# systemctl enable kubelet
+ln -sfn /etc/systemd/system/kubelet.service /etc/systemd/system/multi-user.target.wants/kubelet.service
+
+mkdir -p /var/lib/kubelet /etc/kubernetes
+cat >/var/lib/kubelet/config.yaml <<EOF
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+address: 0.0.0.0
+authentication:
+  anonymous: {enabled: false}
+  webhook: {enabled: true}
+  x509: {clientCAFile: /etc/kubernetes/pki/ca.crt}
+authorization: {mode: Webhook}
+cgroupDriver: cgroupfs
+clusterDNS: [10.96.0.10]
+clusterDomain: cluster.local
+failSwapOn: false
+healthzBindAddress: 127.0.0.1
+healthzPort: 10248
+rotateCertificates: true
+staticPodPath: /etc/kubernetes/manifests
+EOF
