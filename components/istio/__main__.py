@@ -1,0 +1,20 @@
+"""What the mesh's commands run: `python3 -m components.istio VERB`, with a request as JSON on standard input."""
+
+from __future__ import annotations
+
+import sys
+
+from components.driver import Verb, drive
+from components.istio.cni_probe import CniRequest, cni_check
+from components.istio.gate_probe import GateRequest, gate
+from components.istio.istioctl_driver import IstioctlRequest, install, remove
+
+VERBS = {
+    "gate": Verb(GateRequest, gate, "wait until the mesh is what was asked for, or say why it isn't"),
+    "cni-check": Verb(CniRequest, cni_check, "wait until istio-cni ends the CNI chain of every node"),
+    "istioctl": Verb(IstioctlRequest, install, "put istioctl and its completion on the first master"),
+    "istioctl-remove": Verb(IstioctlRequest, remove, "take istioctl and its completion away from the first master"),
+}
+
+if __name__ == "__main__":
+    sys.exit(drive("python3 -m components.istio", VERBS))

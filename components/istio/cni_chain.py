@@ -1,0 +1,97 @@
+"""What a node's CNI plugin chain must look like once istio-cni has joined it. Pure: no Pulumi, no SSH.
+
+Sources: Istio 1.5.0, manifests/istio-cni/templates/; istio/cni, install-cni.sh; CNI specification 0.3.1, "Network
+Configuration Lists". A ready istio-cni-node pod proves nothing on 1.5: its DaemonSet has no readiness probe.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from components.machines import Request
+
+CONFIG_FOLDER = "/etc/cni/net.d"
+BINARY = "/opt/cni/bin/istio-cni"
+PLUGIN = "istio-cni"
+
+
+class CniChain(Request):
+    """The wanted end of a node's chain.
+
+    Attributes:
+        config_file: the chain's file in /etc/cni/net.d.
+        excluded_namespaces: exactly those that the plugin leaves alone.
+        log_level: the plugin's.
+    """
+
+    config_file: str
+    excluded_namespaces: tuple[str, ...]
+    log_level: str
+
+
+class NodeFiles(Request):
+    """What one node has.
+
+    Attributes:
+        listed: names of the *.conf and *.conflist files in the folder, in the order that kubelet reads them.
+        conflist: the chain's file as text; None when it isn't there.
+        binary: permissions of the plugin (octal); None when it isn't there.
+        kubeconfig: permissions of the plugin's kubeconfig (octal); None when it isn't there.
+    """
+
+    listed: tuple[str, ...]
+    conflist: str | None
+    binary: str | None
+    kubeconfig: str | None
+
+
+def problems(chain: CniChain, files: NodeFiles) -> list[str]:
+    """Everything that is wrong on a node; empty when its chain is as wanted."""
+    return list(_problems(chain, files))
+
+
+def _problems(chain: CniChain, files: NodeFiles) -> Iterator[str]:
+    path = f"{CONFIG_FOLDER}/{chain.config_file}"
+    if files.conflist is None:
+        others = f"; there are {', '.join(files.listed)}" if files.listed else ""
+        yield f"{path} does not exist{others}. Is the pod network running on this node?"
+    else:
+        yield from _plugins(chain, path, files.conflist)
+        if files.listed and files.listed[0] != chain.config_file:
+            yield f"{CONFIG_FOLDER}/{files.listed[0]} comes before {chain.config_file}, so kubelet uses that one"
+    if files.binary is None:
+        yield f"{BINARY} does not exist"
+    elif not int(files.binary, 8) & 0o111:
+        yield f"{BINARY} is not executable (mode {files.binary})"
+    if files.kubeconfig is None:
+        yield f"{CONFIG_FOLDER}/ZZZ-istio-cni-kubeconfig does not exist, so the plugin can't ask the API server"
+    elif int(files.kubeconfig, 8) & 0o077:
+        yield f"{CONFIG_FOLDER}/ZZZ-istio-cni-kubeconfig holds a token and has mode {files.kubeconfig}, not 600"
+
+
+def _plugins(chain: CniChain, path: str, text: str) -> Iterator[str]:
+    try:
+        plugins: list[dict[str, Any]] = json.loads(text)["plugins"]
+        types = [plugin.get("type") for plugin in plugins]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        yield f"{path} is no list of plugins ({type(error).__name__}: {error}); a half-written file looks like this"
+        return
+    if PLUGIN not in types:
+        yield f"{path} has no {PLUGIN}, only {', '.join(map(str, types))}"
+        return
+    if (count := types.count(PLUGIN)) > 1:
+        yield f"{path} has {PLUGIN} {count} times"
+    if types[-1] != PLUGIN:
+        yield f"{path} ends with {types[-1]}, not {PLUGIN}: something wrote to the chain after it"
+    plugin = plugins[types.index(PLUGIN)]
+    nested = plugin.get("kubernetes") if isinstance(plugin.get("kubernetes"), dict) else {}
+    excluded = {str(name) for name in (nested or {}).get("exclude_namespaces", [])}
+    wanted = set(chain.excluded_namespaces)
+    if missing := sorted(wanted - excluded):
+        yield f"{path}: {PLUGIN} does not exclude {', '.join(missing)}"
+    if more := sorted(excluded - wanted):
+        yield f"{path}: {PLUGIN} also excludes {', '.join(more)}"
+    if plugin.get("log_level") != chain.log_level:
+        yield f"{path}: {PLUGIN} logs at {plugin.get('log_level')!r}, wanted {chain.log_level!r}"

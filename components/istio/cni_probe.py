@@ -1,0 +1,90 @@
+"""Reads every node's CNI chain over SSH, all nodes at once, until all are as wanted or time is up."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+from time import monotonic
+
+from components.driver import DriverError, progress
+from components.istio.cni_chain import CniChain, NodeFiles, problems
+from components.machines import Fleet, Host, MachineError, Request, on_all
+
+SCRIPT = Path(__file__).with_name("cni_look.sh")
+INTERVAL = 3.0
+_ADVICE = (
+    "Pods that start there would not be in the mesh. Look at the node's istio-cni-node pod (container install-cni), "
+    "and run `pulumi up` again."
+)
+
+
+class CniRequest(Request):
+    """What `cni-check` reads.
+
+    Attributes:
+        fleet: every machine of the cluster.
+        chain: what each must have.
+        installer: the image that writes it; it only makes another request of another version.
+        timeout: seconds until all must have it. The installer's pod may be ready before it has written anything.
+    """
+
+    fleet: Fleet
+    chain: CniChain
+    installer: str = ""
+    timeout: float = 120
+
+
+def parse(text: str) -> NodeFiles:
+    """What cni_look.sh printed."""
+    found: dict[str, str] = {}
+    listed: list[str] = []
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if key == "listed":
+            listed.append(value)
+        else:
+            found[key] = value
+    conflist = base64.b64decode(found["conflist"]).decode(errors="replace") if "conflist" in found else None
+    return NodeFiles(
+        listed=tuple(sorted(listed)), conflist=conflist, binary=found.get("binary"), kubeconfig=found.get("kubeconfig")
+    )
+
+
+async def cni_check(request: CniRequest) -> str:
+    """Waits until every node's chain is as wanted; a report as JSON.
+
+    Raises:
+        DriverError: with every problem of every node, when time is up.
+    """
+
+    async def one(host: Host) -> list[str]:
+        """What is still wrong on a node when its time is up: one connection for all looks."""
+        end = monotonic() + request.timeout
+        while True:
+            result = await host.run(SCRIPT, {"config_file": request.chain.config_file.encode()}, 30)
+            found = [result.last_words] if result.status else problems(request.chain, parse(result.stdout))
+            if not found or monotonic() >= end:
+                return found
+            await asyncio.sleep(INTERVAL)
+
+    answers = await on_all(request.fleet, one)
+    wrong: list[str] = []
+    for name, answer in answers.items():
+        if isinstance(answer, MachineError):
+            wrong.append(f"  - {answer}")
+        else:
+            wrong += [f"  - {name}: {problem}" for problem in answer]
+    if wrong:
+        raise DriverError(
+            "\n".join(
+                [
+                    f"istio-cni does not end the CNI chain of every node after {request.timeout:g} s:",
+                    *wrong,
+                    _ADVICE,
+                ]
+            )
+        )
+    progress("cni", f"istio-cni ends the chain of {len(answers)} nodes")
+    return json.dumps({"configFile": request.chain.config_file, "nodes": sorted(answers)})

@@ -1,0 +1,356 @@
+"""Whether the mesh is what was asked for, judged by what the API server says. Pure: no SSH, no Pulumi.
+
+"HEALTHY" alone proves nothing on Istio 1.5: it means that the operator's objects were accepted, not that pods run, and the
+status has no observedGeneration, so after a change it may still be the old one's. So the objects themselves are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from components.istio.versions import release
+from components.machines import Request
+
+Object = Mapping[str, Any]
+
+
+class Field(Request):
+    """Something a live object must hold.
+
+    Attributes:
+        kind: Deployment or Service, in the mesh's namespace.
+        name: the object's.
+        path: elements of an overlay's path (components/istio/overlays.py).
+        value: what must be there; of a map only the keys given. Lists of ports must match exactly.
+    """
+
+    kind: str
+    name: str
+    path: tuple[str, ...]
+    value: Any
+
+
+class CniDaemonSet(Request):
+    """Where the CNI plugin's installer runs."""
+
+    namespace: str
+    name: str
+
+
+class Wanted(Request):
+    """What must be true before the mesh counts as ready.
+
+    Attributes:
+        version: Istio's.
+        name, namespace: the IstioOperator's.
+        timeout: seconds until it is given up.
+        deployments: names of those that must be available in the namespace.
+        cni: its DaemonSet, which must be ready on every node; None without the plugin.
+        gateway: the ingress gateway that is reported; None when there is none.
+        fields: what was asked for and must be found in live objects.
+    """
+
+    version: str
+    name: str
+    namespace: str
+    timeout: float
+    deployments: tuple[str, ...]
+    cni: CniDaemonSet | None = None
+    gateway: str | None = None
+    fields: tuple[Field, ...] = ()
+
+
+class View(Request):
+    """What the API server said in one look; every part as kubectl prints it, None where the object isn't there."""
+
+    istio_operator: dict[str, Any] | None
+    mesh: tuple[dict[str, Any], ...]
+    daemon_set: dict[str, Any] | None
+    nodes: tuple[dict[str, Any], ...]
+    operator: tuple[dict[str, Any], ...]
+
+    def named(self, kind: str, name: str) -> Object | None:
+        """The object of the mesh's namespace."""
+        return next((o for o in self.mesh if o["kind"] == kind and o["metadata"]["name"] == name), None)
+
+    def pods_of(self, workload: Object) -> list[Object]:
+        """The pods that a Deployment or DaemonSet selects."""
+        labels = workload["spec"]["selector"].get("matchLabels", {}).items()
+        same = (o for o in (*self.mesh, *self.operator) if o["kind"] == "Pod")
+        return [
+            pod
+            for pod in same
+            if labels <= pod["metadata"].get("labels", {}).items()
+            and pod["metadata"].get("namespace") == workload["metadata"].get("namespace")
+        ]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that isn't as wanted.
+
+    Attributes:
+        sort: `error` the operator reports it; `status` there is no HEALTHY yet; `missing` an object isn't there; `field` an
+            object differs from what was asked for; `waiting` Kubernetes is at work.
+        text: names the object and the reason.
+    """
+
+    sort: Literal["error", "status", "missing", "field", "waiting"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All problems of one look; none means ready.
+
+    Attributes:
+        status: Istio's word for the status, NONE when there is none.
+        problems: what isn't as wanted.
+    """
+
+    status: str
+    problems: tuple[Problem, ...] = field(default=())
+
+    @property
+    def failed(self) -> tuple[Problem, ...]:
+        """What the operator itself calls an error."""
+        return tuple(p for p in self.problems if p.sort == "error")
+
+    @property
+    def ignored(self) -> tuple[Problem, ...]:
+        """What the operator calls done although it isn't: its cache's doing when it lasts."""
+        return tuple(p for p in self.problems if p.sort in ("missing", "field")) if self.status == "HEALTHY" else ()
+
+
+def judge(wanted: Wanted, view: View) -> Verdict:
+    """Compares one look with what is wanted; every problem at once."""
+    status, problems = _status(wanted, view)
+    problems += list(_operator(view))
+    for name in wanted.deployments:
+        deployment = view.named("Deployment", name)
+        where = f"Deployment {wanted.namespace}/{name}"
+        if deployment is None:
+            problems.append(Problem("missing", f"{where} does not exist"))
+        else:
+            problems += [
+                Problem("waiting", f"{where}: {text}") for text in unready(deployment, view.pods_of(deployment))
+            ]
+    if wanted.cni:
+        problems += list(_daemon_set(wanted.cni, view))
+    problems += list(_fields(wanted, view))
+    return Verdict(status, tuple(problems))
+
+
+def _status(wanted: Wanted, view: View) -> tuple[str, list[Problem]]:
+    where = f"IstioOperator {wanted.namespace}/{wanted.name}"
+    if view.istio_operator is None:
+        return "NONE", [Problem("status", f"{where} does not exist")]
+    words = release(wanted.version).status_words
+    status = view.istio_operator.get("status") or {}
+    word = words.get(str(status.get("status")), "NONE")
+    if word == "HEALTHY":
+        return word, []
+    if word == "ERROR":
+        failed = [
+            Problem("error", f"{where}: {name}: {str(component.get('error', 'no reason given')).strip()}")
+            for name, component in sorted((status.get("componentStatus") or {}).items())
+            if words.get(str(component.get("status"))) == "ERROR"
+        ]
+        return word, failed or [Problem("error", f"{where}: status ERROR without a reason")]
+    shown = "has no status yet" if word == "NONE" else f"is {word}"
+    return word, [Problem("status", f"{where} {shown}")]
+
+
+def _operator(view: View) -> Iterator[Problem]:
+    deployment = next((o for o in view.operator if o["kind"] == "Deployment"), None)
+    if deployment is None:
+        yield Problem("status", "Deployment istio-operator/istio-operator does not exist")
+        return
+    for text in unready(deployment, view.pods_of(deployment)):
+        yield Problem("waiting", f"Deployment istio-operator/istio-operator: {text}")
+
+
+def unready(deployment: Object, pods: Sequence[Object]) -> list[str]:
+    """Why a Deployment isn't available in its current form; empty when it is."""
+    status = deployment.get("status", {})
+    if status.get("observedGeneration", 0) < deployment["metadata"].get("generation", 0):
+        return ["its last change has not been seen by the controller yet"]
+    replicas = deployment["spec"].get("replicas", 1)
+    updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+    if updated >= replicas and available >= replicas and status.get("replicas", 0) == updated:
+        return []
+    reasons = [f"{available} of {replicas} replicas available, {updated} up to date"]
+    for condition in status.get("conditions", []):
+        failing = condition["type"] == "ReplicaFailure" and condition["status"] == "True"
+        stuck = condition["type"] == "Progressing" and condition["status"] == "False"
+        if failing or stuck:
+            reasons.append(f"{condition.get('reason')}: {condition.get('message')}")
+    reasons += [reason for pod in pods for reason in _pod_reasons(pod)]
+    return ["; ".join(reasons)]
+
+
+def _pod_reasons(pod: Object) -> Iterator[str]:
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    for condition in status.get("conditions", []):
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            yield f"pod {name}: {condition.get('reason')}: {condition.get('message')}"
+    for container in (*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])):
+        waiting = container.get("state", {}).get("waiting")
+        if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
+            message = f": {waiting['message']}" if waiting.get("message") else ""
+            yield f"pod {name}, container {container['name']}: {waiting.get('reason')}{message}"
+    if status.get("phase") == "Failed":
+        yield f"pod {name}: {status.get('reason', 'Failed')}: {status.get('message', 'no reason given')}"
+
+
+def _daemon_set(cni: CniDaemonSet, view: View) -> Iterator[Problem]:
+    where = f"DaemonSet {cni.namespace}/{cni.name}"
+    if (daemon_set := view.daemon_set) is None:
+        yield Problem("missing", f"{where} does not exist")
+        return
+    status = daemon_set.get("status", {})
+    if status.get("observedGeneration", 0) < daemon_set["metadata"].get("generation", 0):
+        yield Problem("waiting", f"{where}: its last change has not been seen by the controller yet")
+        return
+    nodes, desired = len(view.nodes), status.get("desiredNumberScheduled", 0)
+    ready, updated = status.get("numberReady", 0), status.get("updatedNumberScheduled", 0)
+    if not ready == updated == desired == nodes:
+        yield Problem(
+            "waiting", f"{where}: {ready} ready and {updated} up to date of {desired} wanted on {nodes} nodes"
+        )
+
+
+def _fields(wanted: Wanted, view: View) -> Iterator[Problem]:
+    for field_ in wanted.fields:
+        if (live := view.named(field_.kind, field_.name)) is None:
+            if field_.kind != "Deployment" or field_.name not in wanted.deployments:
+                yield Problem("missing", f"{field_.kind} {wanted.namespace}/{field_.name} does not exist")
+            continue
+        found = find(live, field_.path)
+        where = f"{field_.kind} {wanted.namespace}/{field_.name}: {'.'.join(field_.path)}"
+        if field_.path[-1] == "ports" and isinstance(field_.value, list):
+            if (has := _ports(found)) != (asked := _ports(field_.value)):
+                yield Problem("field", f"{where} has {_shown(has)}, wanted exactly {_shown(asked)}")
+        elif not covers(found, field_.value):
+            yield Problem("field", f"{where} is {found!r}, wanted {field_.value!r}")
+
+
+def find(live: Any, path: Sequence[str]) -> Any:
+    """The value at an overlay's path in a live object; None where nothing is."""
+    for element in path:
+        if isinstance(live, Mapping):
+            live = live.get(element)
+        elif isinstance(live, list) and element.startswith("["):
+            key, _, value = element[1:-1].partition(":")
+            if value:
+                live = next((i for i in live if isinstance(i, Mapping) and str(i.get(key)) == value), None)
+            else:
+                live = live[int(key)] if key.isdecimal() and int(key) < len(live) else None
+        else:
+            return None
+    return live
+
+
+def covers(live: Any, wanted: Any) -> bool:
+    """Whether `live` holds all that `wanted` says; Kubernetes' defaults may come on top."""
+    if isinstance(wanted, Mapping):
+        return isinstance(live, Mapping) and all(covers(live.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(live, list) and len(live) == len(wanted) and all(map(covers, live, wanted))
+    if isinstance(wanted, bool) or isinstance(live, bool):
+        return live is wanted or (wanted is False and live is None)  # the API leaves false out
+    return str(live) == str(wanted) if live is not None else wanted is None
+
+
+def _ports(ports: Any) -> list[tuple[Any, ...]]:
+    """Ports in a comparable form, with Kubernetes' defaults: TCP, and the port itself as target."""
+    listed = [p for p in ports or [] if isinstance(p, Mapping)]
+    return sorted(
+        (
+            int(p.get("port", p.get("containerPort", 0))),
+            str(p.get("targetPort", p.get("port", ""))),
+            str(p.get("protocol", "TCP")),
+            str(p.get("name", "")) if "port" in p else "",
+        )
+        for p in listed
+    )
+
+
+def _shown(ports: Sequence[tuple[Any, ...]]) -> str:
+    return ", ".join(f"{p[3]} {p[0]}".strip() for p in ports) or "no ports"
+
+
+def report(wanted: Wanted, view: View, restarted: bool) -> dict[str, Any]:
+    """The gate's output once everything is as wanted: nothing in it is secret.
+
+    Returns:
+        status (a word), version, deployments (names), cni (namespace, name, ready) or None, operatorRestarted, and gateway:
+        namespace, name, type, hostNetwork, ports (name, port, targetPort), nodes (names) and addresses (IPs), or None.
+    """
+    daemon_set = view.daemon_set
+    cni = (
+        {"namespace": wanted.cni.namespace, "name": wanted.cni.name, "ready": daemon_set["status"]["numberReady"]}
+        if wanted.cni and daemon_set
+        else None
+    )
+    return {
+        "status": judge(wanted, view).status,
+        "version": wanted.version,
+        "namespace": wanted.namespace,
+        "deployments": list(wanted.deployments),
+        "cni": cni,
+        "gateway": _gateway(wanted, view),
+        "operatorRestarted": restarted,
+    }
+
+
+def _gateway(wanted: Wanted, view: View) -> dict[str, Any] | None:
+    if not wanted.gateway:
+        return None
+    service, deployment = view.named("Service", wanted.gateway), view.named("Deployment", wanted.gateway)
+    if service is None or deployment is None:
+        return None
+    pods = [pod for pod in view.pods_of(deployment) if not pod["metadata"].get("deletionTimestamp")]
+    nodes = sorted({pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName")})
+    host_network = bool(find(deployment, ("spec", "template", "spec", "hostNetwork")))
+    if host_network:
+        addresses = [address for node in nodes if (address := _internal_ip(view, node))]
+    else:
+        balancer = find(service, ("status", "loadBalancer", "ingress")) or []
+        addresses = [i.get("ip") or i.get("hostname") for i in balancer] or [service["spec"].get("clusterIP")]
+    return {
+        "namespace": wanted.namespace,
+        "name": wanted.gateway,
+        "type": service["spec"]["type"],
+        "hostNetwork": host_network,
+        "ports": [
+            {key: port[key] for key in ("name", "port", "targetPort", "nodePort") if key in port}
+            for port in service["spec"]["ports"]
+        ],
+        "nodes": nodes,
+        "addresses": [str(address) for address in addresses if address and address != "None"],
+    }
+
+
+def _internal_ip(view: View, node: str) -> str | None:
+    for found in view.nodes:
+        if found["metadata"]["name"] == node:
+            for address in found.get("status", {}).get("addresses", []):
+                if address["type"] == "InternalIP":
+                    return str(address["address"])
+    return None
+
+
+def last_words(log: str, limit: int = 8) -> list[str]:
+    """The lines of the operator's log that say why: it prints whole manifests, so most lines are noise."""
+    telling = []
+    for line in log.splitlines():
+        columns = line.split("\t")
+        level = columns[1] if len(columns) > 2 else ""
+        if level in ("error", "fatal", "warn") or line.startswith(("panic:", "fatal error:")):
+            text = " ".join(part.strip() for part in line.split("\t")[1:]) or line
+            if text not in telling:
+                telling.append(text[:400])
+    return telling[-limit:]

@@ -1,0 +1,149 @@
+"""Asks the first master over one SSH connection until the mesh is as wanted, or says why it isn't. Decides nothing itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+from components.driver import DriverError, progress
+from components.istio.gate import Verdict, View, Wanted, judge, last_words, report
+from components.istio.versions import release
+from components.machines import Fleet, Request, Result, connect
+
+SCRIPT = Path(__file__).with_name("gate.sh")
+INTERVAL = 2.0
+"""Seconds between two looks."""
+
+ERROR_LASTS = 30.0
+"""Seconds after which the same error counts. The status is not versioned, so right after a change it may be the old one's;
+reconciling a changed IstioOperator took 3 to 18 s."""
+
+IGNORED_LASTS = 30.0
+"""Seconds after which HEALTHY without the objects is taken for the operator's cache, and its pod is started anew."""
+
+
+class GateRequest(Request):
+    """What `gate` reads.
+
+    Attributes:
+        fleet: how to reach the first master.
+        wanted: what must be true there.
+        spec: a hash of the IstioOperator's spec; it only makes another request of another spec.
+    """
+
+    fleet: Fleet
+    wanted: Wanted
+    spec: str = ""
+
+
+class _Host(Protocol):
+    async def run(self, script: Path | str, files: dict[str, bytes], timeout: float) -> Result: ...  # noqa: ASYNC109
+
+
+async def gate(request: GateRequest) -> str:
+    """Waits for the mesh; the report as JSON.
+
+    Raises:
+        DriverError: when the operator reports an error that lasts, or time is up.
+        MachineError: when the first master can't be reached.
+    """
+    machine = request.fleet.first_master
+    async with connect(machine, request.fleet.login) as host:
+        return json.dumps(await wait(host, request.wanted, lambda text: progress(machine.name, text)))
+
+
+async def wait(
+    host: _Host,
+    wanted: Wanted,
+    say: Callable[[str], None],
+    clock: Callable[[], float] = monotonic,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> dict[str, Any]:
+    """`gate` on an open connection."""
+    end = clock() + wanted.timeout
+    since: dict[str, float] = {}
+    restarted = False
+    said = ""
+    verdict: Verdict | None = None
+    trouble = ""
+    while True:
+        looked = await _look(host, wanted)
+        now = clock()
+        if isinstance(looked, View):
+            verdict, trouble = judge(wanted, looked), ""
+            if not verdict.problems:
+                say("the mesh is as wanted")
+                return report(wanted, looked, restarted)
+            current = {p.text for p in (*verdict.failed, *verdict.ignored)}
+            since = {text: since.get(text, now) for text in current}
+            if any(now - since[p.text] >= ERROR_LASTS for p in verdict.failed):
+                raise DriverError(await _message("the operator could not apply the mesh", host, verdict, trouble))
+            stuck = any(now - since[p.text] >= IGNORED_LASTS for p in verdict.ignored)
+            if stuck and not restarted and release(wanted.version).forgets_recreated:
+                restarted = True
+                say(
+                    "the operator says HEALTHY although this is not so: "
+                    + "; ".join(p.text for p in verdict.ignored)
+                    + f". Istio {wanted.version} compares with a cache instead of the cluster (istio#22325), so its pod is started anew"
+                )
+                await _restart(host)
+                since = {}
+            first = verdict.problems[0].text + (
+                f" (and {len(verdict.problems) - 1} more)" if len(verdict.problems) > 1 else ""
+            )
+        else:
+            trouble = first = looked
+        if first != said:
+            say(f"waiting: {first}")
+            said = first
+        if now >= end:
+            raise DriverError(
+                await _message(f"the mesh was not ready after {wanted.timeout:g} s", host, verdict, trouble)
+            )
+        await sleep(min(INTERVAL, max(0.1, end - now)))
+
+
+async def _look(host: _Host, wanted: Wanted) -> View | str:
+    """One look; a text when the API server did not answer."""
+    files = {"verb": b"look", "namespace": wanted.namespace.encode(), "name": wanted.name.encode()}
+    if wanted.cni:
+        files |= {"cni_namespace": wanted.cni.namespace.encode(), "cni_name": wanted.cni.name.encode()}
+    result = await host.run(SCRIPT, files, 90)
+    if result.status != 0:
+        return f"the API server did not answer kubectl on the first master: {_last_line(result)}"
+    try:
+        found = json.loads(result.stdout)
+    except ValueError:
+        return f"kubectl on the first master printed no JSON: {result.stdout[:200]!r}"
+    lists = {key: (found[key] or {}).get("items", []) for key in ("mesh", "nodes", "operator")}
+    return View.model_validate({**found, **lists})
+
+
+async def _restart(host: _Host) -> None:
+    result = await host.run(SCRIPT, {"verb": b"restart"}, 60)
+    if result.status != 0:
+        raise DriverError(f"the operator's pod could not be started anew: {_last_line(result)}")
+
+
+async def _message(what: str, host: _Host, verdict: Verdict | None, trouble: str) -> str:
+    lines = [f"{what}:"]
+    if trouble:
+        lines.append(f"  - {trouble}")
+    if verdict:
+        lines += [f"  - {problem.text}" for problem in verdict.problems]
+    result = await host.run(SCRIPT, {"verb": b"logs"}, 60)
+    if words := last_words(result.stdout) if result.status == 0 else []:
+        lines += ["the operator's last words:", *(f"    {word}" for word in words)]
+    lines.append(
+        "Mend what is named above, or give it more time (istio.readyTimeout), and run `pulumi up` again: it goes on from here."
+    )
+    return "\n".join(lines)
+
+
+def _last_line(result: Result) -> str:
+    words = (result.stderr.strip() or result.stdout.strip()).splitlines()
+    return words[-1] if words else f"exit status {result.status}"

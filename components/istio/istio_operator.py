@@ -1,0 +1,178 @@
+"""From settings to one IstioOperator, and to what must be true in the cluster once the operator has carried it out.
+
+Pure: no Pulumi, no SSH. Sources: the 1.5.0 profiles (operator/data/profiles) and what its renderer makes of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.istio.overlays import ENVOY_METRICS_PORT, Note, SafeGateways, make_safe, merge_under, parse_path
+
+if TYPE_CHECKING:
+    from components.settings import IstioSettings
+
+PROFILE_DEPLOYMENTS: Mapping[str, frozenset[str]] = {
+    "default": frozenset({"istiod", "istio-ingressgateway", "prometheus"}),
+    "demo": frozenset(
+        {"istiod", "istio-ingressgateway", "istio-egressgateway", "grafana", "istio-tracing", "kiali", "prometheus"}
+    ),
+    "empty": frozenset(),
+    "minimal": frozenset({"istiod"}),
+    "remote": frozenset({"istiod", "istio-ingressgateway"}),
+    "separate": frozenset(
+        {
+            "istiod",
+            "istio-ingressgateway",
+            "istio-citadel",
+            "istio-galley",
+            "istio-sidecar-injector",
+            "istio-telemetry",
+            "prometheus",
+        }
+    ),
+}
+"""Deployments in the IstioOperator's namespace that each profile of 1.5.0 renders."""
+
+COMPONENT_DEPLOYMENTS: Mapping[str, str] = {
+    "pilot": "istiod",
+    "policy": "istio-policy",
+    "telemetry": "istio-telemetry",
+    "citadel": "istio-citadel",
+    "galley": "istio-galley",
+    "sidecarInjector": "istio-sidecar-injector",
+}
+"""spec.components keys that stand for one Deployment. A component's own namespace is not looked at."""
+
+GATEWAY_CONTAINER = "istio-proxy"
+CNI_DAEMON_SET = "istio-cni-node"
+
+
+@dataclass(frozen=True)
+class ControlPlanePlan:
+    """What is applied and what is expected of it.
+
+    Attributes:
+        manifest: the IstioOperator.
+        wanted: the ready gate's input, as JSON data; see components/istio/gate.py.
+        notes: what was made safe on the way.
+    """
+
+    manifest: dict[str, Any]
+    wanted: dict[str, Any]
+    notes: tuple[Note, ...]
+
+
+def plan(istio: IstioSettings) -> ControlPlanePlan:
+    """The IstioOperator for these settings.
+
+    Raises:
+        OverlayError: when a gateway can't be made safe.
+    """
+    ingress = make_safe(istio.ingress_gateways, "ingress", istio.version, istio.values)
+    egress = make_safe(istio.egress_gateways, "egress", istio.version, istio.values)
+    manifest = {
+        "apiVersion": "install.istio.io/v1alpha1",
+        "kind": "IstioOperator",
+        "metadata": {"name": istio.name, "namespace": istio.namespace},
+        "spec": _spec(istio, ingress, egress),
+    }
+    return ControlPlanePlan(manifest, _wanted(istio, ingress, egress), ingress.notes + egress.notes)
+
+
+def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
+    components: dict[str, Any] = {**istio.components, "cni": {"enabled": istio.cni.enabled}}
+    values = merge_under(merge_under(istio.values, ingress.values), egress.values)
+    if istio.cni.enabled:
+        components["cni"]["namespace"] = istio.cni.namespace
+        cni = {
+            "excludeNamespaces": list(istio.cni.exclude_namespaces),
+            "logLevel": istio.cni.log_level,
+            # without it the installer takes whatever file comes first in /etc/cni/net.d at that moment
+            "cniConfFileName": istio.cni.config_file,
+        }
+        values = merge_under(values, {"cni": cni})
+    if ingress.gateways:
+        components["ingressGateways"] = list(ingress.gateways)
+    if egress.gateways:
+        components["egressGateways"] = list(egress.gateways)
+    spec: dict[str, Any] = {"profile": istio.profile, "hub": istio.hub, "tag": istio.version, "components": components}
+    if values:
+        spec["values"] = values
+    if istio.mesh_config:
+        # On 1.5 this leaves the CNI plugin's objects behind when the IstioOperator is deleted
+        # (operator/pkg/controller/istiocontrolplane/inputs.go: with meshConfig only its own namespace is pruned).
+        spec["meshConfig"] = dict(istio.mesh_config)
+    return spec
+
+
+def expected_deployments(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> list[str]:
+    """Names of the Deployments that must be there, in order of the alphabet."""
+    names = set(PROFILE_DEPLOYMENTS[istio.profile])
+    for key, name in COMPONENT_DEPLOYMENTS.items():
+        component = istio.components.get(key)
+        if isinstance(component, Mapping) and isinstance(component.get("enabled"), bool):
+            (names.add if component["enabled"] else names.discard)(name)
+    for safe, profile_name in ((ingress, "istio-ingressgateway"), (egress, "istio-egressgateway")):
+        if safe.gateways:  # the list replaces the profile's
+            names.discard(profile_name)
+            names |= {gateway["name"] for gateway in safe.gateways if gateway["enabled"]}
+    return sorted(names)
+
+
+def _wanted(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
+    fields: list[dict[str, Any]] = []
+    for safe in (ingress, egress):
+        for gateway in safe.gateways:
+            if gateway["enabled"]:
+                fields += _gateway_fields(istio, gateway, safe)
+    enabled = [gateway["name"] for gateway in ingress.gateways if gateway["enabled"]]
+    names = expected_deployments(istio, ingress, egress)
+    return {
+        "version": istio.version,
+        "name": istio.name,
+        "namespace": istio.namespace,
+        "timeout": istio.ready_timeout,
+        "deployments": names,
+        "cni": {"namespace": istio.cni.namespace, "name": CNI_DAEMON_SET} if istio.cni.enabled else None,
+        "gateway": next(iter(enabled), "istio-ingressgateway" if "istio-ingressgateway" in names else None),
+        "fields": fields,
+    }
+
+
+def _gateway_fields(istio: IstioSettings, gateway: Mapping[str, Any], safe: SafeGateways) -> list[dict[str, Any]]:
+    """What the gateway's live objects must hold: each of kind, name, path (elements) and value, or exactly the ports."""
+    name: str = gateway["name"]
+    k8s: Mapping[str, Any] = gateway.get("k8s", {})
+    container = ["spec", "template", "spec", "containers", f"[name:{GATEWAY_CONTAINER}]"]
+    fields: list[dict[str, Any]] = []
+
+    def want(kind: str, path: list[str], value: Any, of: str = name) -> None:
+        fields.append({"kind": kind, "name": of, "path": path, "value": value})
+
+    want("Deployment", [*container, "image"], f"{istio.hub}/proxyv2:{istio.version}")
+    pod = ["spec", "template", "spec"]
+    for key, kind, path in (
+        ("nodeSelector", "Deployment", [*pod, "nodeSelector"]),
+        ("tolerations", "Deployment", [*pod, "tolerations"]),
+        ("strategy", "Deployment", ["spec", "strategy"]),
+        ("resources", "Deployment", [*container, "resources"]),
+    ):
+        if key in k8s:
+            want(kind, path, k8s[key])
+    service = k8s.get("service")
+    if isinstance(service, Mapping) and "type" in service:
+        want("Service", ["spec", "type"], service["type"])
+    for overlay in k8s.get("overlays", ()):
+        for patch in overlay["patches"]:
+            path = parse_path(patch["path"])
+            if overlay["kind"] in ("Deployment", "Service") and "value" in patch and path != ["spec", "ports"]:
+                want(overlay["kind"], path, patch["value"], overlay["name"])
+    if name in safe.ports:
+        want("Service", ["spec", "ports"], list(safe.ports[name]))
+        if name in safe.host_network:
+            numbers = {port["port"] for port in safe.ports[name]} | {ENVOY_METRICS_PORT}
+            want("Deployment", [*container, "ports"], [{"containerPort": number} for number in sorted(numbers)])
+    return fields

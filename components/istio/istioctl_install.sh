@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Installs istioctl with bash and zsh completion; run again, it changes nothing.
+# $1: a directory with path, version, sha256 (may be empty) and completion (collateral or completion).
+set -euo pipefail
+
+root=${ROOT:-} # for tests: everything under another root
+source=$(cat -- "$1/path")
+version=$(cat -- "$1/version")
+sha256=$(cat -- "$1/sha256")
+style=$(cat -- "$1/completion")
+binary=$root/usr/local/bin/istioctl
+share=$root/usr/local/share/istioctl
+record=$share/.installed # sha256 of what was put at $binary: only that may be replaced or removed
+begin='# >>> istioctl completion >>>'
+end='# <<< istioctl completion <<<'
+
+fail() { printf '%s\n' "$*" >&2; exit 1; }
+sum() { sha256sum -- "$1" | cut -d' ' -f1; }
+
+[[ -f $source ]] || fail "$source does not exist there; copy istioctl $version to it, or set istio.istioctl.path"
+have=$(sum "$source")
+if [[ -n $sha256 && $have != "$sha256" ]]; then
+  fail "$source has SHA-256 $have, but istio.istioctl.sha256 is $sha256"
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf -- "$work"' EXIT
+install -m 0755 -- "$source" "$work/istioctl"
+found=$("$work/istioctl" version --remote=false 2>/dev/null) || fail "$source can't be run as istioctl on this machine"
+found=${found##* } # later versions write "client version: 1.x"
+[[ $found == "$version" ]] || fail "$source is istioctl $found, but istio.version is $version; put the right one there"
+
+if [[ -e $binary || -L $binary ]] && [[ $(sum "$binary") != "$have" ]]; then
+  if [[ ! -f $record || $(cat -- "$record") != "$(sum "$binary")" ]]; then
+    fail "$binary is another istioctl that was not installed by this program; move it away"
+  fi
+fi
+
+mkdir -p -- "${binary%/*}" "$share"
+if [[ $style == collateral ]]; then
+  (cd "$work" && ./istioctl collateral --bash --zsh -o "$work" >/dev/null 2>&1)
+else
+  "$work/istioctl" completion bash >"$work/istioctl.bash"
+  "$work/istioctl" completion zsh >"$work/_istioctl"
+fi
+for file in istioctl.bash _istioctl; do
+  [[ -s $work/$file ]] || fail "$source wrote no completion file $file"
+  cmp -s -- "$work/$file" "$share/$file" || install -m 0644 -- "$work/$file" "$share/$file"
+done
+if ! cmp -s -- "$work/istioctl" "$binary"; then
+  # the record first: a run that dies in between leaves a binary that may be replaced
+  printf '%s\n' "$have" >"$record.new"
+  install -m 0755 -- "$work/istioctl" "$binary.new"
+  mv -- "$record.new" "$record"
+  mv -- "$binary.new" "$binary"
+elif [[ ! -f $record ]]; then
+  printf '%s\n' "$have" >"$record"
+fi
+
+# Puts one marked block at the end of a file, in place of an earlier one; what else is in it stays as it is.
+put_block() {
+  local file=$1 block=$2
+  if [[ ! -e $file ]]; then
+    : >"$file"
+    printf '%s\n' "${file##*/}" >>"$share/.created"
+  fi
+  sed "/^$begin\$/,/^$end\$/d" "$file" >"$work/rc"
+  if [[ -s $work/rc && -n $(tail -c1 -- "$work/rc") ]]; then echo >>"$work/rc"; fi
+  printf '%s\n%s\n%s\n' "$begin" "$block" "$end" >>"$work/rc"
+  # through the file, not over it: it may be a link, and its owner and mode are its own
+  cmp -s -- "$work/rc" "$file" || cat -- "$work/rc" >"$file"
+}
+put_block "$root/root/.bashrc" 'if [ -r /usr/local/share/istioctl/istioctl.bash ]; then
+  if ! type _get_comp_words_by_ref >/dev/null 2>&1 && [ -r /usr/share/bash-completion/bash_completion ]; then
+    . /usr/share/bash-completion/bash_completion
+  fi
+  . /usr/local/share/istioctl/istioctl.bash
+fi'
+put_block "$root/root/.zshrc" 'if [[ -r /usr/local/share/istioctl/_istioctl ]]; then
+  autoload -Uz compinit && compinit
+  source /usr/local/share/istioctl/_istioctl
+fi'
+echo "istioctl $version is at /usr/local/bin/istioctl, with completion for bash and zsh" >&2

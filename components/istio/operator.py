@@ -1,0 +1,71 @@
+"""IstioOperator: Istio's in-cluster operator as seven native resources, so that a preview shows each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.istio import operator_manifests as manifests
+from components.istio.objects import kubernetes_object
+from components.settings import IstioSettings
+
+
+@dataclass(frozen=True)
+class IstioOperatorArgs:
+    """What the operator needs to know.
+
+    Attributes:
+        istio: version, hub, and which IstioOperator it will serve.
+    """
+
+    istio: IstioSettings
+
+
+class IstioOperator(pulumi.ComponentResource):
+    """The operator, ready to carry out an IstioOperator.
+
+    Attributes:
+        deployment: the operator itself.
+        needed_to_clear_finalizers: what an IstioOperator must depend on. Its finalizer is cleared by the operator alone, so
+            all of these have to outlive it on the way down.
+    """
+
+    deployment: pulumi.CustomResource
+    needed_to_clear_finalizers: Sequence[pulumi.Resource]
+
+    def __init__(self, name: str, args: IstioOperatorArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("sealos-istio:istio:Operator", name, None, opts)
+        istio = args.istio
+
+        def child(suffix: str, manifest: manifests.Manifest, *after: pulumi.Resource) -> pulumi.CustomResource:
+            options = pulumi.ResourceOptions(
+                parent=self,
+                depends_on=list(after),
+                custom_timeouts=pulumi.CustomTimeouts(
+                    create=f"{istio.ready_timeout}s", update=f"{istio.ready_timeout}s", delete="5m"
+                ),
+            )
+            return kubernetes_object(f"{name}-{suffix}", manifest, options)
+
+        crd = child("crd", manifests.crd())
+        namespace = child("namespace", manifests.namespace())
+        account = child("service-account", manifests.service_account(), namespace)
+        role = child("cluster-role", manifests.cluster_role())
+        # after both, so that a binding never grants rights to whoever takes the account's name first
+        binding = child("cluster-role-binding", manifests.cluster_role_binding(), role, account)
+        identity = manifests.control_plane_identity(istio.namespace, istio.name)
+        # its process ends when the CRD isn't served or the lock can't be had, so it starts after what it needs
+        self.deployment = child(
+            "deployment",
+            manifests.deployment(istio.hub, istio.version, istio.namespace, identity),
+            namespace,
+            account,
+            binding,
+            crd,
+        )
+        # the provider waits for a Service's endpoints: after the Deployment there is one message when that fails, not two
+        child("service", manifests.service(), self.deployment)
+        self.needed_to_clear_finalizers = [self.deployment, account, role, binding, crd, namespace]
+        self.register_outputs({"image": f"{istio.hub}/operator:{istio.version}", "namespace": manifests.NAMESPACE})

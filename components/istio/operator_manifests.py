@@ -1,0 +1,159 @@
+"""The seven objects of Istio's in-cluster operator, as plain data: what `istioctl operator init` applies.
+
+Pure: no Pulumi. Source: Istio 1.5.0, operator/data/operator/templates/. Two things differ on purpose: the CRD is
+apiextensions v1 (served since Kubernetes 1.16), and the pod template carries the identity of the IstioOperator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from components.istio.versions import release
+
+Manifest = dict[str, Any]
+
+NAME = "istio-operator"
+NAMESPACE = "istio-operator"
+"""1.5's own manifests take the namespace as a parameter but always create this one."""
+
+RESTART_ANNOTATION = "sealos-istio/control-plane"
+"""On the operator's pod template: a hash of the IstioOperator it serves. 1.5.0 ignores an IstioOperator of a name that it
+has seen before in its life (istio#22325), so a new identity has to start a new pod."""
+
+CRD_NAME = "istiooperators.install.istio.io"
+_ISTIO_GROUPS = ("authentication", "config", "install", "networking", "rbac", "security")
+_MANAGED = {"istio-operator-managed": "Reconcile", "istio-injection": "disabled"}
+
+
+def namespace(name: str = NAMESPACE) -> Manifest:
+    """A namespace with the labels that Istio's own charts give it, so that nobody tugs at them."""
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(_MANAGED)}}
+
+
+def crd() -> Manifest:
+    """The IstioOperator's definition. Without preserve-unknown-fields a v1 definition would prune the whole spec."""
+    free: Manifest = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": "v1alpha1",
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "schema": {
+            "openAPIV3Schema": {"type": "object", "properties": {"spec": dict(free), "status": dict(free)}, **free}
+        },
+    }
+    names = {"kind": "IstioOperator", "plural": "istiooperators", "singular": "istiooperator", "shortNames": ["iop"]}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": CRD_NAME},
+        "spec": {"group": "install.istio.io", "names": names, "scope": "Namespaced", "versions": [version]},
+    }
+
+
+def service_account() -> Manifest:
+    """Who the operator is to the API server."""
+    return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": NAMESPACE}}
+
+
+def cluster_role() -> Manifest:
+    """What the operator may do: fourteen rules, one for each API group or pair of groups that Istio's charts touch."""
+
+    def rule(groups: list[str], resources: list[str], verbs: tuple[str, ...] = ("*",)) -> Manifest:
+        return {"apiGroups": groups, "resources": resources, "verbs": list(verbs)}
+
+    rules = [rule([f"{group}.istio.io"], ["*"]) for group in _ISTIO_GROUPS]
+    rules += [
+        rule(["admissionregistration.k8s.io"], ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"]),
+        rule(["apiextensions.k8s.io"], ["customresourcedefinitions.apiextensions.k8s.io", "customresourcedefinitions"]),
+        rule(
+            ["apps", "extensions"],
+            ["daemonsets", "deployments", "deployments/finalizers", "ingresses", "replicasets", "statefulsets"],
+        ),
+        rule(["autoscaling"], ["horizontalpodautoscalers"]),
+        rule(["monitoring.coreos.com"], ["servicemonitors"], ("get", "create")),
+        rule(["policy"], ["poddisruptionbudgets"]),
+        rule(["rbac.authorization.k8s.io"], ["clusterrolebindings", "clusterroles", "roles", "rolebindings"]),
+        rule(
+            [""],
+            [
+                "configmaps",
+                "endpoints",
+                "events",
+                "namespaces",
+                "pods",
+                "persistentvolumeclaims",
+                "secrets",
+                "services",
+                "serviceaccounts",
+            ],
+        ),
+    ]
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": NAME},
+        "rules": rules,
+    }
+
+
+def cluster_role_binding() -> Manifest:
+    """Gives the account those rights."""
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": NAME},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": NAME},
+        "subjects": [{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
+    }
+
+
+def service() -> Manifest:
+    """Where the operator's metrics are served."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"name": NAME}},
+        "spec": {"ports": [{"name": "http-metrics", "port": 8383, "targetPort": 8383}], "selector": {"name": NAME}},
+    }
+
+
+def deployment(hub: str, istio: str, watch_namespace: str, identity: str) -> Manifest:
+    """The operator itself.
+
+    Args:
+        hub: where its image is; `hub/operator:istio`.
+        istio: Istio's version.
+        watch_namespace: the one namespace whose IstioOperator it carries out.
+        identity: see `control_plane_identity`.
+    """
+    environment: list[Manifest] = [
+        {"name": "WATCH_NAMESPACE", "value": watch_namespace},
+        {"name": "LEADER_ELECTION_NAMESPACE", "value": NAMESPACE},
+        {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "OPERATOR_NAME", "value": NAMESPACE},
+    ]
+    container = {
+        "name": NAME,
+        "image": f"{hub}/operator:{istio}",
+        "imagePullPolicy": "IfNotPresent",
+        "command": list(release(istio).operator_command),
+        "env": environment,
+        "resources": {"limits": {"cpu": "200m", "memory": "256Mi"}, "requests": {"cpu": "50m", "memory": "128Mi"}},
+    }
+    template = {
+        "metadata": {"labels": {"name": NAME}, "annotations": {RESTART_ANNOTATION: identity}},
+        "spec": {"serviceAccountName": NAME, "containers": [container]},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"name": NAME}},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"name": NAME}}, "template": template},
+    }
+
+
+def control_plane_identity(namespace: str, name: str) -> str:
+    """A short hash of which IstioOperator is meant; it changes only when another one takes its place."""
+    return hashlib.sha256(f"{namespace}/{name}".encode()).hexdigest()[:16]
