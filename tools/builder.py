@@ -28,7 +28,7 @@ QUIET = 30
 """Seconds between two lines of progress where the output is no terminal."""
 
 
-class BuildFailed(Exception):
+class BuildFailed(RuntimeError):
     """A build, or the look at what it made, failed; the message says which, with the end of its log."""
 
 
@@ -160,7 +160,7 @@ def build(part: Part, console: Console, *, number: int = 1, of: int = 1) -> Path
         console.print(f"{label} (usually {parts.minutes(part.seconds)})", highlight=False, markup=False)
         _build_into(target, part, _Progress(console, label), started)
         console.print(f"      done in {time.monotonic() - started:.0f} s", highlight=False)
-        _forget_old(part, target.parent)
+        _forget_old(target.parent)
     return target
 
 
@@ -211,7 +211,7 @@ def _words(part: Part, cause: str, log: Path) -> str:
     return f"{part.title} was not built: {cause}. The end of {log}:\n{end}{advice}"
 
 
-def _forget_old(part: Part, newest: Path) -> None:
+def _forget_old(newest: Path) -> None:
     builds = [path for path in newest.parent.iterdir() if path.is_dir() and path != newest]
     for old in sorted(builds, key=lambda path: path.stat().st_mtime, reverse=True)[KEEP - 1 :]:
         _remove(old)

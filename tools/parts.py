@@ -25,7 +25,7 @@ GO_MINIMUM = (1, 26)
 RECIPE = "1: CGO_ENABLED=0 -trimpath -ldflags '-s -w'"
 
 
-class ToolMissing(Exception):
+class ToolMissing(RuntimeError):
     """A binary that is needed isn't there; the message says how to get it."""
 
 
@@ -225,7 +225,7 @@ def sources(folder: Path) -> list[Path]:
         inside = path.relative_to(folder)
         if any(name.startswith(".") or name == "testdata" for name in inside.parts) or not path.is_file():
             continue
-        if not path.name.endswith(("_test.go", ".md")):
+        if not path.name.endswith(("_test.go", "README.md")):
             found.append(path)
     return found
 

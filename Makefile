@@ -1,0 +1,75 @@
+# Thin on purpose: what the targets do is in `python -m tools` (tools/, docs/tools.md) and `python -m lab` (lab/, docs/lab.md).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv/bin
+STANDINS := pulumi-resource-command sealos kubeadm
+PYTEST := $(VENV)/python -m pytest
+
+# one stamp per content of the requirements, so that a changed pin makes the environment anew
+STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
+
+.PHONY: help up preview down test test-fast check lint go-test tools env venv lock
+.NOTPARALLEL:
+
+help: ## show this
+	@echo "From bare machines to Kubernetes with an Istio mesh. The stack dev is the embedded lab on this machine (root is needed)."
+	@echo
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+up: venv ## everything from nothing: tools, lab, `pulumi up` of stack dev (the first time about 20 minutes)
+	@$(VENV)/python -m tools up
+
+preview: venv ## what `make up` would change; needs no lab and no root
+	@$(VENV)/python -m tools preview
+
+down: venv ## destroy stack dev, then end the lab
+	@$(VENV)/python -m tools down
+
+test: venv check ## every test: checks, Go modules, unit, graph, lab
+	@$(VENV)/python -m tools doctor test >/dev/null
+	@$(VENV)/python -m tools build
+	@$(MAKE) -s go-test
+	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST)
+
+test-fast: venv check ## the same without the lab (under a minute once set up)
+	@$(VENV)/python -m tools build --only engine
+	@$(MAKE) -s go-test
+	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) -m "not lab"
+
+go-test: ## tests of our own Go modules
+	@for module in $(STANDINS); do echo "go test tools/$$module"; (cd tools/$$module && GOFLAGS=-mod=readonly go test ./...); done
+
+check: lint ## ruff, mypy --strict, shellcheck, go vet
+	@$(VENV)/mypy
+
+lint: venv ## the quick half of check
+	@$(VENV)/ruff check .
+	@git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run | xargs -0 $(VENV)/shellcheck -x
+	@for module in $(STANDINS); do (cd tools/$$module && test -z "$$(gofmt -l . | tee /dev/stderr)" && GOFLAGS=-mod=readonly go vet ./...); done
+
+tools: venv ## build what the engine and the lab need (docs/tools.md)
+	@$(VENV)/python -m tools doctor tools >/dev/null
+	@$(VENV)/python -m tools build
+
+env: ## print shell lines for plain pulumi commands: eval "$(make -s env)"
+	@test -x $(VENV)/python || { echo "Run 'make tools' first." >&2; exit 1; }
+	@$(VENV)/python -m tools env
+
+venv: $(STAMP) ## Python's environment in .venv
+
+$(STAMP): requirements-dev.txt
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Fix: apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m tools.doctor $(if $(filter up down test,$(MAKECMDGOALS)),up,tools)
+	@echo "Making .venv (usually 1 min)"
+	@rm -rf .venv
+	@$(PYTHON) -m venv .venv
+	@$(VENV)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
+	@touch $@
+
+lock: venv ## compile the requirements files anew (needs the index; pip-tools comes into a place of its own)
+	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet 'pip-tools==7.6.2'
+	@for file in requirements requirements-dev; do .venv/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+		--no-emit-index-url --no-emit-find-links $$file.in; done

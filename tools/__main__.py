@@ -1,0 +1,189 @@
+"""`python -m tools`: the engine and the lab's parts, and what the Makefile's targets do with them (docs/tools.md)."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tools import builder, doctor, parts, stack
+from tools import engine as engines
+from tools.builder import BuildFailed
+from tools.parts import PARTS, ToolMissing
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Builds, finds and checks what the engine and the lab are made of, and runs the stack dev.",
+    epilog="Environment: SEALOS_ISTIO_CACHE (where builds are kept; default sealos-istio in the user's cache directory).",
+)
+out = Console()
+err = Console(stderr=True)
+
+LAB_PARTS = tuple(part for part in PARTS if part.used_for == "lab")
+
+
+class Purpose(StrEnum):
+    """What the doctor looks ahead to."""
+
+    UP = "up"
+    TEST = "test"
+    TOOLS = "tools"
+
+
+class Only(StrEnum):
+    """What a build is for."""
+
+    ENGINE = "engine"
+    LAB = "lab"
+
+
+@app.command()
+def build(
+    names: Annotated[list[str] | None, typer.Argument(metavar="PART…", help="parts (see list); without any, all that is needed here")] = None,
+    only: Annotated[Only | None, typer.Option(help="only what the engine, or only what the lab needs")] = None,
+) -> None:
+    """Build what the cache lacks, and install Pulumi's plugins."""
+    if names:
+        builder.build_all([parts.part(name) for name in names], out)
+        return
+    if only is Only.LAB:
+        builder.build_all(LAB_PARTS, out)
+        return
+    engine = engines.prepare(out, LAB_PARTS if only is None else ())
+    out.print(_said(engine), highlight=False)
+
+
+@app.command("list")
+def list_parts() -> None:
+    """Show every part: what it is, whether it is built, and where."""
+    table = Table("part", "what", "first build", "state", box=None, pad_edge=False)
+    table.columns[1].no_wrap = True
+    for part in PARTS:
+        state = "built" if parts.is_built(part) else "not built"
+        table.add_row(part.name, part.title, parts.minutes(part.seconds), state)
+    out.print(table)
+    out.print(f"\nCache: {parts.cache_root()}", highlight=False, soft_wrap=True)
+    try:
+        out.print(_said(engines.present()), highlight=False)
+    except ToolMissing as missing:
+        out.print(str(missing), highlight=False)
+
+
+@app.command()
+def path(binary: Annotated[str, typer.Argument(help="for example kubectl")]) -> None:
+    """Print the path of a built binary (or of etcd)."""
+    print(parts.binary(binary))
+
+
+@app.command("doctor")
+def look(purpose: Annotated[Purpose, typer.Argument(help="what is meant to run")] = Purpose.UP) -> None:
+    """Look for all that is missing on this machine, in one message."""
+    _healthy(purpose)
+    out.print("Nothing is missing.")
+
+
+@app.command()
+def env() -> None:
+    """Print shell lines that make plain pulumi commands work here: eval "$(make -s env)"."""
+    for name, value in engines.variables(engines.present()).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def verify() -> None:
+    """Run every built binary again and compare its version with the pin."""
+    wrong = 0
+    for part in PARTS:
+        if not parts.is_built(part):
+            out.print(f"{part.name}: not built")
+            continue
+        failed = builder.failures(part, parts.directory(part))
+        wrong += len(failed)
+        out.print(f"{part.name}: {'; '.join(failed) or 'as pinned'}", highlight=False, markup=False)
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
+def up() -> None:
+    """The lab and the stack dev: everything from nothing, or nothing when all is as it should be."""
+    _healthy(Purpose.UP)
+    engine = engines.prepare(out, LAB_PARTS)
+    _lab("up")
+    pulumi = stack.Pulumi.of(engine)
+    stack.forget_lost_machines(pulumi, out)
+    status = stack.up(pulumi, out)
+    if status == 0:
+        stack.remember_machines()
+        if importlib.util.find_spec("components.summary"):
+            status = stack.run_live([sys.executable, "-m", "components.summary"], pulumi.environment)
+    raise typer.Exit(status)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def preview(context: typer.Context) -> None:
+    """What `up` would change on the stack dev; needs no lab. Further options go to `pulumi preview`."""
+    engine = engines.prepare(out)
+    raise typer.Exit(stack.preview(stack.Pulumi.of(engine), out, context.args))
+
+
+@app.command()
+def down() -> None:
+    """Destroy the stack dev, then end the lab."""
+    if stack.resources():
+        pulumi = stack.Pulumi.of(engines.prepare(out, LAB_PARTS))
+        _lab("up")
+        stack.forget_lost_machines(pulumi, out)
+        if stack.resources() and (status := stack.destroy(pulumi, out)):
+            raise typer.Exit(status)
+    _lab("down")
+
+
+def _healthy(purpose: Purpose) -> None:
+    if found := doctor.findings(purpose.value):
+        err.print(doctor.report(found), highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+def _lab(verb: str) -> None:
+    if status := stack.run_live([sys.executable, "-m", "lab", verb], os.environ):
+        raise typer.Exit(status)
+
+
+def _said(engine: engines.Engine) -> str:
+    origin = "built here" if engine.built else f"yours, {engine.pulumi}"
+    plugins = ", ".join(
+        f"{plugin.name} {plugin.version} ({_plugin(plugin, engine)})" for plugin in engines.PLUGINS
+    )
+    return f"Pulumi: {origin}. Plugins: {plugins}."
+
+
+def _plugin(plugin: engines.Plugin, engine: engines.Engine) -> str:
+    if plugin.name not in engine.built_plugins:
+        return "the real one"
+    return "stand-in, built here" if plugin is engines.COMMAND else "built here"
+
+
+def main() -> None:
+    """Runs the command line; what can be put right is one message and exit status 1."""
+    try:
+        app(prog_name="python -m tools")
+    except (BuildFailed, ToolMissing, stack.StackBusy, stack.PulumiFailed) as error:
+        err.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        err.print("Ended by Ctrl-C; what was built so far is kept.")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
