@@ -144,6 +144,8 @@ def _fill(half: Path, name: str, *, password_hash: str, public_key: Path, host_k
         (root / directory).mkdir(parents=True)
     for directory in ("cache", "lib", "local", "log", "mail", "opt", "spool"):
         (root / "var" / directory).mkdir()
+    for record in ("lastlog", "wtmp", "btmp"):
+        write(root / "var/log" / record, "", 0o640)
     for directory in ("tmp", "var/tmp"):
         (root / directory).mkdir()
         (root / directory).chmod(0o1777)

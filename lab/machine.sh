@@ -20,8 +20,12 @@ nsenter --net="/proc/self/fd/$labnet" -- sh -euc '
   ip link add "$1" type veth peer name eth0 netns "$2"
   ip link set "$1" master br0 up' _ "$port" $$
 exec {labnet}<&-
+# The same hardware address in every life, as a real card's: neighbours remember it.
+IFS=. read -r a b c d <<<"${address%/*}"
+hardware=$(printf '02:1a:%02x:%02x:%02x:%02x' "$a" "$b" "$c" "$d")
 ip -batch - <<EOF
 link set lo up
+link set eth0 address $hardware
 address add $address dev eth0
 link set eth0 up
 EOF

@@ -21,7 +21,6 @@ import ipaddress
 import json
 import os
 import secrets
-import select
 import shlex
 import signal
 import socket
@@ -210,19 +209,14 @@ class Lab:
         """
         with contextlib.suppress(FileNotFoundError):
             outer, inner = self._owner()
-            # The supervisor is waited for, because the kernel ends every process of the lab before it reports its end.
-            watched = [os.pidfd_open(pid) for pid in (inner, outer) if pid is not None and _alive(pid)]
             with contextlib.suppress(ProcessLookupError):
                 os.kill(outer, signal.SIGKILL)
+            # The supervisor is waited for, because the kernel ends every process of the lab before it lets go of its first one.
             deadline = time.monotonic() + 15
-            for fd in watched:
-                # poll, not select: a process with many open files has high descriptor numbers
-                poll = select.poll()
-                poll.register(fd, select.POLLIN)
-                ended = poll.poll(max(0.0, deadline - time.monotonic()) * 1000)
-                os.close(fd)
-                if not ended:
+            while any(pid is not None and _exists(pid) for pid in (inner, outer)):
+                if time.monotonic() > deadline:
                     raise LabError(f"the lab's process {outer} did not end within 15 seconds")
+                time.sleep(0.02)
             self._settle()
             return True
         self._settle()
@@ -332,24 +326,32 @@ class Lab:
             if not (self.sealos.is_file() and os.access(self.sealos, os.X_OK)):
                 raise LabError(f"LAB_SEALOS: {self.sealos} is not a program. Fix: give the path of a sealos v3 binary, chmod +x")
             return self.sealos
-        if self._binaries is not None:
-            return self._binaries[name]
         from tools import parts
 
-        return parts.binary(name)
+        if self._binaries is None:
+            return parts.binary(name)
+        if name not in self._binaries:
+            raise parts.ToolMissing(f"{name} is not among the binaries given to Lab.")
+        return self._binaries[name]
 
     def _unavailable(self) -> Iterator[str]:
         """What is missing of the lab's own programs; one line for all that tools/ has not built."""
-        unbuilt = []
+        from tools.parts import ToolMissing
+
+        unbuilt, others = [], dict[str, None]()
         for name in BINARIES:
             try:
                 self._binary(name)
+            except ToolMissing as error:
+                if str(error).startswith(name):
+                    unbuilt.append(name)
+                else:  # Go, or a wheel: the same words for every part that needs it
+                    others[str(error)] = None
             except LabError as error:
-                yield str(error)
-            except (LookupError, OSError, RuntimeError):
-                unbuilt.append(name)
+                others[str(error)] = None
         if unbuilt:
             yield f"not built yet: {', '.join(unbuilt)}. Fix: make tools"
+        yield from others
 
     def _try_lock(self) -> int | None:
         """The lab's lock, as a descriptor that the supervisor inherits; None while a lab holds it."""
@@ -550,9 +552,8 @@ def _tail(log: Path, lines: int = 3) -> str:
     return " / ".join(line.strip() for line in log.read_text(errors="replace").splitlines()[-lines:]) or "(it said nothing)"
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def _exists(pid: int) -> bool:
+    """Whether there is such a process; one of our own that ended is collected."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    return Path(f"/proc/{pid}").exists()
