@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shlex
 import sys
@@ -13,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tools import builder, doctor, parts, stack
+from tools import builder, doctor, parts, stack, summary
 from tools import engine as engines
 from tools.builder import BuildFailed
 from tools.parts import PARTS, ToolMissing
@@ -25,8 +24,8 @@ app = typer.Typer(
     help="Builds, finds and checks what the engine and the lab are made of, and runs the stack dev.",
     epilog="Environment: SEALOS_ISTIO_CACHE (where builds are kept; default sealos-istio in the user's cache directory).",
 )
-out = Console()
-err = Console(stderr=True)
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
 
 LAB_PARTS = tuple(part for part in PARTS if part.used_for == "lab")
 
@@ -48,7 +47,9 @@ class Only(StrEnum):
 
 @app.command()
 def build(
-    names: Annotated[list[str] | None, typer.Argument(metavar="PART…", help="parts (see list); without any, all that is needed here")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="PART…", help="parts (see list); without any, all that is needed here")
+    ] = None,
     only: Annotated[Only | None, typer.Option(help="only what the engine, or only what the lab needs")] = None,
 ) -> None:
     """Build what the cache lacks, and install Pulumi's plugins."""
@@ -71,7 +72,7 @@ def list_parts() -> None:
         state = "built" if parts.is_built(part) else "not built"
         table.add_row(part.name, part.title, parts.minutes(part.seconds), state)
     out.print(table)
-    out.print(f"\nCache: {parts.cache_root()}", highlight=False, soft_wrap=True)
+    out.print(f"\nCache: {parts.cache_root()}", highlight=False)
     try:
         out.print(_said(engines.present()), highlight=False)
     except ToolMissing as missing:
@@ -124,8 +125,7 @@ def up() -> None:
     status = stack.up(pulumi, out)
     if status == 0:
         stack.remember_machines()
-        if importlib.util.find_spec("components.summary"):
-            status = stack.run_live([sys.executable, "-m", "components.summary"], pulumi.environment)
+        summary.show(pulumi, out)
     raise typer.Exit(status)
 
 
@@ -150,7 +150,7 @@ def down() -> None:
 
 def _healthy(purpose: Purpose) -> None:
     if found := doctor.findings(purpose.value):
-        err.print(doctor.report(found), highlight=False, markup=False, soft_wrap=True)
+        err.print(doctor.report(found), highlight=False, markup=False)
         raise typer.Exit(1)
 
 
@@ -161,9 +161,7 @@ def _lab(verb: str) -> None:
 
 def _said(engine: engines.Engine) -> str:
     origin = "built here" if engine.built else f"yours, {engine.pulumi}"
-    plugins = ", ".join(
-        f"{plugin.name} {plugin.version} ({_plugin(plugin, engine)})" for plugin in engines.PLUGINS
-    )
+    plugins = ", ".join(f"{plugin.name} {plugin.version} ({_plugin(plugin, engine)})" for plugin in engines.PLUGINS)
     return f"Pulumi: {origin}. Plugins: {plugins}."
 
 
@@ -178,7 +176,7 @@ def main() -> None:
     try:
         app(prog_name="python -m tools")
     except (BuildFailed, ToolMissing, stack.StackBusy, stack.PulumiFailed) as error:
-        err.print(str(error), highlight=False, markup=False, soft_wrap=True)
+        err.print(str(error), highlight=False, markup=False)
         sys.exit(1)
     except KeyboardInterrupt:
         err.print("Ended by Ctrl-C; what was built so far is kept.")

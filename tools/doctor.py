@@ -37,7 +37,9 @@ def check_python(version: tuple[int, ...], *, has_venv: bool) -> list[str]:
     minimum = ".".join(map(str, PYTHON_MINIMUM))
     if tuple(version[:2]) < PYTHON_MINIMUM:
         found = ".".join(map(str, version[:3]))
-        return [f"Python {found} is too old. Fix: install Python {minimum} or later, and name it: make PYTHON=python{minimum} …"]
+        return [
+            f"Python {found} is too old. Fix: install Python {minimum} or later, and name it: make PYTHON=python{minimum} …"
+        ]
     if not has_venv:
         return ["Python can't make virtual environments (it has no ensurepip). Fix: apt-get install python3-venv"]
     return []
@@ -155,7 +157,9 @@ def report(found: list[str]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 when nothing is missing, 1 with one message otherwise."""
     parser = argparse.ArgumentParser(prog="python3 -m tools.doctor", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("purpose", nargs="?", choices=["up", "test", "tools"], default="up", help="what is meant to run (up)")
+    parser.add_argument(
+        "purpose", nargs="?", choices=["up", "test", "tools"], default="up", help="what is meant to run (up)"
+    )
     found = findings(parser.parse_args(arguments).purpose)
     if found:
         print(report(found), file=sys.stderr)

@@ -289,7 +289,9 @@ def _install(program: Path, plugin: Plugin, into: Path, more: list[str], limit: 
             timeout=limit,
         )
     except subprocess.TimeoutExpired:
-        raise builder.BuildFailed(f"Pulumi's plugin {plugin.name} {plugin.version} did not come within {limit} s.") from None
+        raise builder.BuildFailed(
+            f"Pulumi's plugin {plugin.name} {plugin.version} did not come within {limit} s."
+        ) from None
     if answer.returncode != 0:
         raise builder.BuildFailed(
             f"`pulumi plugin install` of {plugin.name} {plugin.version} failed: {(answer.stderr or answer.stdout).strip()[-500:]}"

@@ -153,7 +153,9 @@ class Pulumi:
             timeout=120,
         )
         if answer.returncode != 0:
-            raise PulumiFailed(f"`pulumi {' '.join(arguments)}` failed: {(answer.stderr or answer.stdout).strip()[-1000:]}")
+            raise PulumiFailed(
+                f"`pulumi {' '.join(arguments)}` failed: {(answer.stderr or answer.stdout).strip()[-1000:]}"
+            )
         return answer.stdout
 
 
@@ -212,7 +214,9 @@ def forget_pending(pulumi: Pulumi, console: Console) -> None:
     if not names:
         return
     pulumi.quiet("stack", "import", "--stack", STACK, stdin=json.dumps(deployment))
-    console.print(f"The last run ended while {', '.join(names)}; that is looked at again now.", highlight=False, markup=False)
+    console.print(
+        f"The last run ended while {', '.join(names)}; that is looked at again now.", highlight=False, markup=False
+    )
 
 
 def machine_id() -> str:
