@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/gobwas/glob"
+	"github.com/pulumi/pulumi-go-provider/infer/types"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
 	"sealos-istio/tools/pulumi-resource-command/internal/standin"
@@ -60,7 +61,12 @@ func run(ctx context.Context, command string, settings RunSettings, result *RunR
 		if err != nil {
 			return err
 		}
-		result.Assets = &found
+		// The framework refuses bare assets in the results of an invoke; the schema is the same.
+		assets := make(map[string]types.AssetOrArchive, len(found))
+		for name, asset := range found {
+			assets[name] = types.AssetOrArchive{Asset: asset}
+		}
+		result.Assets = &assets
 	}
 	if settings.ArchivePaths != nil {
 		found, err := find(process.Dir, *settings.ArchivePaths)
