@@ -1,0 +1,29 @@
+"""`python3 -m components.sealos VERB`: one step on the machines; the request is JSON on standard input."""
+
+from __future__ import annotations
+
+import sys
+
+from components.driver import Verb, drive
+from components.sealos import drivers, requests, teardown
+
+VERBS = {
+    "preflight": Verb(
+        requests.Preflight, drivers.run_preflight, "look at all machines and report everything that stands in the way"
+    ),
+    "install": Verb(requests.Install, drivers.run_install, "make the first master, or see that it is there"),
+    "update": Verb(
+        requests.Install, drivers.run_update, "after a change: see that the cluster is there; never installs"
+    ),
+    "want": Verb(requests.Want, drivers.run_want, "write down which machines the cluster shall have"),
+    "join": Verb(requests.Member, drivers.run_join, "make one machine (and all others that lack) a Ready node"),
+    "leave": Verb(requests.Member, drivers.run_leave, "drain one machine, take it out of the cluster and clean it"),
+    "kubeconfig": Verb(
+        requests.Kubeconfig, drivers.run_kubeconfig, "print the kubeconfig for use from outside (secret)"
+    ),
+    "ready": Verb(requests.Ready, drivers.run_ready, "wait until all machines are Ready nodes; print them"),
+    "clean": Verb(requests.Install, teardown.run_clean, "take the whole cluster off all its machines"),
+}
+
+if __name__ == "__main__":
+    sys.exit(drive("python3 -m components.sealos", VERBS))

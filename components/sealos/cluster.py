@@ -1,0 +1,205 @@
+"""SealosCluster: the graph from bare machines to a cluster that answers, and why each edge is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_command import local
+
+from components.sealos import sealos_config
+from components.settings import Machine, Settings
+
+_OLDEST_WITH_SERVER_SIDE_APPLY = (1, 22)
+"""Server-side apply is stable from Kubernetes 1.22 on; on 1.16 the provider's runs into conflicts with its own creations."""
+
+
+@dataclass(frozen=True)
+class SealosClusterArgs:
+    """What SealosCluster needs.
+
+    Attributes:
+        settings: the stack's; the machines, what is installed and the limits.
+        fleet: how all machines are reached, as components/fleet.py makes it; secret.
+    """
+
+    settings: Settings
+    fleet: pulumi.Input[Mapping[str, Any]]
+
+
+class SealosCluster(pulumi.ComponentResource):
+    """A Kubernetes cluster on machines that exist, installed by sealos v3.
+
+    Every step is a local.Command whose driver dials the machines (`python3 -m components.sealos`). A step that fails leaves
+    no state and is taken again; one that finds its work done does nothing. None of the steps but a member has triggers,
+    because a replaced installation would take every object in the cluster with it.
+
+    Attributes:
+        kubeconfig: for use from outside; secret.
+        api_server: URL of the API server on the first master.
+        nodes: name, address, role and version of every node, as the cluster itself says.
+        anchor: the installation; what lives inside the cluster is `deleted_with` it.
+        provider: for everything that is put into the cluster; it exists once all nodes are Ready.
+    """
+
+    kubeconfig: pulumi.Output[str]
+    api_server: pulumi.Output[str]
+    nodes: pulumi.Output[list[dict[str, str]]]
+    anchor: local.Command
+    provider: kubernetes.Provider
+
+    def __init__(self, name: str, args: SealosClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("sealos-istio:sealos:Cluster", name, None, opts)
+        self._name, self._fleet = name, pulumi.Output.from_input(args.fleet)
+        settings, cluster = args.settings, args.settings.cluster
+        first = settings.first_master
+        package, sealos = cluster.package.model_dump(by_alias=True), cluster.sealos.model_dump(by_alias=True)
+        timeouts = cluster.timeouts.model_dump(by_alias=True)
+        machines = [machine.model_dump(by_alias=True) for machine in settings.machines]
+        identity = {
+            "name": cluster.name,
+            "kubernetesVersion": cluster.kubernetes_version,
+            "vip": cluster.vip,
+            "podCidr": cluster.pod_cidr,
+            "serviceCidr": cluster.service_cidr,
+            "network": cluster.network,
+            "interface": cluster.interface,
+            "certSans": list(cluster.cert_sans),
+        }
+
+        # All machines, so that every finding is reported before anything is changed; looked at again when one is added.
+        preflight = self._command(
+            "preflight",
+            "preflight",
+            settings.machines,
+            {
+                "cluster": cluster.name,
+                "kubernetesVersion": cluster.kubernetes_version,
+                "package": package,
+                "sealos": sealos,
+                "maxClockSkew": cluster.max_clock_skew,
+                "recover": cluster.recover,
+            },
+        )
+        # The first master alone: a machine more or less must not touch the installation. It is cleaned by the list on the
+        # first master. A changed password or limit comes in as `update`, which looks and never installs.
+        self.anchor = self._command(
+            "install",
+            "install",
+            [first],
+            {
+                "cluster": identity,
+                "package": package,
+                "sealos": sealos,
+                "recover": cluster.recover,
+                "timeouts": timeouts,
+            },
+            update="update",
+            delete="clean",
+            opts=pulumi.ResourceOptions(depends_on=[preflight], protect=cluster.protect),
+        )
+        # Before the members, because whichever of them comes first joins all that stand in it.
+        wanted = self._command(
+            "wanted", "want", [first], {"machines": machines}, opts=pulumi.ResourceOptions(depends_on=[self.anchor])
+        )
+        members = [
+            # deleted_with: taken out of the program, a member leaves properly; on a full destroy the cluster goes at once.
+            self._command(
+                f"member-{machine.name}",
+                "join",
+                [first, machine],
+                {
+                    "member": machine.name,
+                    "kubernetesVersion": cluster.kubernetes_version,
+                    "package": package,
+                    "sealos": sealos,
+                    "vip": cluster.vip,
+                    "timeouts": timeouts,
+                },
+                delete="leave",
+                triggers=[machine.address, machine.role],
+                opts=pulumi.ResourceOptions(depends_on=[wanted], deleted_with=self.anchor, delete_before_replace=True),
+            )
+            for machine in settings.machines
+            if machine != first
+        ]
+        kubeconfig = self._command(
+            "kubeconfig",
+            "kubeconfig",
+            [first],
+            {},
+            logging=local.Logging.NONE,
+            opts=pulumi.ResourceOptions(depends_on=[self.anchor], additional_secret_outputs=["stdout", "stderr"]),
+        )
+        ready = self._command(
+            "ready",
+            "ready",
+            [first],
+            {"machines": machines, "kubernetesVersion": cluster.kubernetes_version, "timeout": cluster.timeouts.ready},
+            logging=local.Logging.STDERR,
+            opts=pulumi.ResourceOptions(depends_on=[wanted, *members]),
+        )
+        self.kubeconfig = pulumi.Output.secret(kubeconfig.stdout)
+        self.api_server = pulumi.Output.from_input(sealos_config.api_server(first.address))
+        self.nodes = pulumi.Output.unsecret(ready.stdout).apply(_nodes)
+        self.provider = kubernetes.Provider(
+            f"{name}-provider",
+            kubeconfig=self.kubeconfig,
+            # static, or every touched kubeconfig would preview as a replacement of everything in the cluster
+            cluster_identifier=cluster.name,
+            enable_server_side_apply=_version(cluster.kubernetes_version) >= _OLDEST_WITH_SERVER_SIDE_APPLY,
+            # what lives in the cluster waits for it by its provider
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[ready], deleted_with=self.anchor),
+        )
+        self.register_outputs({"kubeconfig": self.kubeconfig, "apiServer": self.api_server, "nodes": self.nodes})
+
+    def _command(
+        self,
+        name: str,
+        verb: str,
+        machines: Iterable[Machine],
+        request: Mapping[str, Any],
+        *,
+        update: str | None = None,
+        delete: str | None = None,
+        triggers: list[Any] | None = None,
+        logging: local.Logging = local.Logging.STDERR,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> local.Command:
+        """One step: its driver gets the request, and how to reach `machines` only, as a secret on standard input."""
+        names = [machine.name for machine in machines]
+
+        def of(fleet: Mapping[str, Any]) -> str:
+            reached = [machine for machine in fleet["machines"] if machine["name"] in names]
+            return json.dumps({**request, "fleet": {**fleet, "machines": reached}})
+
+        return local.Command(
+            f"{self._name}-{name}",
+            create=_driver(verb),
+            update=_driver(update) if update else None,
+            delete=_driver(delete) if delete else None,
+            stdin=pulumi.Output.secret(self._fleet.apply(of)),
+            triggers=triggers,
+            logging=logging,
+            add_previous_output_in_env=False,
+            opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), opts),
+        )
+
+
+def _driver(verb: str) -> str:
+    """How Pulumi runs a driver: from the project's folder, with the program's own Python; no path of this machine."""
+    return f"python3 -m components.sealos {verb}"
+
+
+def _nodes(text: str) -> list[dict[str, str]]:
+    listed: list[dict[str, str]] = json.loads(text)
+    return listed
+
+
+def _version(version: str) -> tuple[int, int]:
+    major, minor, _ = version.removeprefix("v").split(".")
+    return int(major), int(minor)

@@ -1,0 +1,398 @@
+"""What the verbs of `python3 -m components.sealos` do: ask the machines, let the pure modules judge, act, ask again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from components.driver import DriverError, progress
+from components.machines import Host, Machine, MachineError, connect, on_all
+from components.sealos import facts as facts_of
+from components.sealos import installation, nodes, preflight, requests, sealos_config
+from components.sealos.facts import Facts
+
+HERE = Path(__file__).parent
+LIB = HERE / "lib.sh"
+_BUSY = 75  # lib.sh's status for "another state than the one it was sent for"
+_SHORT = 60.0  # seconds for a script that only looks
+_PROBE = 180.0  # the same, when it checks the sum of a large package
+_REGISTERED = 20.0  # seconds after sealos's join within which the Node exists, or never will
+_PAUSE = 1.0
+
+
+def files(**values: str | bytes | float | None) -> dict[str, bytes]:
+    """A script's files: lib.sh, and one per value, underscores in its name written as dashes. None leaves one out."""
+    given = {
+        name.replace("_", "-"): value
+        if isinstance(value, bytes)
+        else f"{value:g}".encode()
+        if isinstance(value, float)
+        else value.encode()
+        for name, value in values.items()
+        if value is not None
+    }
+    return {"lib.sh": LIB.read_bytes(), **given}
+
+
+async def show(host: Host, what: str) -> str:
+    """One thing of the first master (nodes, kubeconfig or wanted).
+
+    Raises:
+        DriverError: when it can't be had.
+    """
+    result = await host.run(HERE / "show.sh", files(what=what), _SHORT)
+    if result.status:
+        raise DriverError(f"{host.machine.name}: its cluster does not answer: {result.last_words}")
+    return result.stdout
+
+
+async def nodes_of(first: Host) -> dict[str, nodes.Node]:
+    """The cluster's nodes; none when its API server does not answer right now."""
+    try:
+        return nodes.parse(json.loads(await show(first, "nodes")))
+    except (DriverError, ValueError):
+        return {}
+
+
+async def work(
+    host: Host,
+    script: str,
+    given: Mapping[str, bytes],
+    limit: float,
+    what: str,
+) -> str:
+    """Runs a job and shows its progress.
+
+    Raises:
+        DriverError: with the job's last words.
+    """
+    result = await host.job(HERE / script, given, limit, lambda line: progress(host.machine.name, line))
+    if result.status == _BUSY:
+        raise _ChangedMeanwhile
+    if result.status:
+        raise DriverError(f"{host.machine.name}: {what} failed:\n{_indented(result.last_words)}")
+    return result.stdout
+
+
+class _ChangedMeanwhile(Exception):
+    """Another job changed the machine between the look and the act."""
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}" for line in text.splitlines())
+
+
+async def run_preflight(request: requests.Preflight) -> str:
+    """Looks at all machines at once and judges them.
+
+    Raises:
+        DriverError: with every finding of every host, when one is an error.
+    """
+    first = request.fleet.first_master
+    progress("preflight", f"looking at {len(request.fleet.machines)} machines …")
+
+    async def look(host: Host) -> preflight.Seen:
+        given = files()
+        if host.machine == first:
+            given = files(
+                package=request.package.path,
+                sealos=request.sealos.path,
+                package_sha256=request.package.sha256,
+                sealos_sha256=request.sealos.sha256,
+            )
+        clock = await _clock(host)
+        result = await host.run(HERE / "facts.sh", given, _PROBE)
+        if result.status:
+            raise MachineError(
+                host.machine.name, f"could not be looked at ({result.last_words})", "Look at it by hand."
+            )
+        return preflight.Seen(facts_of.parse(result.stdout), clock)
+
+    findings = preflight.judge(request, await on_all(request.fleet, look))
+    report = preflight.report(findings, len(request.fleet.machines))
+    if any(finding.severity == "error" for finding in findings):
+        raise DriverError(report)
+    if findings:
+        progress("preflight", report)
+    return f"{len(request.fleet.machines)} machines looked at"
+
+
+async def _clock(host: Host) -> preflight.Clock:
+    """The machine's clock, the better of two readings: the first one also pays for what is not loaded yet."""
+    readings = []
+    for _ in range(2):
+        before = time.time()
+        result = await host.run(HERE / "clock.sh", timeout=_SHORT)
+        after = time.time()
+        try:
+            theirs = float(result.stdout)
+        except ValueError:
+            raise MachineError(
+                host.machine.name, f"did not tell its time ({result.last_words})", "Look at it by hand."
+            ) from None
+        readings.append(preflight.Clock(theirs - (before + after) / 2, (after - before) / 2))
+    return min(readings, key=lambda clock: clock.uncertainty)
+
+
+async def run_install(request: requests.Install) -> str:
+    """Makes the first master, or sees that it is there."""
+    return await _install(request, existing=False)
+
+
+async def run_update(request: requests.Install) -> str:
+    """After a change of the settings: sees that the cluster is there and that nothing unchangeable was changed."""
+    return await _install(request, existing=True)
+
+
+async def _install(request: requests.Install, *, existing: bool) -> str:
+    first, limit = request.fleet.first_master, request.timeouts
+    async with connect(first, request.fleet.login) as host:
+        waited_until = time.monotonic() + limit.ready
+        recovered = False
+        while True:
+            decision = installation.decide(
+                await _facts(host, limit.install), request.cluster, first, recover=request.recover, existing=existing
+            )
+            match decision.action:
+                case "nothing":
+                    progress(first.name, decision.reason)
+                    break
+                case "init":
+                    try:
+                        await work(
+                            host, "install.sh", _install_files(request), limit.install + limit.ready, "the installation"
+                        )
+                    except _ChangedMeanwhile:
+                        continue
+                case "wait" if time.monotonic() < waited_until:
+                    await asyncio.sleep(_PAUSE)
+                case "recover" if not recovered:
+                    progress(first.name, f"{decision.reason}: wiping it (cluster.recover)")
+                    await _wipe(host, request)
+                    recovered = True
+                case _:
+                    raise DriverError(f"{first.name}: {decision.reason}")
+        wrong = nodes.problems([first], await nodes_of(host), request.cluster.kubernetes_version)
+        if wrong and not existing:
+            raise DriverError(
+                f"{first.name}: the cluster is installed, but not as asked for:\n{_indented(chr(10).join(wrong))}"
+            )
+    return f"cluster {request.cluster.name}: first master {first.name}, Kubernetes {request.cluster.kubernetes_version}"
+
+
+async def _facts(host: Host, lock_wait: float) -> Facts:
+    """The machine's facts, taken when no job of ours is at work on it (a killed `pulumi up` leaves its job running)."""
+    given = {**files(lock_wait=lock_wait), "facts.sh": (HERE / "facts.sh").read_bytes()}
+    result = await host.job(
+        HERE / "settled.sh", given, lock_wait + _PROBE, lambda line: progress(host.machine.name, line)
+    )
+    if result.status:
+        raise DriverError(f"{host.machine.name}: could not be looked at: {result.last_words}")
+    return facts_of.parse(result.stdout)
+
+
+def _install_files(request: requests.Install) -> dict[str, bytes]:
+    first, cluster = request.fleet.first_master, request.cluster
+    return {
+        **files(
+            sealos=request.sealos.path,
+            name=first.name,
+            init_arguments=sealos_config.init_arguments(cluster),
+            lock_wait=request.timeouts.install,
+            ready_limit=f"{request.timeouts.ready:.0f}",
+        ),
+        "cluster.json": (cluster.model_dump_json(by_alias=True, indent=2) + "\n").encode(),
+        "config.yaml": sealos_config.config_file(sealos_config.document(cluster, request.package.path, [first])),
+        **sealos_config.login_files(request.fleet.login, request.package.path),
+    }
+
+
+async def _wipe(host: Host, request: requests.Install) -> None:
+    """Cleans what a half-made cluster left: the machines of its own sealos config, then the first master to the end."""
+    given = {
+        **files(sealos=request.sealos.path, lock_wait=request.timeouts.clean),
+        **sealos_config.login_files(request.fleet.login, request.package.path),
+    }
+    await work(host, "clean_all.sh", given, 2 * request.timeouts.clean, "sealos clean")
+    if left := await sweep(host, request.cluster.vip, None):
+        raise DriverError(f"{host.machine.name}: could not be wiped; still there: {', '.join(left)}")
+
+
+async def sweep(host: Host, vip: str, copies: str | None) -> list[str]:
+    """Takes everything of the cluster off one machine.
+
+    Args:
+        host: the machine.
+        vip: the cluster's.
+        copies: path of the package that sealos copied there, to be removed too; None where the user put it.
+
+    Returns:
+        What is still there.
+    """
+    result = await host.run(HERE / "clean.sh", files(vip=vip, remove_copies=copies), _PROBE)
+    if result.stderr.strip():
+        progress(host.machine.name, result.stderr.strip())
+    if result.status:
+        return [f"the sweep stopped: {result.last_words}"]
+    return result.stdout.splitlines()
+
+
+async def run_want(request: requests.Want) -> str:
+    """Writes down on the first master which machines the cluster shall have."""
+    listed = [machine.model_dump(mode="json", by_alias=True) for machine in request.machines]
+    async with connect(request.fleet.first_master, request.fleet.login) as host:
+        given = {**files(), "wanted.json": (json.dumps({"machines": listed}, indent=2) + "\n").encode()}
+        result = await host.run(HERE / "want.sh", given, _SHORT)
+        if result.status:
+            raise DriverError(
+                f"{host.machine.name}: the list of wanted machines could not be written: {result.last_words}"
+            )
+    return "\n".join(f"{machine.role} {machine.name} {machine.address}" for machine in request.machines)
+
+
+async def wanted_of(first: Host) -> list[Machine]:
+    """The machines that the cluster shall have, as the first master has it written down; empty when it has nothing."""
+    text = await show(first, "wanted")
+    try:
+        return [Machine.model_validate(entry) for entry in json.loads(text or "{}").get("machines", [])]
+    except ValueError:
+        raise DriverError(
+            f"{first.machine.name}: /etc/sealos-istio/wanted.json can't be read; `pulumi up --refresh` writes it anew"
+        ) from None
+
+
+async def run_join(request: requests.Member) -> str:
+    """Sees to it that one machine is a Ready node, together with all others that are asked for."""
+    member = request.fleet.named(request.member)
+    async with _both(request) as (first, own):
+        wanted = await wanted_of(first)
+        if member.name not in {machine.name for machine in wanted}:
+            raise DriverError(
+                f"{member.name}: is not in the list of wanted machines on {first.machine.name}; run `pulumi up` without --target"
+            )
+        words = ""
+        if member.name not in (present := await nodes_of(first)):
+            dirty = facts_of.parse((await own.run(HERE / "facts.sh", files(), _SHORT)).stdout).leftovers
+            lines = "".join(f"{m.role} {m.name} {sealos_config.target(m)}\n" for m in wanted)
+            given = files(
+                sealos=request.sealos.path,
+                wanted=lines,
+                me=sealos_config.target(member),
+                dirty="yes" if dirty else None,
+                lock_wait=request.timeouts.join,
+            )
+            given |= sealos_config.login_files(request.fleet.login, request.package.path)
+            words = await work(first, "join.sh", given, 3 * request.timeouts.join, f"the join of {member.name}")
+        begun = time.monotonic()
+        while wrong := nodes.problems([member], present := await nodes_of(first), request.kubernetes_version):
+            waited = time.monotonic() - begun
+            # a Node that exists needs time to get Ready; any other difference does not go away by waiting
+            hopeless = member.name in present and not all(" is not Ready: " in problem for problem in wrong)
+            limit = request.timeouts.ready if member.name in present else _REGISTERED
+            if hopeless or waited > limit:
+                said = f"\nsealos's last words:\n{_indented(words.rstrip())}" if words.strip() else ""
+                raise DriverError(f"{member.name}: did not join as asked for: {'; '.join(wrong)}{said}")
+            await asyncio.sleep(_PAUSE)
+        await own.run(HERE / "forget_token.sh", timeout=_SHORT)
+    progress(member.name, "is a Ready node")
+    node = present[member.name]
+    return f"{node.role} {node.name} {node.address} {node.version}"
+
+
+@asynccontextmanager
+async def _both(request: requests.Member) -> AsyncIterator[tuple[Host, Host]]:
+    login = request.fleet.login
+    async with (
+        connect(request.fleet.first_master, login) as first,
+        connect(request.fleet.named(request.member), login) as own,
+    ):
+        yield first, own
+
+
+async def run_leave(request: requests.Member) -> str:
+    """Takes one machine out of the cluster and leaves it bare."""
+    member, first_master = request.fleet.named(request.member), request.fleet.first_master
+    if member == first_master:
+        raise DriverError(f"{member.name} is the first master; it goes with the whole cluster only (`pulumi destroy`)")
+    login = request.fleet.login
+    async with connect(first_master, login) as first:
+        gone: MachineError | None = None
+        try:
+            async with connect(member, login) as own:
+                await _leave(request, first, gone=False)
+                if left := await sweep(own, request.vip, request.package.path):
+                    raise DriverError(f"{member.name}: left the cluster, but still holds: {', '.join(left)}")
+        except MachineError as error:
+            if error.machine != member.name or error.code not in ("unreachable", "mute"):
+                raise
+            gone = error
+        if gone is not None:
+            progress(
+                member.name,
+                f"warning: {gone.cause}; taking it out of the cluster without it. What it holds stays on it",
+            )
+            await _leave(request, first, gone=True)
+            if member.role == "master":
+                progress(
+                    member.name,
+                    "warning: its etcd member may still be listed; see `etcdctl member list` on a remaining master",
+                )
+        if member.name in await nodes_of(first):
+            raise DriverError(f"{member.name}: is still a node of the cluster after it was cleaned; run it again")
+    return ""
+
+
+async def _leave(request: requests.Member, first: Host, *, gone: bool) -> None:
+    member = request.fleet.named(request.member)
+    given = files(
+        sealos=request.sealos.path,
+        role=member.role,
+        name=member.name,
+        me=sealos_config.target(member),
+        gone="yes" if gone else None,
+        drain_arguments=drain_arguments(request.kubernetes_version, request.timeouts.clean),
+        lock_wait=request.timeouts.clean,
+    )
+    given |= sealos_config.login_files(request.fleet.login, request.package.path)
+    await work(first, "leave.sh", given, 3 * request.timeouts.clean, f"the removal of {member.name}")
+
+
+def drain_arguments(version: str, limit: float) -> bytes:
+    """`kubectl drain`'s arguments, one per line; PodDisruptionBudgets are respected within the limit.
+
+    Args:
+        version: the cluster's Kubernetes; the flag for emptyDir volumes was renamed in v1.20.
+        limit: seconds.
+    """
+    minor = int(version.split(".")[1])
+    volumes = "--delete-emptydir-data" if minor >= 20 else "--delete-local-data"
+    return f"--ignore-daemonsets\n{volumes}\n--force\n--timeout={limit:.0f}s\n".encode()
+
+
+async def run_kubeconfig(request: requests.Kubeconfig) -> str:
+    """The cluster's kubeconfig for use from outside; secret."""
+    first = request.fleet.first_master
+    async with connect(first, request.fleet.login) as host:
+        try:
+            return sealos_config.kubeconfig(await show(host, "kubeconfig"), first.address).rstrip("\n")
+        except ValueError as error:
+            raise DriverError(f"{first.name}: {error}") from None
+
+
+async def run_ready(request: requests.Ready) -> str:
+    """Waits until every wanted machine is a Ready node, in its role, version and address; prints them as JSON."""
+    async with connect(request.fleet.first_master, request.fleet.login) as host:
+        begun, told = time.monotonic(), 0.0
+        while wrong := nodes.problems(request.machines, present := await nodes_of(host), request.kubernetes_version):
+            waited = time.monotonic() - begun
+            if waited > request.timeout:
+                raise DriverError(f"the cluster is not ready after {waited:.0f} s:\n{_indented(chr(10).join(wrong))}")
+            if waited - told > 10:
+                told = waited
+                progress(host.machine.name, f"waiting for {len(wrong)} thing(s), the first: {wrong[0]}")
+            await asyncio.sleep(_PAUSE)
+    return json.dumps(nodes.table(request.machines, present))

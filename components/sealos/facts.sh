@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Prints what the preflight and the installation judge a machine by: "key value" lines, data only. Changes nothing.
+# $1: the script's private directory, with lib.sh, and with package, sealos, package-sha256, sealos-sha256 on the first master.
+set -euo pipefail
+dir=$1
+# shellcheck source=lib.sh
+. "$dir/lib.sh"
+
+blob() { base64 -w0 <"$1" 2>/dev/null || true; }
+
+echo "uid $(id -u)"
+echo "hostname $(hostname 2>/dev/null || cat /proc/sys/kernel/hostname)"
+echo "machine_id $(cat /etc/machine-id 2>/dev/null || true)"
+echo "boot_id $(cat /proc/sys/kernel/random/boot_id 2>/dev/null || true)"
+for address in $(hostname -I 2>/dev/null || true); do
+    echo "address $address"
+done
+echo "swap $(($(wc -l </proc/swaps) - 1))"
+awk '$4 == "0A" { split($2, part, ":"); print "port " part[2] }' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
+for tool in awk base64 df flock sed setsid sha256sum systemctl tail timeout; do
+    command -v "$tool" >/dev/null || echo "missing_tool $tool"
+done
+for program in dockerd containerd; do
+    if command -v "$program" >/dev/null; then
+        echo "runtime $program"
+    fi
+done
+df -Pk /root /var/lib 2>/dev/null | awk 'NR == 2 { print "free_root " $4 } NR == 3 { print "free_lib " $4 }'
+while IFS= read -r path; do
+    if [[ -n $path ]]; then
+        echo "leftover $path"
+    fi
+done < <(leftovers 2>/dev/null)
+if [[ -r /etc/kubernetes/pki/ca.crt ]]; then
+    echo "ca $(sha256sum </etc/kubernetes/pki/ca.crt | cut -d' ' -f1)"
+fi
+for note in cluster installing wanted; do
+    if [[ -r $etc/$note.json ]]; then
+        echo "$note $(blob "$etc/$note.json")"
+    fi
+done
+
+for artifact in package sealos; do
+    path=$(value "$artifact")
+    if [[ -z $path || ! -f $path ]]; then
+        continue
+    fi
+    echo "${artifact}_bytes $(stat -c %s -- "$path")"
+    if [[ -n $(value "$artifact-sha256") ]]; then
+        echo "${artifact}_sha256 $(sha256sum <"$path" | cut -d' ' -f1)"
+    fi
+done
+sealos=$(value sealos)
+if [[ -n $sealos && -x $sealos && -f $sealos ]]; then
+    # a home of its own, because sealos writes a log wherever it runs
+    mkdir -p "$dir/home"
+    echo "sealos_version $(HOME=$dir/home timeout 20 "$sealos" version 2>&1 </dev/null | plain | tr '\n' ' ' || true)"
+fi
+if [[ -x /usr/bin/kubectl && -r $admin ]]; then
+    if kube get nodes -o json >"$dir/nodes" 2>"$dir/why"; then
+        echo "nodes $(blob "$dir/nodes")"
+    else
+        echo "api_error $(tail -n 1 "$dir/why" | tr -d '\n')"
+    fi
+fi

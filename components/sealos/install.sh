@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Makes this bare machine the first master, by one `sealos init`. A job: it comes to its end whoever watches.
+# $1: the script's private directory, with lib.sh, sealos, config.yaml, login.yaml, key (perhaps), init-arguments,
+#     cluster.json, name, lock-wait, ready-limit.
+set -euo pipefail
+dir=$1
+# shellcheck source=lib.sh
+. "$dir/lib.sh"
+
+lock
+# decided before the lock was taken, so looked at again: a live cluster is never initialised twice
+if [[ -n $(leftovers) || -e $etc/cluster.json ]]; then
+    exit "$busy"
+fi
+mkdir -p "$etc"
+cp -- "$dir/cluster.json" "$etc/installing.json"
+
+mapfile -t arguments <"$dir/init-arguments"
+say "sealos init …"
+if ! run_sealos init --config "$config" "${arguments[@]}"; then
+    last_words ""
+    die "sealos init failed"
+fi
+rm -f -- "$dir/config.yaml" # from here on the config is what sealos made of it
+
+name=$(value name)
+say "waiting until $name is Ready …"
+end=$((SECONDS + $(value ready-limit)))
+until [[ $(kube get node "$name" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>"$dir/why") == True ]]; do
+    if ((SECONDS >= end)); then
+        last_words ""
+        cat "$dir/why"
+        die "sealos init ended, but node $name did not become Ready in $(value ready-limit) s"
+    fi
+    sleep 0.5
+done
+mv -f -- "$etc/installing.json" "$etc/cluster.json"
+say "$name is Ready"

@@ -1,0 +1,89 @@
+"""What `kubectl get nodes -o json` says about the machines that were asked for. Pure: no SSH, no Pulumi."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.machines import Machine
+
+_MASTER_LABELS = ("node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane")
+
+
+@dataclass(frozen=True)
+class Node:
+    """A Node of the cluster, as the API has it.
+
+    Attributes:
+        name: the Node's.
+        address: its InternalIP; empty when it has none yet.
+        role: master or node.
+        version: its kubelet's, e.g. v1.16.3.
+        ready: whether its condition Ready is True.
+        why: the condition's own message when it is not.
+    """
+
+    name: str
+    address: str
+    role: str
+    version: str
+    ready: bool
+    why: str = ""
+
+
+def parse(document: Mapping[str, Any]) -> dict[str, Node]:
+    """The cluster's nodes by name."""
+    found = {}
+    for item in document.get("items", []):
+        metadata, status = item["metadata"], item.get("status", {})
+        condition: Mapping[str, str] = next((c for c in status.get("conditions", []) if c.get("type") == "Ready"), {})
+        found[metadata["name"]] = Node(
+            name=metadata["name"],
+            address=next((a["address"] for a in status.get("addresses", []) if a.get("type") == "InternalIP"), ""),
+            role="master" if any(label in metadata.get("labels", {}) for label in _MASTER_LABELS) else "node",
+            version=status.get("nodeInfo", {}).get("kubeletVersion", ""),
+            ready=condition.get("status") == "True",
+            why=condition.get("message") or condition.get("reason") or "its kubelet has not reported yet",
+        )
+    return found
+
+
+def problems(wanted: Iterable[Machine], present: Mapping[str, Node], version: str) -> list[str]:
+    """Everything in which the cluster differs from what was asked for; one line per machine and difference.
+
+    Args:
+        wanted: the machines that must be nodes. Nodes beyond them are not judged: one may be about to leave.
+        present: the cluster's nodes.
+        version: the Kubernetes version that every kubelet must have.
+    """
+    found = []
+    by_address = {node.address: node for node in present.values()}
+    for machine in wanted:
+        node = present.get(machine.name)
+        if node is None:
+            other = by_address.get(machine.address)
+            found.append(
+                f"{machine.name} is not a node of the cluster"
+                + (f"; its address {machine.address} is node {other.name}'s" if other else "")
+            )
+            continue
+        if node.address != machine.address:
+            found.append(
+                f"{machine.name} is in the cluster with address {node.address or 'none'}, not {machine.address}"
+            )
+        if node.role != machine.role:
+            found.append(f"{machine.name} is a {node.role} of the cluster, not a {machine.role}")
+        if node.version != version:
+            found.append(f"{machine.name} runs Kubernetes {node.version or 'unknown'}, not {version}")
+        if not node.ready:
+            found.append(f"{machine.name} is not Ready: {node.why}")
+    return found
+
+
+def table(wanted: Iterable[Machine], present: Mapping[str, Node]) -> list[dict[str, str]]:
+    """The wanted nodes for the stack's outputs: name, address, role and version each."""
+    return [
+        {"name": n.name, "address": n.address, "role": n.role, "version": n.version}
+        for n in (present[m.name] for m in wanted if m.name in present)
+    ]

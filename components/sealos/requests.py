@@ -1,0 +1,93 @@
+"""What the drivers read from standard input: one model per verb, made by components/sealos/cluster.py."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from components.machines import Fleet, Machine, Request
+
+
+class Artifact(Request):
+    """A file on the first master; fields as in the stack's settings."""
+
+    path: str
+    sha256: str | None = None
+
+
+class Limits(Request):
+    """Seconds that each stage may take, from cluster.timeouts."""
+
+    install: float = Field(default=1800, gt=0)
+    join: float = Field(default=900, gt=0)
+    clean: float = Field(default=600, gt=0)
+    ready: float = Field(default=300, gt=0)
+
+
+class Preflight(Request):
+    """All machines, and what they are judged by."""
+
+    fleet: Fleet
+    cluster: str
+    kubernetes_version: str
+    package: Artifact
+    sealos: Artifact
+    max_clock_skew: float = 2.0
+    recover: bool = False
+
+
+class Identity(Request):
+    """What of a cluster can't be changed once it is there; written down on its first master."""
+
+    name: str
+    kubernetes_version: str
+    vip: str
+    pod_cidr: str
+    service_cidr: str
+    network: str
+    interface: str | None = None
+    cert_sans: tuple[str, ...] = ()
+
+
+class Install(Request):
+    """The first master alone, so that a change of another machine doesn't touch the installation."""
+
+    fleet: Fleet
+    cluster: Identity
+    package: Artifact
+    sealos: Artifact
+    recover: bool = False
+    timeouts: Limits = Limits()
+
+
+class Want(Request):
+    """The first master, and the machines that the cluster shall have."""
+
+    fleet: Fleet
+    machines: tuple[Machine, ...]
+
+
+class Member(Request):
+    """The first master and one further machine, for join and leave."""
+
+    fleet: Fleet
+    member: str
+    kubernetes_version: str
+    package: Artifact
+    sealos: Artifact
+    vip: str
+    timeouts: Limits = Limits()
+
+
+class Kubeconfig(Request):
+    """The first master."""
+
+    fleet: Fleet
+
+
+class Ready(Request):
+    """The first master, and the machines that must be Ready nodes."""
+
+    fleet: Fleet
+    machines: tuple[Machine, ...]
+    kubernetes_version: str
+    timeout: float = Field(default=300, gt=0)

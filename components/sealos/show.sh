@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Prints one thing of the first master: its nodes as JSON, its admin.conf, or the list of wanted machines.
+# $1: the script's private directory, with lib.sh and what (nodes, kubeconfig or wanted).
+set -euo pipefail
+dir=$1
+# shellcheck source=lib.sh
+. "$dir/lib.sh"
+
+case $(value what) in
+    nodes) kube get nodes -o json ;;
+    kubeconfig) cat -- "$admin" ;;
+    wanted) if [[ -e $etc/wanted.json ]]; then cat -- "$etc/wanted.json"; fi ;;
+    *) die "nothing of that name to show" ;;
+esac
