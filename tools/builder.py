@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -109,14 +110,14 @@ class _Progress:
             with self.console.status("") as status:
                 while (code := _poll(process, 0.5)) is None:
                     status.update(f"{self.label} {time.monotonic() - started:.0f} s")
-                    _give_up_late(process, started)
+                    _give_up_late(started)
             return code
         said = started
         while (code := _poll(process, 0.5)) is None:
             if time.monotonic() - said >= QUIET:
                 said = time.monotonic()
                 self.console.print(f"      … {said - started:.0f} s")
-            _give_up_late(process, started)
+            _give_up_late(started)
         return code
 
 
@@ -127,10 +128,8 @@ def _poll(process: subprocess.Popen[bytes], seconds: float) -> int | None:
         return None
 
 
-def _give_up_late(process: subprocess.Popen[bytes], started: float) -> None:
+def _give_up_late(started: float) -> None:
     if time.monotonic() - started > LIMIT:
-        process.terminate()
-        process.wait()
         raise BuildFailed(f"The build took more than {LIMIT // 60} minutes and was given up.")
 
 
@@ -169,7 +168,9 @@ def _build_into(target: Path, part: Part, progress: _Progress, started: float) -
     logs = cache / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{part.name}.log"
-    work = Path(tempfile.mkdtemp(prefix=f".{part.name}-", dir=cache))
+    for left in cache.glob(f".{part.name}.*"):
+        _remove(left)  # of a build that was killed: this one holds the part's lock
+    work = Path(tempfile.mkdtemp(prefix=f".{part.name}.", dir=cache))
     try:
         source, fresh = work / "source", work / "build"
         shutil.copytree(part.folder, source)
@@ -183,11 +184,13 @@ def _build_into(target: Path, part: Part, progress: _Progress, started: float) -
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
+                    start_new_session=True,
                 )
                 try:
                     code = progress.wait(process, started)
                 except BaseException:
-                    process.terminate()
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGTERM)  # the compilers below it, too
                     process.wait()
                     raise
                 if code != 0:

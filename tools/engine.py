@@ -155,7 +155,7 @@ def _assemble() -> Path:
     with builder.locked("engine"):
         if target.is_dir():
             return target
-        work = Path(tempfile.mkdtemp(prefix=".engine-", dir=parts.cache_root()))
+        work = Path(tempfile.mkdtemp(prefix=".engine.", dir=parts.cache_root()))
         (work / "bin").mkdir()
         for name in ("pulumi", LANGUAGE_HOST):
             chosen = parts.part(name)

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -168,8 +167,8 @@ def run_live(command: Sequence[str], environment: Mapping[str, str]) -> int:
     process = subprocess.Popen(list(command), cwd=parts.ROOT, env=dict(environment))
 
     def hand_on(number: int, _frame: object) -> None:
-        # a terminal's Ctrl-C reaches the child by itself; what is sent to this process alone does not
-        if number != signal.SIGINT or not sys.stdin.isatty():
+        # Ctrl-C reaches the command by itself, and Pulumi takes a second one for "at once, whatever is lost"
+        if number == signal.SIGTERM:
             process.send_signal(signal.SIGINT)
 
     before = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -187,6 +187,32 @@ class TestBuilding:
             thread.join()
         assert runs.read_text() == "run\n"
 
+    def test_what_a_killed_build_left_is_cleared(self, checkout: Path, cache: Path) -> None:
+        part = make_part(checkout, PRINTS_V1)
+        (cache / ".thing.abc" / "source").mkdir(parents=True)
+        self.build(part)
+        assert not list(cache.glob(".thing.*"))
+
+    def test_ctrl_c_ends_what_the_build_started(
+        self, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pid = tmp_path / "pid"
+        part = make_part(checkout, f"sleep 60 & echo $! >{pid}; wait")
+
+        def interrupted(process: subprocess.Popen[bytes], seconds: float) -> int | None:
+            while not pid.is_file() or not pid.read_text():
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(builder, "_poll", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            self.build(part)
+        deadline = time.monotonic() + 5
+        while stack.started(int(pid.read_text())) is not None:
+            assert time.monotonic() < deadline, "the build's own process outlived it"
+            time.sleep(0.02)
+        assert not parts.is_built(part)
+
     def test_the_sources_are_not_written_to(self, checkout: Path) -> None:
         part = make_part(checkout, "echo x >made-here; " + PRINTS_V1)
         self.build(part)
