@@ -2,6 +2,7 @@
 # First process of a machine of the lab (installed there as /sbin/init): starts what was enabled, keeps sshd running,
 # and collects processes whose parents are gone (bash does so while it waits).
 set -uo pipefail
+ulimit -Sn "$(ulimit -Hn)" # files: a desktop's 1024 is little for an API server
 
 # What `systemctl enable kubelet` means after a reboot: the service's environment files and command, without its restarts.
 # A machine that belongs to no cluster has no kubelet.conf, and nothing to start.

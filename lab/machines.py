@@ -282,10 +282,14 @@ class Lab:
         Args:
             name: the machine.
             command: program and arguments to run there; none for a shell.
+
+        Raises:
+            LabError: the lab is not up, or the machine is off.
         """
         self._disk(name)
-        if not self.key.exists():
-            raise LabError("the lab has no machines yet. Start it: python -m lab up")
+        # Without the lab's own route the address would be looked for on networks that are not ours.
+        if not self._ask("status")["machines"][name]["on"]:
+            raise LabError(f"{name} is off. Power it on: python -m lab up")
         options = {
             "IdentitiesOnly": "yes",
             "UserKnownHostsFile": f'"{self.known_hosts}"',
@@ -388,9 +392,9 @@ class Lab:
         record = self.directory / "interface"
         if not record.exists():
             return
-        name = record.read_text().strip()
+        name, index = record.read_text().split()
         deadline = time.monotonic() + 15
-        while Path("/sys/class/net", name).exists():
+        while _index(name) == index:  # another lab's interface of that name has another
             if time.monotonic() > deadline:
                 raise LabError(f"the interface {name} of the lab that ended is still there after 15 seconds")
             time.sleep(0.02)
@@ -481,7 +485,8 @@ class Lab:
         deadline = time.monotonic() + 15
         while True:
             with contextlib.suppress(LabError):
-                disk.write(self.directory / "interface", self._ask("status")["interface"] + "\n")
+                name = self._ask("status")["interface"]
+                disk.write(self.directory / "interface", f"{name} {_index(name)}\n")
                 return
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
@@ -504,6 +509,7 @@ class Lab:
         off = [host.name for host in now.hosts if not host.on]
         if off:
             progress(f"starting {', '.join(off)}")
+            self._make_disks([name for name in off if not self._disk(name).exists()])
             self._ask("start", off)
         self._wait_until_greeting(NAMES)
         return bool(off)
@@ -546,6 +552,13 @@ class Lab:
         if "error" in reply:
             raise LabError(f"the lab refused: {reply['error']}")
         return reply
+
+
+def _index(interface: str) -> str:
+    """The kernel's number of a network interface of this host; "" when there is none."""
+    with contextlib.suppress(OSError):
+        return Path("/sys/class/net", interface, "ifindex").read_text().strip()
+    return ""
 
 
 def _tail(log: Path, lines: int = 3) -> str:
