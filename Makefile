@@ -8,10 +8,10 @@ VENV := .venv/bin
 STANDINS := pulumi-resource-command sealos kubeadm
 PYTEST := $(VENV)/python -m pytest
 
-# one stamp per content of the requirements, so that a changed pin makes the environment anew
 # where Go's own instructions put it
 export PATH := $(PATH):/usr/local/go/bin
 
+# one stamp per content of the requirements, so that a changed pin makes the environment anew
 STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
 
 .PHONY: help up preview down test test-fast check lint go-test tools env venv lock

@@ -67,7 +67,7 @@ def build(
 def list_parts() -> None:
     """Show every part: what it is, whether it is built, and where."""
     table = Table("part", "what", "first build", "state", box=None, pad_edge=False)
-    table.columns[1].no_wrap = True
+    table.columns[0].no_wrap = True
     for part in PARTS:
         state = "built" if parts.is_built(part) else "not built"
         table.add_row(part.name, part.title, parts.minutes(part.seconds), state)
