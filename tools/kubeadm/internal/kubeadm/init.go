@@ -45,7 +45,7 @@ func Init(config *InitConfig, upload bool, ignored []string) error {
 	if err != nil {
 		return err
 	}
-	network := lab.Network{VIPs: config.VIPs, ServiceIP: serviceIP, Masters: []string{address}}
+	network := lab.Network{VIPs: config.VIPs, ServiceIP: serviceIP, Masters: []string{address}, PodSubnet: config.Cluster.Networking.PodSubnet}
 	if err := network.Apply(); err != nil {
 		return err
 	}

@@ -51,6 +51,14 @@ func Join(config *JoinConfig, ignored []string) error {
 	if err != nil {
 		return err
 	}
+	network := lab.LoadNetwork()
+	network.PodSubnet = cluster.Networking.PodSubnet
+	if network.ServiceIP, err = FirstAddress(cluster.Networking.ServiceSubnet, 1); err != nil {
+		return err
+	}
+	if err := network.Apply(); err != nil {
+		return err
+	}
 	if err := lab.WriteFile(filepath.Join(pki, "ca.crt"), info.ca, 0o644); err != nil {
 		return err
 	}

@@ -105,8 +105,10 @@ func (p plane) controllerManager() ([]byte, error) {
 	defaults := map[string]string{
 		"authentication-kubeconfig": login, "authorization-kubeconfig": login, "kubeconfig": login, "bind-address": "127.0.0.1", "leader-elect": "true",
 		"client-ca-file": pki + "/ca.crt", "cluster-signing-cert-file": pki + "/ca.crt", "cluster-signing-key-file": pki + "/ca.key", "root-ca-file": pki + "/ca.crt",
-		"controllers": "*,bootstrapsigner,tokencleaner", "requestheader-client-ca-file": pki + "/front-proxy-ca.crt",
+		"controllers": "*,bootstrapsigner,tokencleaner,-nodeipam", "requestheader-client-ca-file": pki + "/front-proxy-ca.crt",
 		"service-account-private-key-file": pki + "/sa.key", "use-service-account-credentials": "true",
+		// Not kubeadm's: the controllers start one after another, each waiting for its turn at the client's usual 20 requests a second.
+		"kube-api-qps": "200", "kube-api-burst": "400", "leader-elect-retry-period": "1s",
 	}
 	if subnet := p.cluster.Networking.PodSubnet; subnet != "" {
 		defaults["allocate-node-cidrs"], defaults["cluster-cidr"] = "true", subnet
@@ -119,7 +121,7 @@ func (p plane) controllerManager() ([]byte, error) {
 
 func (p plane) scheduler() ([]byte, error) {
 	const login = lab.KubernetesDir + "/scheduler.conf"
-	command := arguments("kube-scheduler", map[string]string{"kubeconfig": login, "bind-address": "127.0.0.1", "leader-elect": "true"}, p.cluster.Scheduler.ExtraArgs)
+	command := arguments("kube-scheduler", map[string]string{"kubeconfig": login, "bind-address": "127.0.0.1", "leader-elect": "true", "leader-elect-retry-period": "1s"}, p.cluster.Scheduler.ExtraArgs)
 	return manifest("kube-scheduler", p.image("kube-scheduler"), command, []hostPath{{"kubeconfig", login, "FileOrCreate"}}, p.cluster.Scheduler.ExtraVolumes)
 }
 

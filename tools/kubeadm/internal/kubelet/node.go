@@ -2,6 +2,7 @@ package kubelet
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -32,6 +33,10 @@ func osImage() string {
 
 // nodeObject is the Node as a kubelet v1.16.3 registers it. A Node whose nodeInfo lacks a field is refused by the API server.
 func nodeObject(name, address string, conditions []kube.Condition) kube.Object {
+	spec := kube.Object{}
+	if cidr := lab.LoadNetwork().PodCIDR(net.ParseIP(address)); cidr != "" {
+		spec["podCIDR"], spec["podCIDRs"] = cidr, []string{cidr}
+	}
 	return kube.Object{
 		"apiVersion": "v1", "kind": "Node",
 		"metadata": kube.Object{
@@ -42,7 +47,7 @@ func nodeObject(name, address string, conditions []kube.Condition) kube.Object {
 			},
 			"annotations": kube.Object{"volumes.kubernetes.io/controller-managed-attach-detach": "true"},
 		},
-		"spec":   kube.Object{},
+		"spec":   spec,
 		"status": nodeStatus(name, address, conditions),
 	}
 }

@@ -28,6 +28,7 @@ type Network struct {
 	VIPs      []string `json:"vips"`      // each answers on 6443
 	ServiceIP string   `json:"serviceIP"` // answers on 443; empty while not known
 	Masters   []string `json:"masters"`
+	PodSubnet string   `json:"podSubnet,omitempty"` // of the whole cluster
 }
 
 func networkPath() string { return filepath.Join(RunDir, "network.json") }
@@ -98,8 +99,23 @@ func (n Network) Apply() error {
 	return WriteFile(networkPath(), data, 0o644)
 }
 
+// PodCIDR is the part of the pod subnet for the node with this address: a /24 numbered by the address's last byte. The
+// controller that hands them out on real clusters holds up all the others for ten seconds at its start (it polls for
+// nodes), so the lab leaves it out; nodes of one /24 network never get the same part. "" when the subnet is too small.
+func (n Network) PodCIDR(node net.IP) string {
+	_, subnet, err := net.ParseCIDR(n.PodSubnet)
+	if err != nil || subnet.IP.To4() == nil || node.To4() == nil {
+		return ""
+	}
+	if ones, _ := subnet.Mask.Size(); ones > 16 {
+		return ""
+	}
+	base := subnet.IP.To4()
+	return fmt.Sprintf("%d.%d.%d.0/24", base[0], base[1], node.To4()[3])
+}
+
 func (n Network) valid() Network {
-	clean := Network{}
+	clean := Network{PodSubnet: n.PodSubnet}
 	add := func(list []string) (out []string) {
 		for _, address := range list {
 			if ip := net.ParseIP(address).To4(); ip != nil && !slices.Contains(out, ip.String()) {
