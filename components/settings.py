@@ -363,7 +363,7 @@ def parse(config: Mapping[str, Any], stack: str) -> Settings:
     problems += found
     cluster, found = _section(ClusterSettings, "cluster", _named(config.get("cluster", {}), stack))
     problems += found
-    istio, found = _section(IstioSettings, "istio", config["istio"]) if config.get("istio") is not None else (None, [])
+    istio, found = _section(IstioSettings, "istio", config["istio"]) if config.get("istio") else (None, [])
     problems += found
     machines: list[Machine] = []
     for key, role in (("masters", "master"), ("nodes", "node")):
@@ -401,7 +401,8 @@ def parse(config: Mapping[str, Any], stack: str) -> Settings:
         raise error from None
 
 
-KEYS = ("masters", "nodes", "ssh", "password", "privateKey", "privateKeyPassphrase", "cluster", "istio")
+SECRETS = ("password", "privateKey", "privateKeyPassphrase")
+KEYS = ("masters", "nodes", "ssh", *SECRETS, "cluster", "istio")
 
 
 def load(stack: str) -> tuple[Settings, Credentials]:
@@ -430,7 +431,11 @@ def load(stack: str) -> tuple[Settings, Credentials]:
 def _decoded(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Pulumi hands structures over as JSON text."""
     values: dict[str, Any] = dict(raw)
-    problems: list[str] = []
+    problems = [
+        f"{PROJECT}:{key} stands in plain text in the stack's file; set it with `pulumi config set --secret {PROJECT}:{key}`"
+        for key in SECRETS
+        if raw.get(key) and not pulumi.runtime.config.is_config_secret(f"{PROJECT}:{key}")
+    ]
     for key in set(raw) & {"masters", "nodes", "ssh", "cluster", "istio"}:
         try:
             values[key] = json.loads(raw[key])

@@ -1,0 +1,34 @@
+"""From bare machines to a mesh, one stack an environment: settings → cluster → operator → mesh → checks → outputs."""
+
+import pulumi
+
+from components.fleet import fleet_request
+from components.istio.cni_check import CniCheck, CniCheckArgs
+from components.istio.control_plane import ControlPlane, ControlPlaneArgs
+from components.istio.istioctl import Istioctl, IstioctlArgs
+from components.istio.operator import IstioOperator, IstioOperatorArgs
+from components.sealos.cluster import SealosCluster, SealosClusterArgs
+from components.settings import load
+
+settings, credentials = load(pulumi.get_stack())
+fleet = fleet_request(settings, credentials)
+first_master = fleet_request(settings, credentials, [settings.first_master])
+
+cluster = SealosCluster("cluster", SealosClusterArgs(settings, fleet))
+pulumi.export("kubeconfig", cluster.kubeconfig)
+pulumi.export("apiServer", {"url": cluster.api_server, "version": settings.cluster.kubernetes_version})
+pulumi.export("nodes", cluster.nodes)
+
+if istio := settings.istio:
+    # What lives in the cluster goes with it: a full destroy doesn't take it apart first, nor waits for a finalizer.
+    in_cluster = pulumi.ResourceOptions(providers=[cluster.provider], deleted_with=cluster.anchor)
+    operator = IstioOperator("istio-operator", IstioOperatorArgs(istio), in_cluster)
+    mesh = ControlPlane("istio", ControlPlaneArgs(istio, first_master, operator), in_cluster)
+    if istio.cni.enabled:
+        # Every machine is probed, so that one added later is checked, too.
+        CniCheck("istio-cni", CniCheckArgs(istio, fleet, mesh.gate))
+    if istio.istioctl:
+        on_host = pulumi.ResourceOptions(depends_on=[cluster.anchor])
+        Istioctl("istioctl", IstioctlArgs(istio.version, istio.istioctl, first_master), on_host)
+    pulumi.export("istio", mesh.report.apply(lambda report: {k: v for k, v in report.items() if k != "gateway"}))
+    pulumi.export("ingressGateway", mesh.report.apply(lambda report: report["gateway"]))

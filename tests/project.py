@@ -1,0 +1,157 @@
+"""A copy of the project with a backend of its own, driven by the real engine: what graph and lab tests run `pulumi` in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from tools import engine as engines
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = ("Pulumi.yaml", "__main__.py", "components")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A Pulumi command that ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        """Everything it printed."""
+        return self.stdout + self.stderr
+
+
+@dataclass
+class Project:
+    """The program in a directory of its own, so that tests can edit it.
+
+    Attributes:
+        directory: where it is.
+        stack: the stack that commands work on.
+        environment: variables besides the engine's own.
+    """
+
+    directory: Path
+    stack: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def copy(cls, directory: Path, stack: str, config: Mapping[str, Any], salt: str | None = None) -> Self:
+        """A copy of the program with one stack that has `config` (keys without the project's prefix)."""
+        directory.mkdir(parents=True, exist_ok=True)
+        for name in PROGRAM:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy(source, directory / name)
+        project = cls(directory, stack)
+        (directory / "backend").mkdir(mode=0o700)
+        project.write_config(config)
+        done = project.pulumi("stack", "init", stack)
+        assert done.status == 0, done.text
+        return project
+
+    @property
+    def config_file(self) -> Path:
+        """The stack's file."""
+        return self.directory / f"Pulumi.{self.stack}.yaml"
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Sets all of the stack's configuration; the encryption salt stays."""
+        old = yaml.safe_load(self.config_file.read_text()) if self.config_file.exists() else {}
+        new = {k: v for k, v in old.items() if k == "encryptionsalt"}
+        new["config"] = {f"sealos-istio:{key}": value for key, value in config.items()}
+        self.config_file.write_text(yaml.safe_dump(new, sort_keys=False))
+
+    def edit_config(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """Changes the stack's configuration in place (keys without the prefix)."""
+        raw = yaml.safe_load(self.config_file.read_text())["config"]
+        config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
+        change(config)
+        self.write_config(config)
+
+    def variables(self) -> dict[str, str]:
+        """The environment of the engine on this copy."""
+        engine = engines.present()
+        ambient = {k: v for k, v in os.environ.items() if not k.startswith("PULUMI_") and k != "KUBECONFIG"}
+        return {
+            **ambient,
+            **engines.variables(engine, ambient),
+            "PULUMI_BACKEND_URL": f"file://{self.directory / 'backend'}",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "NO_COLOR": "1",
+            **self.environment,
+        }
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Starts `pulumi …` in a process group of its own."""
+        return subprocess.Popen(
+            [str(engines.present().pulumi), *arguments, "--non-interactive"],
+            cwd=self.directory,
+            env=self.variables(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def pulumi(self, *arguments: str, limit: float = 600) -> Done:
+        """Runs `pulumi …` to its end.
+
+        Args:
+            arguments: as on the command line; the stack's name is added where a command takes one.
+            limit: seconds until it is killed and the test fails.
+        """
+        process = self.start(*arguments)
+        try:
+            stdout, stderr = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            stdout, stderr = process.communicate()
+            raise AssertionError(f"pulumi {' '.join(arguments)} took over {limit} s:\n{stdout}{stderr}") from None
+        return Done(process.returncode, stdout, stderr)
+
+    def preview(self, *arguments: str) -> dict[str, Any]:
+        """`pulumi preview --json`; fails the test when that fails."""
+        done = self.pulumi("preview", "--json", "--stack", self.stack, *arguments)
+        assert done.status == 0, done.text
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def up(self, *arguments: str, limit: float = 600) -> Done:
+        """`pulumi up`."""
+        return self.pulumi("up", "--yes", "--skip-preview", "--stack", self.stack, *arguments, limit=limit)
+
+    def destroy(self, *arguments: str, limit: float = 300) -> Done:
+        """`pulumi destroy`."""
+        return self.pulumi("destroy", "--yes", "--skip-preview", "--stack", self.stack, *arguments, limit=limit)
+
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, secrets in plain."""
+        done = self.pulumi("stack", "output", "--json", "--show-secrets", "--stack", self.stack)
+        assert done.status == 0, done.text
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+
+def changes(preview: Mapping[str, Any]) -> dict[str, str]:
+    """The resources that a preview would change: operation by type and name, `same` left out."""
+    return {
+        f"{step['urn'].split('::')[-2].split('$')[-1]} {step['urn'].split('::')[-1]}": step["op"]
+        for step in preview["steps"]
+        if step["op"] != "same"
+    }
