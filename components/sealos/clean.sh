@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Takes what the cluster left on this machine, whatever sealos's clean did; prints what it could not take. May run again.
 # What stays on purpose is written in components/sealos/teardown.py.
-# $1: the script's private directory, with lib.sh, vip, and remove-copies (paths of what sealos copied here).
+# $1: the script's private directory, with lib.sh, vip, and copy (path of the package that sealos copied here; perhaps).
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
@@ -28,11 +28,10 @@ rm -rf --one-file-system -- /etc/kubernetes /var/lib/etcd /var/etcd /var/lib/cni
     /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl /usr/bin/kubelet-pre-start.sh \
     /etc/systemd/system/kubelet.service /etc/systemd/system/kubelet.service.d /etc/systemd/system/multi-user.target.wants/kubelet.service \
     "$etc" "$log_dir" /run/sealos-istio-joins 2>"$dir/why" || say "$(tail -n 3 "$dir/why")"
-while IFS= read -r copy; do
-    if [[ -n $copy ]]; then
-        rm -f -- "$copy"
-    fi
-done < <(value remove-copies)
+copy=$(value copy)
+if [[ -n $copy ]]; then
+    rm -f -- "$copy"
+fi
 if command -v systemctl >/dev/null && [[ -d /run/systemd/system ]]; then
     systemctl daemon-reload || true
 fi

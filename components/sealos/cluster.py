@@ -54,7 +54,9 @@ class SealosCluster(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: SealosClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sealos-istio:sealos:Cluster", name, None, opts)
-        self._name, self._fleet = name, pulumi.Output.from_input(args.fleet)
+        self._name = name
+        # secret here again, whoever made it: every step's request holds how to log in
+        self._fleet: pulumi.Output[Mapping[str, Any]] = pulumi.Output.secret(args.fleet)
         settings, cluster = args.settings, args.settings.cluster
         first = settings.first_master
         package, sealos = cluster.package.model_dump(by_alias=True), cluster.sealos.model_dump(by_alias=True)
@@ -182,7 +184,7 @@ class SealosCluster(pulumi.ComponentResource):
             create=_driver(verb),
             update=_driver(update) if update else None,
             delete=_driver(delete) if delete else None,
-            stdin=pulumi.Output.secret(self._fleet.apply(of)),
+            stdin=self._fleet.apply(of),
             triggers=triggers,
             logging=logging,
             add_previous_output_in_env=False,

@@ -222,18 +222,18 @@ async def _wipe(host: Host, request: requests.Install) -> None:
         raise DriverError(f"{host.machine.name}: could not be wiped; still there: {', '.join(left)}")
 
 
-async def sweep(host: Host, vip: str, copies: str | None) -> list[str]:
+async def sweep(host: Host, vip: str, copy: str | None) -> list[str]:
     """Takes everything of the cluster off one machine.
 
     Args:
         host: the machine.
         vip: the cluster's.
-        copies: path of the package that sealos copied there, to be removed too; None where the user put it.
+        copy: path of the package that sealos copied there, to be removed too; None where the user put it.
 
     Returns:
         What is still there.
     """
-    result = await host.run(HERE / "clean.sh", files(vip=vip, remove_copies=copies), _PROBE)
+    result = await host.run(HERE / "clean.sh", files(vip=vip, copy=copy), _PROBE)
     if result.stderr.strip():
         progress(host.machine.name, result.stderr.strip())
     if result.status:

@@ -17,7 +17,7 @@ for address in $(hostname -I 2>/dev/null || true); do
 done
 echo "swap $(($(wc -l </proc/swaps) - 1))"
 awk '$4 == "0A" { split($2, part, ":"); print "port " part[2] }' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
-for tool in awk base64 df flock sed setsid sha256sum systemctl tail timeout; do
+for tool in awk base64 df flock sed setsid sha256sum tail timeout; do
     command -v "$tool" >/dev/null || echo "missing_tool $tool"
 done
 for program in dockerd containerd; do

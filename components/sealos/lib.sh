@@ -137,7 +137,8 @@ run_sealos() {
 
 # From sealos's many lines, what a person wants to know while waiting; never the line itself.
 phrases() {
-    local line last='' now
+    local line now
+    local -A said
     while IFS= read -r line; do
         case $line in
             *'kubeadm init'*) now='kubeadm init' ;;
@@ -148,9 +149,9 @@ phrases() {
             *'.tar.gz'*) now='copying the package' ;;
             *) continue ;;
         esac
-        if [[ $now != "$last" ]]; then
+        if [[ -z ${said[$now]:-} ]]; then
             say "$now …"
-            last=$now
+            said[$now]=yes
         fi
     done
 }

@@ -167,7 +167,7 @@ def _host(machine: Machine, facts: Facts) -> Iterator[Finding]:
         yield error(
             "tools",
             f"lacks {', '.join(facts.missing_tools)}",
-            "Install them (coreutils, util-linux, gawk or mawk, systemd).",
+            "Install them (coreutils, util-linux, sed, gawk or mawk).",
         )
     if facts.swap:
         yield Finding(

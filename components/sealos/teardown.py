@@ -73,8 +73,8 @@ async def _sealos_clean(leader: Host, alive: list[Machine], request: requests.In
 
 
 async def _sweep(host: Host, request: requests.Install, first: Machine) -> list[str]:
-    copies = None if host.machine == first else request.package.path
+    copy = None if host.machine == first else request.package.path
     try:
-        return [f"{host.machine.name}: {left}" for left in await drivers.sweep(host, request.cluster.vip, copies)]
+        return [f"{host.machine.name}: {left}" for left in await drivers.sweep(host, request.cluster.vip, copy)]
     except MachineError as error:
         return [str(error)]

@@ -1,0 +1,204 @@
+"""SealosCluster's resources: names, edges, what is secret, and which change touches what. By mocks; no engine, no host."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.fleet import fleet_request
+from components.sealos.cluster import SealosCluster, SealosClusterArgs
+from components.settings import Credentials, Settings, parse
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
+PASSWORD = "TOPSECRET-password"
+KUBECONFIG = "kind: Config # TOPSECRET-kubeconfig"
+NODES = [{"name": "sealos01", "address": "192.0.2.11", "role": "master", "version": "v1.16.3"}]
+COMMAND = "command:local:Command"
+
+
+class Recorder(pulumi.runtime.Mocks):
+    """Keeps what was registered; refuses calls that nobody expects."""
+
+    def __init__(self) -> None:
+        self.registered: dict[str, pulumi.runtime.MockResourceArgs] = {}
+        self.requests: dict[str, Any] = {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        assert args.name not in self.registered, f"{args.name} is registered twice"
+        self.registered[args.name] = args
+        self.requests[args.name] = getattr(args, "resource", None)
+        stdout = {"cluster-kubeconfig": KUBECONFIG, "cluster-ready": json.dumps(NODES)}.get(args.name, "done")
+        return f"{args.name}-id", {**args.inputs, "stdout": stdout}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], None]:
+        raise AssertionError(f"unexpected call {args.token}")
+
+
+def stack(names: int = 4, **cluster: Any) -> Settings:
+    machines = [{"name": f"sealos0{n}", "address": f"192.0.2.1{n}", "hostKey": KEY} for n in range(1, names + 1)]
+    return parse({"masters": machines[:1], "nodes": machines[1:], "password": "set", "cluster": cluster}, "dev")
+
+
+class Seen:
+    """What one run of the program registered and gave out."""
+
+    def __init__(self, settings: Settings, password: str = PASSWORD) -> None:
+        self.recorder = Recorder()
+        pulumi.runtime.set_mocks(self.recorder, project="sealos-istio", stack="dev", preview=False)
+        self.outputs: dict[str, Any] = {}
+        self.secret: dict[str, bool] = {}
+
+        @pulumi.runtime.test
+        def program() -> pulumi.Output[Any]:
+            fleet = fleet_request(settings, Credentials(password=pulumi.Output.secret(password)))
+            cluster = SealosCluster("cluster", SealosClusterArgs(settings, fleet))
+            outputs = {"kubeconfig": cluster.kubeconfig, "apiServer": cluster.api_server, "nodes": cluster.nodes}
+
+            async def look() -> None:
+                for name, output in outputs.items():
+                    self.secret[name] = await output.is_secret()
+                    self.outputs[name] = await output.future()
+
+            return pulumi.Output.from_input(asyncio.ensure_future(look()))
+
+        program()
+        assert set(self.outputs) == {"kubeconfig", "apiServer", "nodes"}, (
+            "the outputs never resolved: nothing was tested"
+        )
+
+    def command(self, name: str) -> dict[str, Any]:
+        found = self.recorder.registered[name]
+        assert found.typ == COMMAND
+        return dict(found.inputs)
+
+    def commands(self) -> dict[str, dict[str, Any]]:
+        return {name: dict(r.inputs) for name, r in self.recorder.registered.items() if r.typ == COMMAND}
+
+    def request(self, name: str) -> dict[str, Any]:
+        data: dict[str, Any] = json.loads(plain(self.command(name)["stdin"]))
+        return data
+
+
+def plain(value: Any) -> str:
+    assert isinstance(value, dict), "a request holds how to log in and must be a secret"
+    assert value.get(pulumi.runtime.rpc._special_sig_key) == pulumi.runtime.rpc._special_secret_sig
+    return str(value["value"])
+
+
+def test_names_and_verbs() -> None:
+    seen = Seen(stack())
+    assert {name: inputs["create"] for name, inputs in seen.commands().items()} == {
+        "cluster-preflight": "python3 -m components.sealos preflight",
+        "cluster-install": "python3 -m components.sealos install",
+        "cluster-wanted": "python3 -m components.sealos want",
+        "cluster-member-sealos02": "python3 -m components.sealos join",
+        "cluster-member-sealos03": "python3 -m components.sealos join",
+        "cluster-member-sealos04": "python3 -m components.sealos join",
+        "cluster-kubeconfig": "python3 -m components.sealos kubeconfig",
+        "cluster-ready": "python3 -m components.sealos ready",
+    }
+    assert seen.recorder.registered["cluster"].typ == "sealos-istio:sealos:Cluster"
+    assert seen.recorder.registered["cluster-provider"].typ == "pulumi:providers:kubernetes"
+
+
+def test_every_verb_is_one_of_the_drivers() -> None:
+    from components.sealos.__main__ import VERBS
+
+    used = {
+        inputs[key].removeprefix("python3 -m components.sealos ")
+        for inputs in Seen(stack()).commands().values()
+        for key in ("create", "update", "delete")
+        if key in inputs
+    }
+    assert used == set(VERBS)
+
+
+def test_every_request_is_what_its_driver_reads() -> None:
+    from components.sealos.__main__ import VERBS
+
+    seen = Seen(
+        stack(certSans=["k8s.example.org"], interface="eth0", package={"path": "/root/k.tar.gz", "sha256": "a" * 64})
+    )
+    for name, inputs in seen.commands().items():
+        verb = inputs["create"].split()[-1]
+        request = VERBS[verb].request.model_validate(seen.request(name))
+        assert request.fleet.login.password.get_secret_value() == PASSWORD  # type: ignore[attr-defined]
+
+
+def test_nothing_secret_is_in_plain() -> None:
+    seen = Seen(stack())
+    for name, resource in seen.recorder.registered.items():
+        shown = json.dumps({k: v for k, v in resource.inputs.items() if not isinstance(v, dict)}, default=str)
+        assert "TOPSECRET" not in shown, name
+    assert seen.secret == {"kubeconfig": True, "apiServer": False, "nodes": False}
+    assert seen.outputs["kubeconfig"] == KUBECONFIG
+    assert seen.outputs["nodes"] == NODES
+    assert seen.outputs["apiServer"] == "https://192.0.2.11:6443"
+    assert seen.command("cluster-kubeconfig")["logging"] == "none"
+    assert plain(seen.recorder.registered["cluster-provider"].inputs["kubeconfig"]) == KUBECONFIG
+
+
+def test_a_step_reaches_only_whom_it_needs() -> None:
+    seen = Seen(stack())
+
+    def reached(name: str) -> list[str]:
+        return [machine["name"] for machine in seen.request(name)["fleet"]["machines"]]
+
+    assert reached("cluster-preflight") == ["sealos01", "sealos02", "sealos03", "sealos04"]
+    assert reached("cluster-member-sealos03") == ["sealos01", "sealos03"]
+    for name in ("install", "wanted", "kubeconfig", "ready"):
+        assert reached(f"cluster-{name}") == ["sealos01"]
+
+
+def changed(before: Seen, after: Seen) -> set[str]:
+    old, new = before.recorder.registered, after.recorder.registered
+    return {name for name in old.keys() & new.keys() if old[name].inputs != new[name].inputs}
+
+
+def test_one_more_node_touches_nothing_but_the_lists() -> None:
+    before, after = Seen(stack(3)), Seen(stack(4))
+    assert set(after.commands()) - set(before.commands()) == {"cluster-member-sealos04"}
+    assert changed(before, after) == {"cluster-preflight", "cluster-wanted", "cluster-ready"}
+
+
+def test_a_new_password_replaces_nothing() -> None:
+    before, after = Seen(stack()), Seen(stack(), "TOPSECRET-other")
+    assert changed(before, after) == set(before.commands())
+    for name in before.commands():
+        old, new = before.command(name), after.command(name)
+        assert {key for key in old if old[key] != new[key]} == {"stdin"}, name
+        assert old.get("triggers") == new.get("triggers"), name
+    assert after.command("cluster-install")["update"].endswith(" update"), "an update must never install"
+
+
+def test_only_members_have_triggers() -> None:
+    assert {name: inputs["triggers"] for name, inputs in Seen(stack()).commands().items() if "triggers" in inputs} == {
+        f"cluster-member-sealos0{n}": [f"192.0.2.1{n}", "node"] for n in (2, 3, 4)
+    }
+
+
+def test_what_is_undone_on_destroy() -> None:
+    commands = Seen(stack()).commands()
+    assert {name: inputs["delete"].split()[-1] for name, inputs in commands.items() if "delete" in inputs} == {
+        "cluster-install": "clean",
+        "cluster-member-sealos02": "leave",
+        "cluster-member-sealos03": "leave",
+        "cluster-member-sealos04": "leave",
+    }
+
+
+@pytest.mark.parametrize(("version", "server_side"), [("v1.16.3", "false"), ("v1.21.9", "false"), ("v1.22.0", "true")])
+def test_provider(version: str, server_side: str) -> None:
+    provider = Seen(stack(kubernetesVersion=version)).recorder.registered["cluster-provider"].inputs
+    assert provider["clusterIdentifier"] == "dev"
+    assert str(provider["enableServerSideApply"]).lower() == server_side
+
+
+def test_no_path_of_this_machine() -> None:
+    for name, inputs in Seen(stack()).commands().items():
+        assert not {"dir", "environment", "interpreter", "assetPaths", "archivePaths"} & set(inputs), name
+        assert inputs["addPreviousOutputInEnv"] is False
