@@ -40,7 +40,7 @@ def up() -> None:
     out.print(f"The lab is up: {len(NAMES)} machines on {lab.network} ({time.monotonic() - began:.1f} s).")
     for host in lab.hosts:
         out.print(f"  {host.name}  {host.address}  {host.role}", highlight=False)
-    out.print(f"Log in: python -m lab ssh {NAMES[0]}    Login data: {_shown(lab)}/inventory.yaml, id_ed25519, password, known_hosts", highlight=False)
+    out.print(f"Log in: python -m lab ssh {NAMES[0]}    Login data: {_shown(lab)}/inventory.yaml, id_ed25519, password, known_hosts", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -86,16 +86,19 @@ class Machine:
         first = self.first_process()
         if first is None:
             return []
-        found = []
-        with contextlib.suppress(OSError):
-            space = Path(f"/proc/{first}/ns/pid").readlink()
-            for entry in Path("/proc").iterdir():
-                if not entry.name.isdigit():
-                    continue
-                with contextlib.suppress(OSError):
-                    if (entry / "ns/pid").readlink() == space:
-                        command = (entry / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
-                        found.append(command.split(" ")[0].rstrip(":").rsplit("/", 1)[-1])
+        children: dict[int, list[int]] = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError, IndexError):
+                    parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                    children.setdefault(parent, []).append(int(entry.name))
+        found, left = [], [first]
+        while left:
+            pid = left.pop()
+            left += children.get(pid, [])
+            with contextlib.suppress(OSError):
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
+                found.append(command.split(" ")[0].rstrip(":").rsplit("/", 1)[-1])
         return sorted(found)
 
 
