@@ -58,6 +58,10 @@ func imageName(image string) string {
 func program(container *kube.Container) (path string, builtin string, real bool) {
 	switch name := imageName(container.Image); name {
 	case "install-cni":
+		// The image holds two programs; the other one (istio-cni-repair) has no pods to repair and is played.
+		if len(container.Command) > 0 && filepath.Base(container.Command[0]) != "install-cni.sh" {
+			return "", "", false
+		}
 		self, err := os.Executable()
 		return self, installCNICommand, err == nil
 	case "operator":
@@ -176,7 +180,7 @@ func (w *worker) runContainer(index int) {
 		return
 	}
 	backoff := time.Second
-	for {
+	for first := time.Now(); ; {
 		begun := time.Now()
 		err := w.runOnce(index, container, path, builtin)
 		select {
@@ -185,6 +189,13 @@ func (w *worker) runContainer(index int) {
 		default:
 		}
 		if err != nil {
+			// The API server lets a node read a pod's secrets a moment after it has shown it the pod.
+			if time.Since(first) < 5*time.Second {
+				if w.sleep(100 * time.Millisecond) {
+					return
+				}
+				continue
+			}
 			w.update(index, func(state *containerState) {
 				state.running, state.pid, state.reason, state.message = false, 0, "CreateContainerError", err.Error()
 			})
