@@ -11,7 +11,7 @@ PYTEST := $(VENV)/python -m pytest
 # where Go's own instructions put it
 export PATH := $(PATH):/usr/local/go/bin
 
-# one stamp per content of the requirements, so that a changed pin makes the environment anew
+# one stamp per content of the requirements, so that a changed pin is installed; two makes at once wait for each other
 STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
 
 .PHONY: help up preview down test test-fast check lint go-test tools env venv lock
@@ -67,10 +67,10 @@ $(STAMP): requirements-dev.txt
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Fix: apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m tools.doctor $(if $(filter up down test,$(MAKECMDGOALS)),up,tools)
 	@echo "Making .venv (usually 1 min)"
-	@rm -rf .venv
-	@$(PYTHON) -m venv .venv
-	@$(VENV)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
-	@touch $@
+	@exec 9>>.venv.lock; flock 9; test -e $@ && exit 0; \
+		$(VENV)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv; \
+		$(VENV)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt; \
+		rm -f .venv/.complete-*; touch $@
 
 lock: venv ## compile the requirements files anew (needs the index; pip-tools comes into a place of its own)
 	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet 'pip-tools==7.6.2'
