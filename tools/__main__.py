@@ -133,7 +133,7 @@ def up() -> None:
 def preview(context: typer.Context) -> None:
     """What `up` would change on the stack dev; needs no lab. Further options go to `pulumi preview`."""
     engine = engines.prepare(out)
-    raise typer.Exit(stack.preview(stack.Pulumi.of(engine), out, context.args))
+    raise typer.Exit(stack.preview(stack.Pulumi.of(engine), context.args))
 
 
 @app.command()
