@@ -57,10 +57,7 @@ func (c *Cluster) fetchCertificateKey() {
 }
 
 func (c *Cluster) fetchToken() {
-	output, err := c.fleet.Run(faults.TokenCreate, c.Config.Masters[0], c.kubeadm("token create --print-join-command"))
-	if err != nil {
-		output = ""
-	}
+	output, _ := c.fleet.Run(faults.TokenCreate, c.Config.Masters[0], c.kubeadm("token create --print-join-command"))
 	key := c.join.CertificateKey
 	c.join = mustParse(manifests.ParseJoin(output))
 	c.join.CertificateKey = key
