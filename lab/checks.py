@@ -52,7 +52,7 @@ def taken_network(network: ipaddress.IPv4Network, *, own: str | None = None) -> 
     if not found:
         return []
     users = ", ".join(dict.fromkeys(found))
-    return [f"the network {network} is in use on this host: {users}. Fix: set LAB_NETWORK to a free /24, for example LAB_NETWORK=203.0.113.0/24"]
+    return [f"the network {network} is in use on this host: {users}. Fix: set LAB_NETWORK to a free /24, for example LAB_NETWORK=198.18.0.0/24"]
 
 
 def usable_overlay(directory: Path) -> list[str]:

@@ -108,7 +108,7 @@ def check_lab() -> list[str]:
     if shutil.which("ip", path=SYSTEM_PATH):
         # the cable of this checkout's own lab, when it is up; another lab's counts as taken
         own = Lab().directory / "interface"
-        found += checks.taken_network(network, own=own.read_text().strip() if own.is_file() else None)
+        found += checks.taken_network(network, own=own.read_text().partition(" ")[0].strip() if own.is_file() else None)
     return found
 
 
