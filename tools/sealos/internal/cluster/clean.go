@@ -103,7 +103,7 @@ func without(list []string, host string) []string {
 
 func (c *Cluster) cleanRoute(node string) {
 	ip := address.IP(node)
-	if c.fleet.Word(faults.Route, node, "sealos route --host "+ip) != "ok" {
+	if c.fleet.Word(faults.None, node, "sealos route --host "+ip) != "ok" {
 		c.fleet.Try(faults.Route, node, fmt.Sprintf("sealos route del --host %s --gateway %s", c.Config.VIP, ip))
 	}
 }
@@ -111,7 +111,7 @@ func (c *Cluster) cleanRoute(node string) {
 // reset undoes kubeadm's and sealos' work on host, and takes the user's own ~/.kube and /usr/bin/kube* with it.
 func (c *Cluster) reset(host string) {
 	c.fleet.Try(faults.KubeadmReset, host, c.kubeadm("reset -f"))
-	for _, command := range []string{
+	commands := []string{
 		"sed -i '/kubectl/d;/sealos/d' /root/.bashrc",
 		"modprobe -r ipip  && lsmod",
 		"rm -rf ~/.kube/ && rm -rf /etc/kubernetes/",
@@ -123,8 +123,15 @@ func (c *Cluster) reset(host string) {
 		"rm -rf ~/kube",
 		"rm -rf /etc/kubernetes/pki",
 		"ps -ef |grep -v 'grep'|grep sealos >/dev/null || rm -rf /usr/bin/sealos",
-	} {
-		c.fleet.Try(faults.CleanFiles, host, command)
+	}
+	err := c.fleet.Strike(faults.CleanFiles, host, func() error {
+		for _, command := range commands {
+			c.fleet.Try(faults.None, host, command)
+		}
+		return nil
+	})
+	if err != nil {
+		console.Error("[%s] %s", host, err)
 	}
 }
 
@@ -135,8 +142,8 @@ func (c *Cluster) deleteNode(host string) {
 		return
 	}
 	master := c.Config.Masters[0]
-	listed, _ := c.fleet.Run(faults.DeleteNode, master, "kubectl get nodes | grep -v NAME  | awk '{print $1}'")
-	name := c.fleet.Word(faults.DeleteNode, host, "hostname")
+	listed, _ := c.fleet.Run(faults.None, master, "kubectl get nodes | grep -v NAME  | awk '{print $1}'")
+	name := c.fleet.Word(faults.None, host, "hostname")
 	node := ""
 	for _, word := range strings.Fields(listed) {
 		if strings.EqualFold(word, name) {

@@ -89,7 +89,7 @@ func (c *Cluster) check(targets []string) error {
 			unreachable++
 			continue
 		}
-		name := c.fleet.Word(faults.Check, host, "hostname")
+		name := c.fleet.Word(faults.None, host, "hostname")
 		if name == "" {
 			return exit(1, "[%s] ------------ the hostname is empty", host)
 		}
@@ -97,8 +97,8 @@ func (c *Cluster) check(targets []string) error {
 			return exit(1, "duplicate hostnames is not allowed: %s and %s are both %s", other, host, name)
 		}
 		owner[name] = host
-		c.fleet.Try(faults.Check, host, fmt.Sprintf("cat /etc/hosts |grep %s || echo '%s %s' >> /etc/hosts", name, address.IP(host), name))
-		if c.minor() >= 20 && c.fleet.Word(faults.Check, host, "command -v dockerd || true") != "" {
+		c.fleet.Try(faults.None, host, fmt.Sprintf("cat /etc/hosts |grep %s || echo '%s %s' >> /etc/hosts", name, address.IP(host), name))
+		if c.minor() >= 20 && c.fleet.Word(faults.None, host, "command -v dockerd || true") != "" {
 			return exit(255, "[%s] docker is installed; Kubernetes 1.20 and later needs a host without it", host)
 		}
 		console.Emergency("[%s]  ------------ check ok", host)
@@ -116,10 +116,10 @@ func (c *Cluster) sendSealos(targets []string) error {
 		return exit(1, "find own program: %s", err)
 	}
 	hosts.Each(targets, func(host string) {
-		c.fleet.Try(faults.SendSealos, host, "mkdir -p /usr/bin || true")
-		c.fleet.Try(faults.SendSealos, host, "ps -ef |grep -v 'grep'|grep sealos >/dev/null || rm -rf /usr/bin/sealos")
+		c.fleet.Try(faults.None, host, "mkdir -p /usr/bin || true")
+		c.fleet.Try(faults.None, host, "ps -ef |grep -v 'grep'|grep sealos >/dev/null || rm -rf /usr/bin/sealos")
 		c.fleet.Send(faults.SendSealos, host, self, "/usr/bin/sealos")
-		c.fleet.Try(faults.SendSealos, host, "chmod a+x /usr/bin/sealos")
+		c.fleet.Try(faults.None, host, "chmod a+x /usr/bin/sealos")
 	})
 	return nil
 }
@@ -138,13 +138,13 @@ func (c *Cluster) sendPackage(targets []string) {
 	})
 }
 
-// cgroupDriver asks for the container runtime's; "" when there is none.
-func (c *Cluster) cgroupDriver(step faults.Step, host string) {
+// cgroupDriver asks for the container runtime's, as sealos does; the stand-in makes no use of it.
+func (c *Cluster) cgroupDriver(host string) {
 	command := `driver=$(docker info -f "{{.CgroupDriver}}") && echo "${driver}"`
 	if c.minor() >= 20 {
 		command = "grep -q 'SystemdCgroup = true' /etc/containerd/config.toml && echo systemd || echo cgroupfs"
 	}
-	c.fleet.Try(step, host, command)
+	c.fleet.Try(faults.None, host, command)
 }
 
 // writeYAML uses the shell's double quotes as sealos does: $, ` and " in text are the shell's.

@@ -66,7 +66,7 @@ func (c *Cluster) configureMaster0() error {
 	if err != nil {
 		return exit(1, "template parse failed: %s", err)
 	}
-	c.cgroupDriver(faults.KubeadmConfig, master0)
+	c.cgroupDriver(master0)
 	c.writeYAML(faults.KubeadmConfig, master0, text, kubeadmConfig)
 	c.Config.DNSDomain, c.Config.APIServerCertSANs, err = manifests.ClusterNames(text)
 	if err != nil {
@@ -81,7 +81,7 @@ func (c *Cluster) configureMaster0() error {
 // makeCertificates writes the pki and the kubeconfigs into ~/.sealos of this machine.
 func (c *Cluster) makeCertificates() error {
 	master0 := c.Config.Masters[0]
-	name := c.fleet.Word(faults.KubeadmConfig, master0, "hostname")
+	name := c.fleet.Word(faults.None, master0, "hostname")
 	err := pki.Generate(pki.Spec{
 		Dir: c.Config.CertPath, EtcdDir: c.Config.CertEtcdPath, NodeName: name, NodeIP: address.IP(master0),
 		ServiceCIDR: c.Config.SvcCIDR, DNSDomain: c.Config.DNSDomain, AltNames: c.Config.APIServerCertSANs,
@@ -89,7 +89,7 @@ func (c *Cluster) makeCertificates() error {
 	if err != nil {
 		return exit(1, "generate certificates: %s", err)
 	}
-	name = c.fleet.Word(faults.KubeadmConfig, master0, "hostname")
+	name = c.fleet.Word(faults.None, master0, "hostname")
 	if err := pki.WriteKubeconfigs(c.Config.CertPath, c.folder(), name, "https://"+c.server()); err != nil {
 		return exit(255, "generator kubeconfig failed %s", err)
 	}
@@ -156,13 +156,13 @@ func appendOwnHosts(path, ip, name string) error {
 
 func (c *Cluster) installCNI(master0 string) {
 	version := calicoDefault
-	if c.fleet.Exists(faults.CNI, master0, "/root/kube/Metadata") {
+	if c.fleet.Exists(master0, "/root/kube/Metadata") {
 		var metadata struct {
 			K8sVersion string `json:"k8sVersion"`
 			CNIVersion string `json:"cniVersion"`
 			CNIName    string `json:"cniName"`
 		}
-		output, err := c.fleet.Run(faults.CNI, master0, "cat /root/kube/Metadata")
+		output, err := c.fleet.Run(faults.None, master0, "cat /root/kube/Metadata")
 		if err == nil {
 			err = json.Unmarshal([]byte(output), &metadata)
 		}
@@ -190,7 +190,7 @@ func (c *Cluster) installCNI(master0 string) {
 		console.Error("%s", err)
 		return
 	}
-	c.fleet.Send(faults.CNI, master0, local, "/tmp/cni.yaml")
+	c.fleet.Send(faults.None, master0, local, "/tmp/cni.yaml")
 	c.fleet.Try(faults.CNI, master0, "kubectl apply -f /tmp/cni.yaml")
 }
 
@@ -207,7 +207,7 @@ func (c *Cluster) joinMasters(masters []string) {
 func (c *Cluster) joinMaster(master string) {
 	master0, ip := address.IP(c.Config.Masters[0]), address.IP(master)
 	c.writeJoinConfig(master, master0+":6443", ip)
-	name := c.fleet.Word(faults.Cert, master, "hostname")
+	name := c.fleet.Word(faults.None, master, "hostname")
 	c.fleet.Try(faults.Cert, master, c.certCommand(ip, name))
 	c.fleet.Try(faults.HostsFile, master, fmt.Sprintf("echo %s %s >> /etc/hosts", master0, c.Config.APIServerDomain))
 	c.fleet.Try(faults.JoinMaster, master, c.kubeadm("join --config="+kubeadmJoin))
@@ -238,7 +238,7 @@ func (c *Cluster) writeJoinConfig(host, endpoint, master string) {
 		console.Error("[%s] join configuration: %s", host, err)
 		return
 	}
-	c.cgroupDriver(faults.JoinConfig, host)
+	c.cgroupDriver(host)
 	c.writeYAML(faults.JoinConfig, host, text, kubeadmJoin)
 }
 
@@ -249,7 +249,7 @@ func (c *Cluster) joinNode(node string) {
 	ip := address.IP(node)
 	c.writeJoinConfig(node, endpoint, "")
 	c.fleet.Try(faults.HostsFile, node, fmt.Sprintf("echo %s %s >> /etc/hosts", c.Config.VIP, c.Config.APIServerDomain))
-	if c.fleet.Word(faults.Route, node, "sealos route --host "+ip) != "ok" {
+	if c.fleet.Word(faults.None, node, "sealos route --host "+ip) != "ok" {
 		c.fleet.Try(faults.Route, node, fmt.Sprintf("sealos route add --host %s --gateway %s", c.Config.VIP, ip))
 	}
 	ipvs := "sealos ipvs --vs " + endpoint
@@ -269,6 +269,6 @@ func (c *Cluster) sendLvscare(node string) {
 		console.Error("[%s] lvscare: %s", node, err)
 		return
 	}
-	c.fleet.Try(faults.Lvscare, node, "mkdir -p "+filepath.Dir(lvscareManifest))
+	c.fleet.Try(faults.None, node, "mkdir -p "+filepath.Dir(lvscareManifest))
 	c.fleet.PutText(faults.Lvscare, node, text+"\n", lvscareManifest)
 }

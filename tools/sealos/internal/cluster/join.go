@@ -65,7 +65,7 @@ func (c *Cluster) fetchToken() {
 
 func (c *Cluster) rewriteLvscare() {
 	hosts.Each(c.Config.Nodes, func(node string) {
-		c.fleet.Try(faults.Lvscare, node, "rm -rf /etc/kubernetes/manifests/kube-sealyun-lvscare*")
+		c.fleet.Try(faults.None, node, "rm -rf /etc/kubernetes/manifests/kube-sealyun-lvscare*")
 		c.sendLvscare(node)
 	})
 }

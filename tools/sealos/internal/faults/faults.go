@@ -21,9 +21,11 @@ import (
 // Step names one kind of remote operation; a fault is aimed at it.
 type Step string
 
-// The steps, in the order of an init, then join's and clean's own.
+// The steps, in the order of an init, then join's and clean's own. Each is one operation on a host (hosts-file: two on
+// further masters); the small ones around it are None and can't be struck.
 const (
-	Check         Step = "check"
+	None          Step = ""
+	Check         Step = "check" // the first login
 	SendSealos    Step = "send-sealos"
 	SendPackage   Step = "send-package"
 	InitSh        Step = "init-sh"
@@ -33,7 +35,7 @@ const (
 	HostsFile     Step = "hosts-file"
 	KubeadmInit   Step = "kubeadm-init"
 	Kubeconfig    Step = "kubeconfig"
-	CNI           Step = "cni"
+	CNI           Step = "cni" // kubectl apply
 	JoinConfig    Step = "join-config"
 	Cert          Step = "cert"
 	Route         Step = "route"
@@ -123,6 +125,9 @@ func Load(home string) (*Plan, error) {
 
 // Strike runs operation on host (IP:PORT) as the plan has it for this step: undisturbed when no fault is aimed at it.
 func (p *Plan) Strike(step Step, host string, operation func() error) error {
+	if step == None {
+		return operation()
+	}
 	fault := p.next(step, address.IP(host))
 	if fault == nil {
 		return operation()

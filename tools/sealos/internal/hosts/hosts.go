@@ -80,7 +80,7 @@ func session(client *ssh.Client) (*ssh.Session, error) {
 
 // Check logs in to host and out again.
 func (f *Fleet) Check(host string) error {
-	return f.faults.Strike(faults.Check, host, func() error {
+	return f.Strike(faults.Check, host, func() error {
 		client, err := f.dial(host)
 		if err != nil {
 			return err
@@ -103,24 +103,34 @@ func ignoreEOF(err error) error {
 // Run runs command on host and returns all that it printed (the terminal's CRLF line ends included); the error says
 // that the host could not be reached or that the status was not 0.
 func (f *Fleet) Run(step faults.Step, host, command string) (string, error) {
-	console.Info("[ssh][%s] %s", host, command)
-	var output []byte
-	err := f.faults.Strike(step, host, func() error {
-		client, err := f.dial(host)
-		if err != nil {
-			return err
-		}
-		output, err = runOn(client, command)
+	var output string
+	err := f.Strike(step, host, func() (err error) {
+		output, err = f.run(host, command)
 		return err
 	})
+	if err != nil {
+		err = fmt.Errorf("[%s] %s: %w", host, firstWords(command), err)
+		console.Error("%s", err)
+	}
+	return output, err
+}
+
+// Strike does operation as the faults have it for step on host.
+func (f *Fleet) Strike(step faults.Step, host string, operation func() error) error {
+	return f.faults.Strike(step, host, operation)
+}
+
+func (f *Fleet) run(host, command string) (string, error) {
+	console.Info("[ssh][%s] %s", host, command)
+	client, err := f.dial(host)
+	if err != nil {
+		return "", err
+	}
+	output, err := runOn(client, command)
 	for _, line := range strings.Split(strings.TrimSpace(string(output)), "\n") {
 		if line != "" {
 			console.Debug("[%s] %s", host, strings.TrimRight(line, "\r"))
 		}
-	}
-	if err != nil {
-		err = fmt.Errorf("[%s] %s: %w", host, firstWords(command), err)
-		console.Error("%s", err)
 	}
 	return string(output), err
 }
