@@ -28,6 +28,13 @@ NOTABLE = (
 )  # fmt: skip
 
 
+@app.callback()
+def root_only(context: typer.Context) -> None:
+    """Everything of the lab is root's; `up` says by itself what else is missing."""
+    if os.geteuid() != 0 and context.invoked_subcommand != "up":
+        raise LabError("the lab is root's. Fix: run it as root")
+
+
 @app.command()
 def up() -> None:
     """Start the lab; when it is up already, nothing is done."""

@@ -87,7 +87,7 @@ class Status:
 def _greets(address: str, port: int = 22, timeout: float = 0.5) -> bool:
     """Whether an SSH server greets at the address within the timeout (seconds)."""
     with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=timeout) as connection:
-        return connection.recv(8).startswith(b"SSH-2.0")
+        return connection.recv(256).startswith(b"SSH-2.0")
     return False
 
 
@@ -103,7 +103,7 @@ class Lab:
 
     Args:
         directory: state directory; default $LAB_DIR or .lab in the checkout.
-        network: IPv4 network of at least 16 addresses; default $LAB_NETWORK or 198.51.100.0/24.
+        network: IPv4 network of at least 16 addresses; default $LAB_NETWORK, else the one it was on last, else 198.51.100.0/24.
         binaries: where the programs named in BINARIES are; default: what tools/ built.
         sealos: a real sealos for the first master; default $LAB_SEALOS, else the stand-in.
     """
@@ -117,7 +117,7 @@ class Lab:
         sealos: Path | str | None = None,
     ) -> None:
         self.directory = Path(directory or os.environ.get("LAB_DIR") or PROJECT / ".lab").resolve()
-        wanted = network or os.environ.get("LAB_NETWORK") or DEFAULT_NETWORK
+        wanted = network or os.environ.get("LAB_NETWORK") or self._last_network() or DEFAULT_NETWORK
         try:
             self.network = ipaddress.IPv4Network(wanted)
         except ValueError as error:
@@ -129,6 +129,11 @@ class Lab:
         self.sealos = Path(given).resolve() if given else None
         self.key, self.known_hosts = self.directory / "id_ed25519", self.directory / "known_hosts"
         self.inventory = self.directory / "inventory.yaml"
+
+    def _last_network(self) -> str | None:
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return str(ipaddress.IPv4Interface(json.loads((self.directory / "plan.json").read_text())["host"]).network)
+        return None
 
     # What it is -----------------------------------------------------------------------------------------------------------------
 
@@ -177,15 +182,16 @@ class Lab:
         Raises:
             LabError: with everything that is missing, or with what a machine that did not come up said.
         """
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.geteuid() == 0:
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        else:
+            self._refuse(checks.findings(self.directory, self.network, self._unavailable()))
         while (lock := self._try_lock()) is None:
             with contextlib.suppress(FileNotFoundError):  # it ended in between
                 return self._power_on_rest(progress)
         try:
             self._settle()
-            found = checks.findings(self.directory, self.network, self._unavailable())
-            if found:
-                raise LabError("the lab cannot start:\n" + "\n".join(f"  - {finding}" for finding in found))
+            self._refuse(checks.findings(self.directory, self.network, self._unavailable()))
             progress("making keys, package and disks")
             self._make_login()
             self._make_disks(NAMES)
@@ -324,6 +330,11 @@ class Lab:
         return [self.directory / "logs" / f"{name}.log", *kube]
 
     # How ------------------------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _refuse(findings: Sequence[str]) -> None:
+        if findings:
+            raise LabError("the lab cannot start:\n" + "\n".join(f"  - {finding}" for finding in findings))
 
     def _binary(self, name: str) -> Path:
         if name == "sealos" and self.sealos is not None:

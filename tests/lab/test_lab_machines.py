@@ -435,6 +435,23 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path: Path, monkeypatch:
     assert not (tmp_path / "lab" / "machines").exists()
 
 
+@pytest.mark.parametrize("command", ["up", "status", "down"])
+def test_without_root_it_says_so_and_makes_nothing(tmp_path: Path, lab: Lab, command: str) -> None:
+    # In a user namespace without a mapping nobody is root, and root's Python can still be read.
+    said = subprocess.run(
+        ["unshare", "--user", sys.executable, "-m", "lab", command],
+        cwd=PROJECT, env={**os.environ, "LAB_DIR": str(tmp_path / "lab")}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert said.returncode == 1, said.stdout
+    assert "Fix: run it as root" in said.stderr
+    assert "Traceback" not in said.stderr
+    assert not (tmp_path / "lab").exists()
+
+
+def test_a_lab_stays_on_its_network_without_being_told(lab: Lab) -> None:
+    assert str(Lab(lab.directory).network) == NETWORK
+
+
 def test_a_second_lab_on_the_same_network_is_refused(lab: Lab, tmp_path: Path, programs: dict[str, Path]) -> None:
     with pytest.raises(LabError, match=r"the network 203\.0\.113\.0/24 is in use on this host: .*lab"):
         Lab(tmp_path, NETWORK, binaries=programs).up()
