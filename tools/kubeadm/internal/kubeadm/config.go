@@ -94,19 +94,9 @@ func ParseInit(data []byte) (*InitConfig, error) {
 			return err
 		case "KubeProxyConfiguration":
 			config.ProxyDoc = document
-			var proxy struct {
-				IPVS struct {
-					Exclude []string `yaml:"excludeCIDRs"`
-				} `yaml:"ipvs"`
-			}
-			if err := yaml.Unmarshal(document, &proxy); err != nil {
-				return err
-			}
-			for _, cidr := range proxy.IPVS.Exclude {
-				if address, single := strings.CutSuffix(cidr, "/32"); single {
-					config.VIPs = append(config.VIPs, address)
-				}
-			}
+			var err error
+			config.VIPs, err = excluded(document)
+			return err
 		case "KubeletConfiguration":
 			config.KubeletDoc = document
 		}
@@ -134,6 +124,24 @@ func ParseInit(data []byte) (*InitConfig, error) {
 		}
 	}
 	return config, nil
+}
+
+// excluded reads the single addresses that a KubeProxyConfiguration tells IPVS to leave alone.
+func excluded(document []byte) (addresses []string, err error) {
+	var proxy struct {
+		IPVS struct {
+			Exclude []string `yaml:"excludeCIDRs"`
+		} `yaml:"ipvs"`
+	}
+	if err := yaml.Unmarshal(document, &proxy); err != nil {
+		return nil, err
+	}
+	for _, cidr := range proxy.IPVS.Exclude {
+		if address, single := strings.CutSuffix(cidr, "/32"); single {
+			addresses = append(addresses, address)
+		}
+	}
+	return addresses, nil
 }
 
 type localEndpoint struct {

@@ -309,7 +309,27 @@ func joinControlPlane(cluster *ClusterConfiguration, node, address string) error
 	if err := markMaster(ctx, client, node); err != nil {
 		return err
 	}
+	if err := serveVIPs(ctx, client); err != nil {
+		return err
+	}
 	return noteMaster(ctx, client, node, address)
+}
+
+// serveVIPs lets the virtual IP of kube-proxy's configuration work on a joined master as it does on the first.
+func serveVIPs(ctx context.Context, client *kube.Client) error {
+	var object struct {
+		Data map[string]string `json:"data"`
+	}
+	if err := client.Get(ctx, "/api/v1/namespaces/kube-system/configmaps/kube-proxy", &object); err != nil {
+		return err
+	}
+	vips, err := excluded([]byte(object.Data["config.conf"]))
+	if err != nil {
+		return err
+	}
+	network := lab.LoadNetwork()
+	network.VIPs = append(network.VIPs, vips...)
+	return network.Apply()
 }
 
 // noteMaster enters the master into the ClusterStatus of ConfigMap kubeadm-config; an empty address takes it out.

@@ -95,7 +95,8 @@ func stopAll() error {
 	processes := lab.Recorded()
 	results := make(chan error, len(processes))
 	for _, process := range processes {
-		go func() { results <- process.Stop(8 * time.Second) }()
+		// All data goes away next; the time is for install-cni, which takes its entry out of the network list.
+		go func() { results <- process.Stop(2 * time.Second) }()
 	}
 	for range processes {
 		problems = append(problems, <-results)
