@@ -47,7 +47,11 @@ def up() -> None:
     out.print(f"The lab is up: {len(NAMES)} machines on {lab.network} ({time.monotonic() - began:.1f} s).")
     for host in lab.hosts:
         out.print(f"  {host.name}  {host.address}  {host.role}", highlight=False)
-    out.print(f"Log in: python -m lab ssh {NAMES[0]}    Login data: {_shown(lab)}/inventory.yaml, id_ed25519, password, known_hosts", highlight=False, soft_wrap=True)
+    out.print(
+        f"Log in: python -m lab ssh {NAMES[0]}    Login data: {_shown(lab)}/inventory.yaml, id_ed25519, password, known_hosts",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @app.command()
@@ -65,8 +69,18 @@ def status() -> None:
     table = Table("machine", "address", "power", "SSH", "runs", box=None, pad_edge=False)
     for host in now.hosts:
         runs = ", ".join(name for name in NOTABLE if name in host.programs)
-        table.add_row(host.name, host.address, "on" if host.on else "off", ("answers" if host.ssh else "silent") if host.on else "", runs)
-    out.print(f"The lab is up on {now.network}, interface {now.interface}." if now.up else "The lab is down. Start it: python -m lab up")
+        table.add_row(
+            host.name,
+            host.address,
+            "on" if host.on else "off",
+            ("answers" if host.ssh else "silent") if host.on else "",
+            runs,
+        )
+    out.print(
+        f"The lab is up on {now.network}, interface {now.interface}."
+        if now.up
+        else "The lab is down. Start it: python -m lab up"
+    )
     out.print(table)
     sealos_real = now.sealos == "real"
     for title, rows in (
@@ -91,7 +105,9 @@ def ssh(context: typer.Context, host: Annotated[str, typer.Argument(help="sealos
 
 
 @app.command()
-def logs(host: Annotated[str | None, typer.Argument(help="a machine; without it, the lab itself")] = None, lines: int = 40) -> None:
+def logs(
+    host: Annotated[str | None, typer.Argument(help="a machine; without it, the lab itself")] = None, lines: int = 40
+) -> None:
     """Show the last lines of the lab's log, or of a machine's console and its Kubernetes programs."""
     for file in Lab().log_files(host):
         if file.exists():

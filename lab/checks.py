@@ -28,7 +28,9 @@ def missing_programs() -> list[str]:
         missing["sftp-server"] = "openssh-sftp-server"
     if not missing:
         return []
-    return [f"not installed: {', '.join(sorted(missing))}. Fix: apt-get install {' '.join(sorted(set(missing.values())))}"]
+    return [
+        f"not installed: {', '.join(sorted(missing))}. Fix: apt-get install {' '.join(sorted(set(missing.values())))}"
+    ]
 
 
 def _usr_program(name: str) -> bool:
@@ -36,10 +38,13 @@ def _usr_program(name: str) -> bool:
     return any(os.access(Path(directory, name), os.X_OK) for directory in ("/usr/bin", "/usr/sbin"))
 
 
-def taken_network(network: ipaddress.IPv4Network, *, own: str | None = None) -> list[str]:
-    """Whether this host has a route or an address in the network (default routes and the lab's own interface do not count)."""
+def taken_network(network: ipaddress.IPv4Network) -> list[str]:
+    """Whether this host has a route or an address in the network (default routes do not count)."""
     found: list[str] = []
-    for command, key in ((["ip", "-j", "-4", "route", "show", "table", "all"], "dst"), (["ip", "-j", "-4", "address"], "")):
+    for command, key in (
+        (["ip", "-j", "-4", "route", "show", "table", "all"], "dst"),
+        (["ip", "-j", "-4", "address"], ""),
+    ):
         listed = subprocess.run(command, capture_output=True, text=True, check=False)
         for row in json.loads(listed.stdout or "[]"):
             if key:
@@ -47,12 +52,14 @@ def taken_network(network: ipaddress.IPv4Network, *, own: str | None = None) -> 
             else:
                 uses = [(f"{a['local']}/{a['prefixlen']}", row["ifname"]) for a in row.get("addr_info", [])]
             for use, device in uses:
-                if device != own and ipaddress.ip_interface(use).network.overlaps(network):
+                if ipaddress.ip_interface(use).network.overlaps(network):
                     found.append(f"{use} ({device})")
     if not found:
         return []
     users = ", ".join(dict.fromkeys(found))
-    return [f"the network {network} is in use on this host: {users}. Fix: set LAB_NETWORK to a free /24, for example LAB_NETWORK=198.18.0.0/24"]
+    return [
+        f"the network {network} is in use on this host: {users}. Fix: set LAB_NETWORK to a free /24, for example LAB_NETWORK=198.18.0.0/24"
+    ]
 
 
 def usable_overlay(directory: Path) -> list[str]:
@@ -69,7 +76,9 @@ def usable_overlay(directory: Path) -> list[str]:
             try:
                 os.setxattr(f"{place}/up", "trusted.overlay.opaque", b"y")
             except OSError as error:
-                return [f"the file system of {directory} cannot mark overlay directories ({error.strerror}). Fix: set LAB_DIR to a directory on a local disk"]
+                return [
+                    f"the file system of {directory} cannot mark overlay directories ({error.strerror}). Fix: set LAB_DIR to a directory on a local disk"
+                ]
             return []
     fixes = "modprobe overlay; in a container, run it privileged; set LAB_DIR to a directory on a local disk (ext4, xfs, btrfs or tmpfs)"
     return [f"no overlay of /usr can be made in {directory}: {tried.stderr.strip()}. Fix: {fixes}"]
@@ -87,7 +96,11 @@ def findings(directory: Path, network: ipaddress.IPv4Network, unavailable: Itera
         One line per finding, each with its fix; empty when the lab can start.
     """
     if os.geteuid() != 0:
-        return ["the lab makes namespaces and mounts, which needs root. Fix: run it as root", *missing_programs(), *unavailable]
+        return [
+            "the lab makes namespaces and mounts, which needs root. Fix: run it as root",
+            *missing_programs(),
+            *unavailable,
+        ]
     found = [*missing_programs(), *unavailable]
     if not Path("/bin").is_symlink():
         found.append("/bin is not a link to /usr/bin. Fix: apt-get install usrmerge")

@@ -92,8 +92,15 @@ def _etc(etc: Path, name: str, *, password_hash: str, host_key: Path) -> None:
         etc / "group",
         "root:x:0:\ndaemon:x:1:\nbin:x:2:\nsys:x:3:\nadm:x:4:\ntty:x:5:\ndisk:x:6:\nutmp:x:43:\nnogroup:x:65534:\n",
     )
-    write(etc / "shadow", f"root:{password_hash}:18000:0:99999:7:::\ndaemon:*:18000::::::\nsshd:!:18000::::::\nnobody:*:18000::::::\n", 0o600)
-    write(etc / "profile", 'export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nfor f in /etc/profile.d/*.sh; do [ -r "$f" ] && . "$f"; done\n')
+    write(
+        etc / "shadow",
+        f"root:{password_hash}:18000:0:99999:7:::\ndaemon:*:18000::::::\nsshd:!:18000::::::\nnobody:*:18000::::::\n",
+        0o600,
+    )
+    write(
+        etc / "profile",
+        'export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nfor f in /etc/profile.d/*.sh; do [ -r "$f" ] && . "$f"; done\n',
+    )
     write(etc / "no-swap", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n")  # shown as /proc/swaps
     write(etc / "ssh/sshd_config", SSHD_CONFIG)
     place(etc / "ssh/ssh_host_ed25519_key", host_key, 0o600)

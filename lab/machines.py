@@ -121,7 +121,9 @@ class Lab:
         try:
             self.network = ipaddress.IPv4Network(wanted)
         except ValueError as error:
-            raise LabError(f"LAB_NETWORK: {wanted!r} is not an IPv4 network: {error}. Example: {DEFAULT_NETWORK}") from None
+            raise LabError(
+                f"LAB_NETWORK: {wanted!r} is not an IPv4 network: {error}. Example: {DEFAULT_NETWORK}"
+            ) from None
         if self.network.num_addresses <= FIRST_HOST + len(NAMES):
             raise LabError(f"LAB_NETWORK: {wanted} is too small, take a /24. Example: {DEFAULT_NETWORK}")
         self._binaries = binaries
@@ -259,7 +261,9 @@ class Lab:
         self.up()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Power it off."""
         self.down()
 
@@ -271,11 +275,15 @@ class Lab:
         try:
             reply = self._ask("status")
         except LabError:
-            off = tuple(HostStatus(name, address, on=False, ssh=False, programs=()) for name, address in self.addresses.items())
+            off = tuple(
+                HostStatus(name, address, on=False, ssh=False, programs=()) for name, address in self.addresses.items()
+            )
             return Status(up=False, network=str(self.network), interface="", hosts=off, sealos=sealos)
         seen: dict[str, dict[str, Any]] = reply["machines"]
         with ThreadPoolExecutor(len(NAMES)) as pool:
-            greets = dict(zip(NAMES, pool.map(lambda n: ssh and seen[n]["on"] and _greets(self.addresses[n]), NAMES), strict=True))
+            greets = dict(
+                zip(NAMES, pool.map(lambda n: ssh and seen[n]["on"] and _greets(self.addresses[n]), NAMES), strict=True)
+            )
         hosts = tuple(
             HostStatus(name, address, seen[name]["on"], greets[name], tuple(seen[name]["programs"]))
             for name, address in self.addresses.items()
@@ -309,7 +317,9 @@ class Lab:
         there = ["--", shlex.join(command)] if command else []
         return ["ssh", "-F", "none", "-i", str(self.key), *flags, f"root@{self.addresses[name]}", *there]
 
-    def run(self, name: str, *command: str, stdin: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, name: str, *command: str, stdin: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """Run a program on a machine; the status is not checked.
 
         Args:
@@ -319,7 +329,12 @@ class Lab:
             timeout: seconds; subprocess.TimeoutExpired afterwards.
         """
         return subprocess.run(
-            self.ssh_command(name, *command), input=stdin or "", capture_output=True, text=True, timeout=timeout, check=False
+            self.ssh_command(name, *command),
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
 
     def log_files(self, name: str | None = None) -> list[Path]:
@@ -339,7 +354,9 @@ class Lab:
     def _binary(self, name: str) -> Path:
         if name == "sealos" and self.sealos is not None:
             if not (self.sealos.is_file() and os.access(self.sealos, os.X_OK)):
-                raise LabError(f"LAB_SEALOS: {self.sealos} is not a program. Fix: give the path of a sealos v3 binary, chmod +x")
+                raise LabError(
+                    f"LAB_SEALOS: {self.sealos} is not a program. Fix: give the path of a sealos v3 binary, chmod +x"
+                )
             return self.sealos
         from tools import parts
 
@@ -391,7 +408,9 @@ class Lab:
         while not (text := (self.directory / "running").read_text().strip()):
             # another `up` holds the lock and has not launched yet
             if time.monotonic() > deadline:
-                raise LabError(f"another program has held {self.directory / 'running'} for 15 seconds. Fix: let the other `lab up` finish, or end it")
+                raise LabError(
+                    f"another program has held {self.directory / 'running'} for 15 seconds. Fix: let the other `lab up` finish, or end it"
+                )
             time.sleep(0.05)
         outer = int(text)
         with contextlib.suppress(OSError, IndexError, ValueError):
@@ -431,7 +450,15 @@ class Lab:
         content = {
             "network": str(self.network),
             "machines": [
-                {"name": h.name, "address": h.address, "port": h.port, "user": h.user, "role": h.role, "hostKey": h.host_key} for h in hosts
+                {
+                    "name": h.name,
+                    "address": h.address,
+                    "port": h.port,
+                    "user": h.user,
+                    "role": h.role,
+                    "hostKey": h.host_key,
+                }
+                for h in hosts
             ],
         }
         disk.write(self.inventory, yaml.safe_dump(content, sort_keys=False), 0o600)
@@ -451,7 +478,9 @@ class Lab:
                     host_key=self.directory / "host_keys" / name,
                 )
         if NAMES[0] in names:
-            offline = package.build(self.directory / "package", {program: self._binary(program) for program in package.PROGRAMS})
+            offline = package.build(
+                self.directory / "package", {program: self._binary(program) for program in package.PROGRAMS}
+            )
             brought = {
                 PACKAGE: (offline, 0o644),
                 "root/sealos": (self._binary("sealos"), 0o755),
@@ -471,7 +500,9 @@ class Lab:
         prefix = self.network.prefixlen
         plan = {
             "host": f"{self.network[1]}/{prefix}",
-            "machines": [{"name": n, "address": f"{a}/{prefix}", "disk": str(self._disk(n))} for n, a in self.addresses.items()],
+            "machines": [
+                {"name": n, "address": f"{a}/{prefix}", "disk": str(self._disk(n))} for n, a in self.addresses.items()
+            ],
             "images": {name: str(self._binary(name).resolve()) for name in IMAGES},
             "logs": str(logs),
         }
@@ -512,11 +543,15 @@ class Lab:
         deadline = time.monotonic() + 15
         while not (now := self.status(ssh=False)).up:
             if time.monotonic() > deadline:
-                raise LabError(f"the lab is up but does not answer. Fix: python -m lab down, then up (log: {self.log_files()[0]})")
+                raise LabError(
+                    f"the lab is up but does not answer. Fix: python -m lab down, then up (log: {self.log_files()[0]})"
+                )
             time.sleep(0.05)
         running = json.loads((self.directory / "plan.json").read_text())["host"]
         if running != f"{self.network[1]}/{self.network.prefixlen}":
-            raise LabError(f"the lab is up on another network ({running}). Fix: python -m lab down first, or unset LAB_NETWORK")
+            raise LabError(
+                f"the lab is up on another network ({running}). Fix: python -m lab down first, or unset LAB_NETWORK"
+            )
         off = [host.name for host in now.hosts if not host.on]
         if off:
             progress(f"starting {', '.join(off)}")
@@ -573,7 +608,10 @@ def _index(interface: str) -> str:
 
 
 def _tail(log: Path, lines: int = 3) -> str:
-    return " / ".join(line.strip() for line in log.read_text(errors="replace").splitlines()[-lines:]) or "(it said nothing)"
+    return (
+        " / ".join(line.strip() for line in log.read_text(errors="replace").splitlines()[-lines:])
+        or "(it said nothing)"
+    )
 
 
 def _exists(pid: int) -> bool:

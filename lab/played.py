@@ -1,9 +1,18 @@
 """What is real on the lab and what is played; printed by ``lab status`` and quoted by docs/lab.md (a test holds them together)."""
 
 REAL: tuple[tuple[str, str], ...] = (
-    ("SSH", "this host's OpenSSH server and SFTP, one per machine, with its own host key; log-in by key and by password"),
-    ("machines", "own network, host name, processes and disk each (Linux namespaces, an overlay over this host's /usr); the kernel and its clock are shared"),
-    ("control plane", "etcd 3.5.1 and Kubernetes v1.16.3's kube-apiserver, kube-controller-manager and kube-scheduler, on the first master"),
+    (
+        "SSH",
+        "this host's OpenSSH server and SFTP, one per machine, with its own host key; log-in by key and by password",
+    ),
+    (
+        "machines",
+        "own network, host name, processes and disk each (Linux namespaces, an overlay over this host's /usr); the kernel and its clock are shared",
+    ),
+    (
+        "control plane",
+        "etcd 3.5.1 and Kubernetes v1.16.3's kube-apiserver, kube-controller-manager and kube-scheduler, on the first master",
+    ),
     ("joining", "bootstrap tokens, discovery and certificate requests go through the real API server"),
     ("Istio operator", "the 1.5.0 program, run on the node that the scheduler picked, with its own service account"),
     ("kubectl, istioctl", "v1.16.3 and 1.5.0"),
@@ -11,11 +20,26 @@ REAL: tuple[tuple[str, str], ...] = (
 
 PLAYED: tuple[tuple[str, str], ...] = (
     ("kubeadm", "the lab's own, answers as the real one where sealos reads it"),
-    ("kubelet", "the lab's own: registers its node; kwok plays node and pod status, so other containers are never run, probed or logged"),
-    ("container images", "not loaded: the programs that are run for real are mounted read-only at /var/lib/lab-images/bin on every machine"),
-    ("pod network", "Calico's objects are applied, its daemon only leaves /etc/cni/net.d/10-calico.conflist; the virtual address is an nftables rule in place of IPVS"),
-    ("install-cni", "our own code: appends istio-cni to the chain as the real script does, from the ConfigMap; the plugin itself is an empty shell"),
+    (
+        "kubelet",
+        "the lab's own: registers its node; kwok plays node and pod status, so other containers are never run, probed or logged",
+    ),
+    (
+        "container images",
+        "not loaded: the programs that are run for real are mounted read-only at /var/lib/lab-images/bin on every machine",
+    ),
+    (
+        "pod network",
+        "Calico's objects are applied, its daemon only leaves /etc/cni/net.d/10-calico.conflist; the virtual address is an nftables rule in place of IPVS",
+    ),
+    (
+        "install-cni",
+        "our own code: appends istio-cni to the chain as the real script does, from the ConfigMap; the plugin itself is an empty shell",
+    ),
 )
 
-SEALOS_PLAYED = ("sealos", "a stand-in for v3.3.9 that keeps its contract; LAB_SEALOS=path puts a real one in its place")
+SEALOS_PLAYED = (
+    "sealos",
+    "a stand-in for v3.3.9 that keeps its contract; LAB_SEALOS=path puts a real one in its place",
+)
 SEALOS_REAL = ("sealos", "the one given by LAB_SEALOS")

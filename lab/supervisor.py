@@ -151,7 +151,9 @@ class Supervisor:
         """The interface on the host and, per machine, whether it is on and what runs there."""
         return {
             "interface": self.interface,
-            "machines": {name: {"on": m.process is not None, "programs": m.programs()} for name, m in self.machines.items()},
+            "machines": {
+                name: {"on": m.process is not None, "programs": m.programs()} for name, m in self.machines.items()
+            },
         }
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -101,7 +101,10 @@ def build(directory: Path, programs: Mapping[str, Path]) -> Path:
         return package
     package.parent.mkdir(parents=True, exist_ok=True)
     half = package.with_suffix(".part")
-    with half.open("wb") as file, gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=RELEASED) as packed:
+    with (
+        half.open("wb") as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=RELEASED) as packed,
+    ):
         packed.write(_tar(entries))
         packed.flush()
     half.replace(package)

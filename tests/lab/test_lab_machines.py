@@ -65,7 +65,13 @@ def shell(lab: Lab, name: str, text: str, stdin: str | None = None) -> str:
 def cli(lab: Lab, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "LAB_DIR": str(lab.directory), "LAB_NETWORK": str(lab.network), "COLUMNS": "400"}
     return subprocess.run(
-        [sys.executable, "-m", "lab", *arguments], cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "lab", *arguments],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -81,7 +87,9 @@ def test_up_again_does_nothing_and_says_so(lab: Lab) -> None:
 
 def test_every_machine_takes_the_key_and_the_password_and_nothing_else(lab: Lab) -> None:
     async def log_in(address: str, **how: object) -> str:
-        async with asyncssh.connect(address, username="root", known_hosts=str(lab.known_hosts), config=None, agent_path=None, **how) as host:
+        async with asyncssh.connect(
+            address, username="root", known_hosts=str(lab.known_hosts), config=None, agent_path=None, **how
+        ) as host:
             return str((await host.run("hostname", check=True)).stdout).strip()
 
     async def all_ways() -> None:
@@ -114,7 +122,12 @@ def test_host_keys_are_pinned_as_exported(lab: Lab) -> None:
 def test_sftp_and_terminal(lab: Lab) -> None:
     async def use(address: str) -> tuple[object, str]:
         async with asyncssh.connect(
-            address, username="root", known_hosts=str(lab.known_hosts), client_keys=[str(lab.key)], config=None, agent_path=None
+            address,
+            username="root",
+            known_hosts=str(lab.known_hosts),
+            client_keys=[str(lab.key)],
+            config=None,
+            agent_path=None,
         ) as host:
             async with host.start_sftp_client() as sftp:
                 async with sftp.open("/root/sent", "wb") as file:
@@ -141,7 +154,16 @@ def test_machines_log_in_to_each_other(lab: Lab) -> None:
 # What a machine is --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("question", ["hostname", "cat /etc/hostname", "cat /etc/machine-id", "cat /sys/class/net/eth0/address", "readlink /proc/self/ns/net"])
+@pytest.mark.parametrize(
+    "question",
+    [
+        "hostname",
+        "cat /etc/hostname",
+        "cat /etc/machine-id",
+        "cat /sys/class/net/eth0/address",
+        "readlink /proc/self/ns/net",
+    ],
+)
 def test_no_two_machines_have_the_same(lab: Lab, question: str) -> None:
     answers = [shell(lab, name, question).strip() for name in NAMES]
     assert all(answers)
@@ -156,11 +178,20 @@ def test_a_machine_is_offline(lab: Lab) -> None:
 
 def test_nothing_of_this_hosts_users_is_seen(lab: Lab, canary: Path) -> None:
     assert canary.exists()
-    everything = shell(lab, "sealos02", "find / -path /proc -prune -o -path /sys -prune -o -path /usr/share -prune -o -print")
+    everything = shell(
+        lab, "sealos02", "find / -path /proc -prune -o -path /sys -prune -o -path /usr/share -prune -o -print"
+    )
     paths = everything.splitlines()
     assert len(paths) > 1000  # it did look
     assert not [path for path in paths if canary.name in path or str(lab.directory) in path or str(PROJECT) in path]
-    assert shell(lab, "sealos02", "ls -A /home /opt /srv /mnt /media /usr/local/bin /usr/local/lib /var/tmp | grep -v -e : -e '^$' || true") == ""
+    assert (
+        shell(
+            lab,
+            "sealos02",
+            "ls -A /home /opt /srv /mnt /media /usr/local/bin /usr/local/lib /var/tmp | grep -v -e : -e '^$' || true",
+        )
+        == ""
+    )
     assert sorted(shell(lab, "sealos02", "ls -A /root").split()) == [".bashrc", ".profile", ".ssh", "sent"]
     here = set(Path("/etc").iterdir())
     known = {entry.split("/")[0] for entry in (*checks_etc(), *made_etc())}
@@ -182,7 +213,12 @@ def made_etc() -> tuple[str, ...]:
 
 
 def test_users_are_the_machines_own(lab: Lab) -> None:
-    assert [line.split(":")[0] for line in out(lab, "sealos02", "cat", "/etc/passwd").splitlines()] == ["root", "daemon", "sshd", "nobody"]
+    assert [line.split(":")[0] for line in out(lab, "sealos02", "cat", "/etc/passwd").splitlines()] == [
+        "root",
+        "daemon",
+        "sshd",
+        "nobody",
+    ]
     assert out(lab, "sealos02", "cat", "/etc/hosts") == "127.0.0.1 localhost\n"
 
 
@@ -196,7 +232,14 @@ def test_only_its_own_processes_are_seen(lab: Lab) -> None:
 
 def test_kubernetes_of_this_host_is_hidden(lab: Lab) -> None:
     wanted = "kubectl kubeadm kubelet sealos istioctl docker containerd systemctl"
-    assert shell(lab, "sealos04", f"for p in {wanted}; do command -v $p || true; done; ls -A /usr/local/bin; ls -d /etc/kubernetes /etc/cni 2>/dev/null || true") == ""
+    assert (
+        shell(
+            lab,
+            "sealos04",
+            f"for p in {wanted}; do command -v $p || true; done; ls -A /usr/local/bin; ls -d /etc/kubernetes /etc/cni 2>/dev/null || true",
+        )
+        == ""
+    )
 
 
 def test_programs_that_sealos_and_our_scripts_need_are_there(lab: Lab) -> None:
@@ -209,7 +252,10 @@ def test_the_hosts_clock_swap_and_settings_cannot_be_changed_but_the_network_can
     assert out(lab, "sealos02", "cat", "/proc/swaps").count("\n") == 1
     assert lab.run("sealos02", "sysctl", "-w", "vm.swappiness=60").returncode != 0
     forwarding = Path("/proc/sys/net/ipv4/ip_forward").read_text()
-    assert shell(lab, "sealos02", "sysctl -w net.ipv4.ip_forward=1; nft add table ip t; nft list tables") == "net.ipv4.ip_forward = 1\ntable ip t\n"
+    assert (
+        shell(lab, "sealos02", "sysctl -w net.ipv4.ip_forward=1; nft add table ip t; nft list tables")
+        == "net.ipv4.ip_forward = 1\ntable ip t\n"
+    )
     assert shell(lab, "sealos03", "nft list tables") == ""
     assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == forwarding
 
@@ -230,7 +276,10 @@ def test_a_machine_writes_to_its_own_disk_only(lab: Lab) -> None:
     shell(lab, "sealos02", "echo changed > /usr/bin/only-here; echo x > /opt/only-here; rm /usr/bin/tar")
     assert not Path("/usr/bin/only-here").exists()
     assert Path("/usr/bin/tar").exists()
-    assert shell(lab, "sealos03", "ls /usr/bin/only-here /opt/only-here 2>/dev/null; command -v tar || true") == "/usr/bin/tar\n"
+    assert (
+        shell(lab, "sealos03", "ls /usr/bin/only-here /opt/only-here 2>/dev/null; command -v tar || true")
+        == "/usr/bin/tar\n"
+    )
 
 
 # The package --------------------------------------------------------------------------------------------------------------------
@@ -270,8 +319,15 @@ def test_package_is_the_same_bytes_wherever_and_whenever_it_is_built(programs: d
 
 def test_init_sh_prepares_a_machine(lab: Lab) -> None:
     """As sealos runs it (reference: sealos v3.3.9 install/send.go), on a terminal."""
-    shell(lab, "sealos01", "cd /root && rm -rf kube && tar zxf kube1.16.3.tar.gz && cd /root/kube/shell && rm -f ../bin/sealos && bash init.sh")
-    assert shell(lab, "sealos01", "kubeadm; kubelet; kubectl") == "kubeadm of the test\nkubelet of the test\nkubectl of the test\n"
+    shell(
+        lab,
+        "sealos01",
+        "cd /root && rm -rf kube && tar zxf kube1.16.3.tar.gz && cd /root/kube/shell && rm -f ../bin/sealos && bash init.sh",
+    )
+    assert (
+        shell(lab, "sealos01", "kubeadm; kubelet; kubectl")
+        == "kubeadm of the test\nkubelet of the test\nkubectl of the test\n"
+    )
     config = yaml.safe_load(out(lab, "sealos01", "cat", "/var/lib/kubelet/config.yaml"))
     assert config["clusterDNS"] == ["10.96.0.10"]
     assert config["staticPodPath"] == "/etc/kubernetes/manifests"
@@ -279,14 +335,18 @@ def test_init_sh_prepares_a_machine(lab: Lab) -> None:
     assert "ExecStart=/usr/bin/kubelet" in unit
     drop_in = out(lab, "sealos01", "cat", "/etc/systemd/system/kubelet.service.d/10-kubeadm.conf")
     assert "--kubeconfig=/etc/kubernetes/kubelet.conf" in drop_in
-    assert shell(lab, "sealos01", "ls /usr/bin/kube*").split() == [f"/usr/bin/{n}" for n in ("kubeadm", "kubectl", "kubelet", "kubelet-pre-start.sh")]
+    assert shell(lab, "sealos01", "ls /usr/bin/kube*").split() == [
+        f"/usr/bin/{n}" for n in ("kubeadm", "kubectl", "kubelet", "kubelet-pre-start.sh")
+    ]
 
 
 # Power --------------------------------------------------------------------------------------------------------------------------
 
 
 def test_power_off_and_on_keeps_the_disk_and_nothing_else(lab: Lab) -> None:
-    shell(lab, "sealos04", "echo kept > /root/kept; echo x > /run/gone; (setsid sleep 500 >/dev/null 2>&1 </dev/null &)")
+    shell(
+        lab, "sealos04", "echo kept > /root/kept; echo x > /run/gone; (setsid sleep 500 >/dev/null 2>&1 </dev/null &)"
+    )
     others = shell(lab, "sealos03", "readlink /proc/1/ns/pid")
     lab.stop_machine("sealos04")
     status = {host.name: host for host in lab.status().hosts}
@@ -322,14 +382,24 @@ def test_kubelet_of_a_cluster_member_starts_with_the_machine(lab: Lab) -> None:
     while "kubelet" not in {h.name: h.programs for h in lab.status().hosts}["sealos03"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert shell(lab, "sealos03", "cat /root/started").split()[-3:] == ["--config=/var/lib/kubelet/config.yaml", "--one=1", "--two=2"]
+    assert shell(lab, "sealos03", "cat /root/started").split()[-3:] == [
+        "--config=/var/lib/kubelet/config.yaml",
+        "--one=1",
+        "--two=2",
+    ]
 
 
 def test_reset_makes_one_machine_bare_and_keeps_its_keys(lab: Lab) -> None:
-    before = shell(lab, "sealos03", "cat /etc/machine-id; cat /etc/ssh/ssh_host_ed25519_key.pub; ls /root/started").splitlines()
+    before = shell(
+        lab, "sealos03", "cat /etc/machine-id; cat /etc/ssh/ssh_host_ed25519_key.pub; ls /root/started"
+    ).splitlines()
     other = shell(lab, "sealos02", "readlink /proc/1/ns/pid")
     lab.reset(["sealos03"])
-    after = shell(lab, "sealos03", "cat /etc/machine-id; cat /etc/ssh/ssh_host_ed25519_key.pub; ls /root/started 2>/dev/null || true").splitlines()
+    after = shell(
+        lab,
+        "sealos03",
+        "cat /etc/machine-id; cat /etc/ssh/ssh_host_ed25519_key.pub; ls /root/started 2>/dev/null || true",
+    ).splitlines()
     assert after[1] == before[1]
     assert after[0] != before[0]
     assert len(after) == 2
@@ -339,7 +409,12 @@ def test_reset_makes_one_machine_bare_and_keeps_its_keys(lab: Lab) -> None:
 def test_reset_of_the_first_master_brings_its_package_back(lab: Lab) -> None:
     shell(lab, "sealos01", "rm -rf /root/kube1.16.3.tar.gz /root/sealos /usr/bin/env")
     lab.reset(["sealos01"])
-    assert shell(lab, "sealos01", "ls /root; command -v env kubeadm || true").split() == ["istioctl-1.5.0", "kube1.16.3.tar.gz", "sealos", "/usr/bin/env"]
+    assert shell(lab, "sealos01", "ls /root; command -v env kubeadm || true").split() == [
+        "istioctl-1.5.0",
+        "kube1.16.3.tar.gz",
+        "sealos",
+        "/usr/bin/env",
+    ]
 
 
 def test_a_given_sealos_takes_the_stand_ins_place(lab: Lab, programs: dict[str, Path], tmp_path: Path) -> None:
@@ -359,7 +434,9 @@ def test_a_given_sealos_takes_the_stand_ins_place(lab: Lab, programs: dict[str, 
 
 def test_status_names_programs_also_of_process_namespaces_inside(lab: Lab) -> None:
     """As the lab's kubelet makes them for pods."""
-    shell(lab, "sealos02", "(setsid unshare --pid --fork bash -c 'exec -a kwok sleep 300' >/dev/null 2>&1 </dev/null &)")
+    shell(
+        lab, "sealos02", "(setsid unshare --pid --fork bash -c 'exec -a kwok sleep 300' >/dev/null 2>&1 </dev/null &)"
+    )
     deadline = time.monotonic() + 5
     while "kwok" not in {h.name: h.programs for h in lab.status().hosts}["sealos02"]:
         assert time.monotonic() < deadline
@@ -375,7 +452,9 @@ def test_status_tells_machines_and_what_is_played(lab: Lab) -> None:
     assert shown.returncode == 0, shown.stderr
     assert f"The lab is up on {NETWORK}, interface lab" in shown.stdout
     rows = {line.split()[0]: line.split() for line in shown.stdout.splitlines() if line.startswith("sealos0")}
-    assert {name: row[1:4] for name, row in rows.items()} == {name: [address, "on", "answers"] for name, address in lab.addresses.items()}
+    assert {name: row[1:4] for name, row in rows.items()} == {
+        name: [address, "on", "answers"] for name, address in lab.addresses.items()
+    }
     for _, text in (*played.REAL, *played.PLAYED, played.SEALOS_PLAYED):
         assert text in shown.stdout
 
@@ -410,9 +489,17 @@ def test_secrets_are_for_their_owner_only(lab: Lab) -> None:
     assert stat.S_IMODE(lab.directory.stat().st_mode) == 0o700
     for file in ("id_ed25519", "password", *(f"host_keys/{name}" for name in NAMES)):
         assert stat.S_IMODE((lab.directory / file).stat().st_mode) == 0o600, file
-    for readable in ("plan.json", "inventory.yaml", "known_hosts", *(f"logs/{name}.log" for name in (*NAMES, "supervisor"))):
+    for readable in (
+        "plan.json",
+        "inventory.yaml",
+        "known_hosts",
+        *(f"logs/{name}.log" for name in (*NAMES, "supervisor")),
+    ):
         assert lab.password not in (lab.directory / readable).read_text()
-    assert shell(lab, "sealos02", "stat -c %a /etc/shadow /etc/ssh/ssh_host_ed25519_key /root/.ssh /root") == "600\n600\n700\n700\n"
+    assert (
+        shell(lab, "sealos02", "stat -c %a /etc/shadow /etc/ssh/ssh_host_ed25519_key /root/.ssh /root")
+        == "600\n600\n700\n700\n"
+    )
 
 
 # What keeps a lab from starting -------------------------------------------------------------------------------------------------
@@ -500,9 +587,15 @@ def remains(lab: Lab, own: set[str], interface: str) -> list[str]:
     left = sorted(namespaces(here) & own)
     for pid in here:
         with contextlib.suppress(OSError):
-            left += [line for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines() if str(lab.directory) in line]
+            left += [
+                line for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines() if str(lab.directory) in line
+            ]
     left += [name for name in os.listdir("/sys/class/net") if name == interface]  # noqa: PTH208
-    left += [line for line in subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout.splitlines() if NETWORK in line]
+    left += [
+        line
+        for line in subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout.splitlines()
+        if NETWORK in line
+    ]
     return left
 
 
