@@ -1,10 +1,12 @@
 package provider_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -185,6 +187,47 @@ func TestMuteHostHangs(t *testing.T) {
 	}
 	client.Close()
 	fails(t, <-ended, "handshake failed")
+}
+
+// A host that drops packets: perDialTimeout ends each attempt to connect.
+func TestSilentHostTimesOut(t *testing.T) {
+	e := newEngine(t)
+	started := time.Now()
+	_, err := e.create(remoteCommand, props{"create": "true", "connection": props{
+		"host": "127.0.0.1", "port": fullPort(t), "perDialTimeout": 1, "dialErrorLimit": 0,
+	}})
+	fails(t, err, "after 0 failed attempts: dial tcp 127.0.0.1:", "i/o timeout")
+	if took := time.Since(started); took < time.Second || took > 10*time.Second {
+		t.Errorf("took %v, want about 1 s", took)
+	}
+}
+
+// fullPort is a port of loopback whose queue is full, so that the kernel drops every further attempt to connect.
+func fullPort(t *testing.T) int {
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Close(socket) })
+	if err := errors.Join(
+		syscall.Bind(socket, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(socket, 0),
+	); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := name.(*syscall.SockaddrInet4).Port
+	for range 10 {
+		client, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), 100*time.Millisecond)
+		if err != nil {
+			return port
+		}
+		t.Cleanup(func() { client.Close() })
+	}
+	t.Fatal("the queue does not fill")
+	return 0
 }
 
 func TestProxy(t *testing.T) {
