@@ -106,9 +106,8 @@ def check_lab() -> list[str]:
         return [f"LAB_NETWORK: {chosen!r} is not an IPv4 network ({error}). Fix: write it as {DEFAULT_NETWORK}"]
     found = checks.missing_programs()
     if shutil.which("ip", path=SYSTEM_PATH):
-        # the cable of this checkout's own lab, when it is up; another lab's counts as taken
-        own = Lab().directory / "interface"
-        found += checks.taken_network(network, own=own.read_text().partition(" ")[0].strip() if own.is_file() else None)
+        # this checkout's own lab, when it is up, has the network rightly; another lab's counts as taken
+        found += [] if Lab().status(ssh=False).up else checks.taken_network(network)
     return found
 
 

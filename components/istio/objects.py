@@ -26,8 +26,20 @@ def kubernetes_object(name: str, manifest: Mapping[str, Any], opts: pulumi.Resou
         manifest: the whole object, in Kubernetes' own spelling.
         opts: with a provider, or a parent that has one: the default provider would dial whatever kubeconfig is around.
     """
-    inputs: dict[str, Any] = dict(manifest)
+    metadata = dict(manifest["metadata"])
+    metadata["annotations"] = {**metadata.get("annotations", {}), **_annotations(manifest)}
+    inputs: dict[str, Any] = {**manifest, "metadata": metadata}
     return pulumi.CustomResource(type_token(manifest), name, inputs, opts)
+
+
+def _annotations(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """How the provider applies it, so that an object which a killed run had made is taken over and not stumbled upon."""
+    # the stack owns these fields; an API server of 1.16 counts its own defaults of a new CRD as another owner's
+    found = {"pulumi.com/patchForce": "true"}
+    if manifest["kind"] == "ServiceAccount":
+        # the provider would wait for a token that is new, and an account that exists has got its own already
+        found["pulumi.com/skipAwait"] = "true"
+    return found
 
 
 def secret_json(request: Mapping[str, Any]) -> pulumi.Output[str]:

@@ -115,7 +115,10 @@ def service() -> Manifest:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"name": NAME}},
-        "spec": {"ports": [{"name": "http-metrics", "port": 8383, "targetPort": 8383}], "selector": {"name": NAME}},
+        "spec": {
+            "ports": [{"name": "http-metrics", "port": 8383, "targetPort": 8383, "protocol": "TCP"}],
+            "selector": {"name": NAME},
+        },
     }
 
 

@@ -14,8 +14,10 @@ from pulumi_command import local
 from components.sealos import sealos_config
 from components.settings import Machine, Settings
 
-_OLDEST_WITH_SERVER_SIDE_APPLY = (1, 22)
-"""Server-side apply is stable from Kubernetes 1.22 on; on 1.16 the provider's runs into conflicts with its own creations."""
+_OLDEST_WITH_SERVER_SIDE_APPLY = (1, 16)
+"""Server-side apply is on by default from Kubernetes 1.16 (beta) on. It is what lets a create that a killed run had made, but
+not recorded, be made again: without it the provider's create of an object that exists fails (pulumi-kubernetes 4.25,
+pkg/await/await.go, Creation)."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +104,20 @@ class SealosCluster(pulumi.ComponentResource):
             },
             update="update",
             delete="clean",
-            opts=pulumi.ResourceOptions(depends_on=[preflight], protect=cluster.protect),
+            # were it ever replaced (`--replace`), the late clean of the old one would take the new one with it
+            opts=pulumi.ResourceOptions(depends_on=[preflight], protect=cluster.protect, delete_before_replace=True),
         )
+        # What follows is deleted_with the installation: gone with it on destroy, and made again if it is ever replaced.
         # Before the members, because whichever of them comes first joins all that stand in it.
         wanted = self._command(
-            "wanted", "want", [first], {"machines": machines}, opts=pulumi.ResourceOptions(depends_on=[self.anchor])
+            "wanted",
+            "want",
+            [first],
+            {"machines": machines},
+            opts=pulumi.ResourceOptions(depends_on=[self.anchor], deleted_with=self.anchor),
         )
         members = [
-            # deleted_with: taken out of the program, a member leaves properly; on a full destroy the cluster goes at once.
+            # taken out of the program, a member leaves properly; on a full destroy its leave is skipped
             self._command(
                 f"member-{machine.name}",
                 "join",
@@ -135,7 +143,9 @@ class SealosCluster(pulumi.ComponentResource):
             [first],
             {},
             logging=local.Logging.NONE,
-            opts=pulumi.ResourceOptions(depends_on=[self.anchor], additional_secret_outputs=["stdout", "stderr"]),
+            opts=pulumi.ResourceOptions(
+                depends_on=[self.anchor], deleted_with=self.anchor, additional_secret_outputs=["stdout", "stderr"]
+            ),
         )
         ready = self._command(
             "ready",
@@ -143,7 +153,7 @@ class SealosCluster(pulumi.ComponentResource):
             [first],
             {"machines": machines, "kubernetesVersion": cluster.kubernetes_version, "timeout": cluster.timeouts.ready},
             logging=local.Logging.STDERR,
-            opts=pulumi.ResourceOptions(depends_on=[wanted, *members]),
+            opts=pulumi.ResourceOptions(depends_on=[wanted, *members], deleted_with=self.anchor),
         )
         self.kubeconfig = pulumi.Output.secret(kubeconfig.stdout)
         self.api_server = pulumi.Output.from_input(sealos_config.api_server(first.address))

@@ -20,17 +20,27 @@ NODES = [{"name": "sealos01", "address": "192.0.2.11", "role": "master", "versio
 COMMAND = "command:local:Command"
 
 
+class Monitor(pulumi.runtime.mocks.MockMonitor):
+    """Keeps the requests too: edges and options are in them, and nowhere else in the mocks."""
+
+    def __init__(self, mocks: pulumi.runtime.Mocks) -> None:
+        super().__init__(mocks)
+        self.requests: dict[str, Any] = {}
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the engine's own name
+        self.requests[request.name] = request
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+
 class Recorder(pulumi.runtime.Mocks):
     """Keeps what was registered; refuses calls that nobody expects."""
 
     def __init__(self) -> None:
         self.registered: dict[str, pulumi.runtime.MockResourceArgs] = {}
-        self.requests: dict[str, Any] = {}
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         assert args.name not in self.registered, f"{args.name} is registered twice"
         self.registered[args.name] = args
-        self.requests[args.name] = getattr(args, "resource", None)
         stdout = {"cluster-kubeconfig": KUBECONFIG, "cluster-ready": json.dumps(NODES)}.get(args.name, "done")
         return f"{args.name}-id", {**args.inputs, "stdout": stdout}
 
@@ -48,11 +58,14 @@ class Seen:
 
     def __init__(self, settings: Settings, password: str = PASSWORD) -> None:
         self.recorder = Recorder()
-        pulumi.runtime.set_mocks(self.recorder, project="sealos-istio", stack="dev", preview=False)
+        self.monitor = Monitor(self.recorder)
+        pulumi.runtime.set_mocks(
+            self.recorder, project="sealos-istio", stack="dev", preview=False, monitor=self.monitor
+        )
         self.outputs: dict[str, Any] = {}
         self.secret: dict[str, bool] = {}
 
-        @pulumi.runtime.test
+        @pulumi.runtime.test  # type: ignore[untyped-decorator]
         def program() -> pulumi.Output[Any]:
             fleet = fleet_request(settings, Credentials(password=pulumi.Output.secret(password)))
             cluster = SealosCluster("cluster", SealosClusterArgs(settings, fleet))
@@ -74,6 +87,13 @@ class Seen:
         found = self.recorder.registered[name]
         assert found.typ == COMMAND
         return dict(found.inputs)
+
+    def edges(self, name: str) -> set[str]:
+        """The resources that must be there before this one, without the component's own name before them."""
+        return {
+            urn.split("::")[-1].removeprefix("cluster-")
+            for urn in self.monitor.requests[f"cluster-{name}"].dependencies
+        }
 
     def commands(self) -> dict[str, dict[str, Any]]:
         return {name: dict(r.inputs) for name, r in self.recorder.registered.items() if r.typ == COMMAND}
@@ -125,8 +145,8 @@ def test_every_request_is_what_its_driver_reads() -> None:
     )
     for name, inputs in seen.commands().items():
         verb = inputs["create"].split()[-1]
-        request = VERBS[verb].request.model_validate(seen.request(name))
-        assert request.fleet.login.password.get_secret_value() == PASSWORD  # type: ignore[attr-defined]
+        request: Any = VERBS[verb].request.model_validate(seen.request(name))
+        assert request.fleet.login.password.get_secret_value() == PASSWORD
 
 
 def test_nothing_secret_is_in_plain() -> None:
@@ -191,7 +211,7 @@ def test_what_is_undone_on_destroy() -> None:
     }
 
 
-@pytest.mark.parametrize(("version", "server_side"), [("v1.16.3", "false"), ("v1.21.9", "false"), ("v1.22.0", "true")])
+@pytest.mark.parametrize(("version", "server_side"), [("v1.15.12", "false"), ("v1.16.3", "true"), ("v1.22.0", "true")])
 def test_provider(version: str, server_side: str) -> None:
     provider = Seen(stack(kubernetesVersion=version)).recorder.registered["cluster-provider"].inputs
     assert provider["clusterIdentifier"] == "dev"
@@ -202,3 +222,38 @@ def test_no_path_of_this_machine() -> None:
     for name, inputs in Seen(stack()).commands().items():
         assert not {"dir", "environment", "interpreter", "assetPaths", "archivePaths"} & set(inputs), name
         assert inputs["addPreviousOutputInEnv"] is False
+
+
+def test_edges() -> None:
+    seen = Seen(stack())
+    members = {f"member-sealos0{n}" for n in (2, 3, 4)}
+    assert seen.edges("preflight") == set()
+    assert seen.edges("install") == {"preflight"}
+    assert seen.edges("wanted") == {"install"}
+    for member in members:
+        assert seen.edges(member) == {"wanted"}, "members don't wait for each other: the first one joins all"
+    assert seen.edges("kubeconfig") == {"install"}
+    assert seen.edges("ready") == {"wanted"} | members
+    assert seen.edges("provider") >= {"kubeconfig", "ready"}, "what lives in the cluster waits for its nodes"
+
+
+def test_what_goes_with_the_cluster() -> None:
+    seen = Seen(stack())
+    requests = seen.monitor.requests
+    with_it = {name for name, request in requests.items() if request.deletedWith.endswith("::cluster-install")}
+    assert with_it == set(seen.commands()) - {"cluster-preflight", "cluster-install"} | {"cluster-provider"}
+    for name in ("cluster-install", "cluster-member-sealos02", "cluster-member-sealos04"):
+        assert requests[name].deleteBeforeReplace, f"{name}: a late delete of the old would take the new with it"
+
+
+def test_secret_outputs_and_protection() -> None:
+    requests = Seen(stack(protect=True)).monitor.requests
+    assert set(requests["cluster-kubeconfig"].additionalSecretOutputs) >= {"stdout", "stderr"}
+    assert {name for name, request in requests.items() if request.protect} == {"cluster-install"}
+    assert not any(request.protect for request in Seen(stack()).monitor.requests.values())
+
+
+def test_every_step_belongs_to_the_component() -> None:
+    for name, request in Seen(stack()).monitor.requests.items():
+        if name.startswith("cluster-"):
+            assert request.parent.endswith("sealos-istio:sealos:Cluster::cluster"), name
