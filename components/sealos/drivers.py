@@ -152,20 +152,22 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
     first, limit = request.fleet.first_master, request.timeouts
     async with connect(first, request.fleet.login) as host:
         waited_until = time.monotonic() + limit.ready
-        recovered = False
+        made = recovered = False
         while True:
             decision = installation.decide(
                 await _facts(host, limit.install), request.cluster, first, recover=request.recover, existing=existing
             )
             match decision.action:
                 case "nothing":
-                    progress(first.name, decision.reason)
+                    if not made:
+                        progress(first.name, decision.reason)
                     break
                 case "init":
                     try:
                         await work(
                             host, "install.sh", _install_files(request), limit.install + limit.ready, "the installation"
                         )
+                        made = True
                     except _ChangedMeanwhile:
                         continue
                 case "wait" if time.monotonic() < waited_until:

@@ -16,7 +16,7 @@ class Facts:
 
     Attributes:
         uid: of who logged in.
-        hostname, machine_id, boot_id: as the machine has them; empty when it has none.
+        hostname, machine_id: as the machine has them; empty when it has none.
         addresses: its own IPv4 and IPv6 addresses.
         swap: number of swap areas in use.
         ports: TCP ports that something listens on.
@@ -36,7 +36,6 @@ class Facts:
     uid: int = 0
     hostname: str = ""
     machine_id: str = ""
-    boot_id: str = ""
     addresses: tuple[str, ...] = ()
     swap: int = 0
     ports: frozenset[int] = frozenset()
@@ -76,7 +75,6 @@ def parse(text: str) -> Facts:
         uid=number("uid") or 0,
         hostname=last("hostname") or "",
         machine_id=last("machine_id") or "",
-        boot_id=last("boot_id") or "",
         addresses=tuple(lines.get("address", ())),
         swap=number("swap") or 0,
         ports=frozenset(int(port, 16) for port in lines.get("port", ())),

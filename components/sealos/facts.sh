@@ -11,7 +11,6 @@ blob() { base64 -w0 <"$1" 2>/dev/null || true; }
 echo "uid $(id -u)"
 echo "hostname $(hostname 2>/dev/null || cat /proc/sys/kernel/hostname)"
 echo "machine_id $(cat /etc/machine-id 2>/dev/null || true)"
-echo "boot_id $(cat /proc/sys/kernel/random/boot_id 2>/dev/null || true)"
 for address in $(hostname -I 2>/dev/null || true); do
     echo "address $address"
 done

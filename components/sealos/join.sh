@@ -15,8 +15,9 @@ me=$(value me)
 lock
 mkdir -p "$tried"
 
-if [[ -e $tried/$me && $(stat -c %.Y "$tried/$me") > $asked ]]; then
-    cat -- "$tried/$me" # tried while this one waited: once is enough
+# Tried while this one waited: once is enough, unless what stood in the way is now known to need cleaning first.
+if [[ -e $tried/$me && $(stat -c %.Y "$tried/$me") > $asked && ! -e $dir/dirty ]]; then
+    cat -- "$tried/$me"
     exit 0
 fi
 

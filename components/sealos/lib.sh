@@ -9,6 +9,7 @@ umask 077
 etc=/etc/sealos-istio
 config=/root/.sealos/config.yaml
 admin=/etc/kubernetes/admin.conf
+lock_file=/run/lock/sealos-istio.lock
 log_dir=/var/log/sealos-istio
 busy=75 # what a script exits with when it found another state than the one it was sent for
 
@@ -26,8 +27,8 @@ kube() { /usr/bin/kubectl --kubeconfig "$admin" --request-timeout=20s "$@"; }
 
 # One job at a time on this cluster: sealos has no lock of its own. Held until the script and the sealos it started end.
 lock() {
-    mkdir -p /run/lock
-    exec 9>>/run/lock/sealos-istio.lock
+    mkdir -p "${lock_file%/*}"
+    exec 9>>"$lock_file"
     if ! flock -n 9; then
         say "waiting for another job on this cluster to end"
         flock -w "$(value lock-wait)" 9 || die "another job on this cluster did not end in time; see $log_dir on this machine"

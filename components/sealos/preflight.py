@@ -296,27 +296,22 @@ def _runtimes(request: Preflight, machine: Machine, facts: Facts, *, member: boo
 
 def _doubles(facts: Mapping[str, Facts]) -> Iterator[Finding]:
     """Machines that can't be told apart. Each is named on every host that has it."""
-    for code, what, fix in (
-        ("hostname", "hostname", "Give each machine its own: Nodes are told apart by it."),
+    clones = "One machine listed twice, or clones: `rm /etc/machine-id && systemd-machine-id-setup` on all but one."
+    for what, values, fix in (
         (
-            "machine_id",
-            "machine-id",
-            "Cloned machines: `rm /etc/machine-id && systemd-machine-id-setup` on all but one.",
+            "hostname",
+            {n: f.hostname for n, f in facts.items()},
+            "Give each machine its own: Nodes are told apart by it.",
         ),
-        ("boot_id", "kernel boot id, so it is the same machine", "List every machine once, with one address."),
+        ("machine-id", {n: f.machine_id for n, f in facts.items()}, clones),
     ):
         owners = defaultdict(list)
-        for name, of_host in facts.items():
-            if value := getattr(of_host, code):
-                owners[value].append(name)
+        for name, value in values.items():
+            owners[value].append(name)
         for value, names in owners.items():
-            if len(names) < 2 or (code == "boot_id" and len({facts[n].machine_id for n in names}) == len(names)):
-                continue  # containers and namespaces of one kernel share its boot id and are machines of their own all the same
-            for name in names:
+            for name in names if value and len(names) > 1 else ():
                 others = ", ".join(other for other in names if other != name)
-                yield Finding(
-                    name, f"same-{code.replace('_', '-')}", "error", f"has the same {what} as {others}: {value}", fix
-                )
+                yield Finding(name, f"same-{what}", "error", f"has the same {what} as {others}: {value}", fix)
 
 
 def _skews(clocks: Mapping[str, Clock], limit: float) -> Iterator[Finding]:

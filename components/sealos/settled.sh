@@ -7,4 +7,8 @@ dir=$1
 . "$dir/lib.sh"
 
 lock
+# with the lock held no sealos of ours runs; one that a restart of the machine ended left the password in its config
+if [[ -e $config && (-e $etc/cluster.json || -e $etc/installing.json) ]]; then
+    disarm
+fi
 bash "$dir/facts.sh" "$dir"

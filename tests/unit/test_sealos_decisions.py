@@ -1,0 +1,242 @@
+"""What is done on the first master, what counts as a node, and what sealos is given: pure, as tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from components.machines import Login, Machine, MachineError
+from components.sealos import nodes, sealos_config
+from components.sealos.drivers import drain_arguments
+from components.sealos.facts import Facts
+from components.sealos.installation import decide
+from components.sealos.requests import Identity
+
+FIRST = Machine(name="sealos01", address="192.0.2.11", role="master")
+SECOND = Machine(name="sealos02", address="192.0.2.12", role="node")
+CLUSTER = Identity(
+    name="dev",
+    kubernetes_version="v1.16.3",
+    vip="10.103.97.2",
+    pod_cidr="100.64.0.0/10",
+    service_cidr="10.96.0.0/12",
+    network="calico",
+)
+MARKER = CLUSTER.model_dump(mode="json", by_alias=True)
+
+
+def item(
+    name: str, address: str, *, master: bool = False, ready: str = "True", version: str = "v1.16.3"
+) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "labels": {"node-role.kubernetes.io/master": ""} if master else {}},
+        "status": {
+            "addresses": [{"type": "Hostname", "address": name}, {"type": "InternalIP", "address": address}],
+            "conditions": [{"type": "Ready", "status": ready, "message": "cni plugin not initialized"}],
+            "nodeInfo": {"kubeletVersion": version},
+        },
+    }
+
+
+ANSWER = {"items": [item("sealos01", "192.0.2.11", master=True)]}
+LEFT = ("/etc/kubernetes/pki",)
+
+
+@pytest.mark.parametrize(
+    ("facts", "recover", "existing", "action", "words"),
+    [
+        pytest.param(Facts(), False, False, "init", "bare", id="bare"),
+        pytest.param(Facts(), True, False, "init", "bare", id="bare, recover changes nothing"),
+        pytest.param(Facts(), True, True, "refuse", "although it was installed before", id="gone"),
+        pytest.param(
+            Facts(marker=MARKER, nodes=ANSWER, leftovers=LEFT),
+            False,
+            False,
+            "nothing",
+            "is there already",
+            id="complete",
+        ),
+        pytest.param(
+            Facts(marker=MARKER, nodes=ANSWER, leftovers=LEFT),
+            True,
+            False,
+            "nothing",
+            "already",
+            id="complete, never wiped",
+        ),
+        pytest.param(
+            Facts(marker=MARKER, api_error="refused"), True, False, "wait", "refused", id="API down, never wiped"
+        ),
+        pytest.param(
+            Facts(marker=MARKER, nodes={"items": []}), False, False, "refuse", "renamed", id="not a node of it"
+        ),
+        pytest.param(
+            Facts(marker=MARKER | {"name": "prod"}), True, False, "refuse", "'prod', not 'dev'", id="another cluster"
+        ),
+        pytest.param(Facts(leftovers=LEFT), False, False, "refuse", "cluster.recover: true", id="partial"),
+        pytest.param(Facts(leftovers=LEFT), True, False, "recover", "/etc/kubernetes/pki", id="partial, may be wiped"),
+        pytest.param(Facts(leftovers=LEFT), True, True, "refuse", "did not finish", id="an update never wipes"),
+        pytest.param(
+            Facts(leftovers=LEFT, intent=MARKER), False, False, "refuse", "our own installation", id="ours, died"
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, nodes=ANSWER), False, False, "refuse", "did not finish", id="somebody's cluster"
+        ),
+    ],
+)
+def test_decision(facts: Facts, recover: bool, existing: bool, action: str, words: str) -> None:
+    decision = decide(facts, CLUSTER, FIRST, recover=recover, existing=existing)
+    assert decision.action == action
+    assert words in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "key"),
+    [
+        ("kubernetes_version", "v1.17.0", "cluster.kubernetesVersion"),
+        ("vip", "10.1.1.1", "cluster.vip"),
+        ("pod_cidr", "10.0.0.0/16", "cluster.podCidr"),
+        ("service_cidr", "10.32.0.0/16", "cluster.serviceCidr"),
+        ("network", "flannel", "cluster.network"),
+        ("interface", "eth1", "cluster.interface"),
+        ("cert_sans", ("k8s.example.org",), "cluster.certSans"),
+    ],
+)
+@pytest.mark.parametrize("existing", [True, False])
+def test_what_a_live_cluster_keeps(field: str, value: object, key: str, existing: bool) -> None:
+    asked = CLUSTER.model_copy(update={field: value})
+    decision = decide(Facts(marker=MARKER, nodes=ANSWER), asked, FIRST, recover=True, existing=existing)
+    assert decision.action == "refuse"
+    assert f"{key} is " in decision.reason
+    assert decision.reason.count("in the settings") == 1
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        pytest.param([item("sealos02", "192.0.2.12")], [], id="as asked for"),
+        pytest.param([], ["is not a node of the cluster"], id="absent"),
+        pytest.param([item("old", "192.0.2.12")], ["its address 192.0.2.12 is node old's"], id="renamed"),
+        pytest.param([item("sealos02", "10.0.0.9")], ["with address 10.0.0.9, not 192.0.2.12"], id="another address"),
+        pytest.param(
+            [item("sealos02", "192.0.2.12", master=True)], ["is a master of the cluster, not a node"], id="role"
+        ),
+        pytest.param([item("sealos02", "192.0.2.12", version="v1.16.2")], ["runs Kubernetes v1.16.2"], id="version"),
+        pytest.param([item("sealos02", "192.0.2.12", ready="False")], ["is not Ready: cni plugin"], id="not ready"),
+        pytest.param([item("sealos02", "192.0.2.12", ready="Unknown")], ["is not Ready"], id="unknown"),
+        pytest.param(
+            [item("sealos02", "10.0.0.9", ready="False", version="v1.15.0")],
+            ["with address", "runs Kubernetes", "is not Ready"],
+            id="everything at once",
+        ),
+    ],
+)
+def test_problems_of_a_node(items: list[dict[str, Any]], expected: list[str]) -> None:
+    problems = nodes.problems([SECOND], nodes.parse({"items": items}), "v1.16.3")
+    assert len(problems) == len(expected)
+    assert all(words in problem for words, problem in zip(expected, problems, strict=True))
+
+
+def test_a_node_that_has_just_registered() -> None:
+    [problem] = nodes.problems([SECOND], nodes.parse({"items": [{"metadata": {"name": "sealos02"}}]}), "")[1:]
+    assert problem == "sealos02 is not Ready: its kubelet has not reported yet"
+
+
+def test_nodes_that_nobody_asked_for_are_not_judged() -> None:
+    present = nodes.parse({"items": [item("sealos02", "192.0.2.12"), item("leaving", "192.0.2.99", ready="False")]})
+    assert nodes.problems([SECOND], present, "v1.16.3") == []
+    assert [row["name"] for row in nodes.table([SECOND], present)] == ["sealos02"]
+
+
+def test_config_of_the_first_master_alone() -> None:
+    text = sealos_config.config_file(sealos_config.document(CLUSTER, "/root/kube1.16.3.tar.gz", [FIRST]))
+    assert yaml.safe_load(text) == {
+        "masters": ["192.0.2.11:22"],
+        "nodes": [],
+        "dnsdomain": "cluster.local",
+        "apiservercertsans": [],
+        "user": "root",
+        "apiserverdomain": "apiserver.cluster.local",
+        "network": "calico",
+        "vip": "10.103.97.2",
+        "pkgurl": "/root/kube1.16.3.tar.gz",
+        "version": "v1.16.3",
+        "repo": "",
+        "podcidr": "100.64.0.0/10",
+        "svccidr": "10.96.0.0/12",
+        "certpath": "/root/.sealos/pki",
+        "certetcdpath": "/root/.sealos/pki/etcd",
+        "lvscarename": "fanux/lvscare",
+        "lvscaretag": "latest",
+    }
+
+
+@pytest.mark.parametrize(
+    "password", ["simple", 'it\'s "$(x)" `y` #: {}', "umlaut ü, \\ and %", "x" * 300 + " y", "12345", "yes", "a: b"]
+)
+def test_a_password_survives_yaml_on_one_line(password: str) -> None:
+    files = sealos_config.login_files(Login.model_validate({"password": password}), "/root/p.tar.gz")
+    text = files["login.yaml"].decode()
+    assert yaml.safe_load(text) == {"passwd": password, "pkpassword": "", "pkgurl": "/root/p.tar.gz"}
+    assert len(text.splitlines()) == 3, "the script that takes secrets out again works by lines"
+    assert "key" not in files
+
+
+def test_a_key_with_its_passphrase() -> None:
+    login = Login.model_validate({"privateKey": "KEY", "privateKeyPassphrase": "open sesame"})
+    files = sealos_config.login_files(login, "/root/p.tar.gz")
+    assert files["key"] == b"KEY\n"
+    assert yaml.safe_load(files["login.yaml"])["pkpassword"] == "open sesame"
+    assert b"KEY" not in files["login.yaml"]
+
+
+def test_an_agent_is_not_enough_for_sealos() -> None:
+    with pytest.raises(MachineError, match="an agent is not enough"):
+        sealos_config.login_files(Login(agent=True), "/root/p.tar.gz")
+
+
+def test_flags_of_init() -> None:
+    assert sealos_config.init_arguments(CLUSTER) == b""
+    asked = CLUSTER.model_copy(update={"interface": "eth.*|en.*", "cert_sans": ("a.example.org", "192.0.2.1")})
+    assert sealos_config.init_arguments(asked).decode().splitlines() == [
+        "--interface", "eth.*|en.*", "--cert-sans", "a.example.org", "--cert-sans", "192.0.2.1",
+    ]  # fmt: skip
+
+
+ADMIN = """
+apiVersion: v1
+clusters: [{name: kubernetes, cluster: {certificate-authority-data: Q0E=, server: "https://apiserver.cluster.local:6443"}}]
+contexts: [{name: c, context: {cluster: kubernetes, user: admin}}]
+current-context: c
+kind: Config
+users: [{name: admin, user: {client-key-data: S0VZ}}]
+"""
+
+
+def test_kubeconfig_only_changes_the_server() -> None:
+    before, after = yaml.safe_load(ADMIN), yaml.safe_load(sealos_config.kubeconfig(ADMIN, "192.0.2.11"))
+    assert after["clusters"][0]["cluster"].pop("server") == "https://192.0.2.11:6443"
+    before["clusters"][0]["cluster"].pop("server")
+    assert after == before
+
+
+@pytest.mark.parametrize("text", ["", "[]", "clusters: []", "kind: Config"])
+def test_no_kubeconfig(text: str) -> None:
+    with pytest.raises(ValueError, match="no kubeconfig"):
+        sealos_config.kubeconfig(text, "192.0.2.11")
+
+
+@pytest.mark.parametrize(
+    ("version", "flag"), [("v1.16.3", "--delete-local-data"), ("v1.20.1", "--delete-emptydir-data")]
+)
+def test_drain(version: str, flag: str) -> None:
+    assert drain_arguments(version, 90).decode().split() == ["--ignore-daemonsets", flag, "--force", "--timeout=90s"]
+
+
+def test_a_marker_of_an_older_program_without_a_key_is_not_a_change_in_silence() -> None:
+    marker = {key: value for key, value in MARKER.items() if key != "vip"}
+    decision = decide(replace(Facts(), marker=marker, nodes=ANSWER), CLUSTER, FIRST, recover=False, existing=False)
+    assert "cluster.vip is None there" in decision.reason

@@ -1,0 +1,250 @@
+"""The preflight's judgements, as a table: what is found on a machine, and what the user is told."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.machines import Fleet, Login, Machine, MachineError
+from components.sealos import facts as facts_of
+from components.sealos.facts import Facts
+from components.sealos.preflight import Clock, Finding, Seen, judge, report
+from components.sealos.requests import Artifact, Preflight
+
+GIB = 1 << 30
+FIRST = Machine(name="sealos01", address="192.0.2.11", role="master")
+SECOND = Machine(name="sealos02", address="192.0.2.12", role="node")
+THIRD = Machine(name="sealos03", address="192.0.2.13", role="node")
+SHA = "a" * 64
+
+
+def good(machine: Machine) -> Facts:
+    facts = Facts(
+        uid=0,
+        hostname=machine.name,
+        machine_id=f"id-of-{machine.name}",
+        addresses=(machine.address, "172.17.0.1"),
+        ports=frozenset({22}),
+        free_root=50 * GIB,
+        free_lib=50 * GIB,
+    )
+    if machine == FIRST:
+        return replace(facts, package_bytes=GIB, sealos_bytes=5, sealos_version="Version: 3.3.9-standin Last Commit: ")
+    return facts
+
+
+def findings(changes: dict[str, dict[str, Any] | MachineError | float] | None = None, **request: Any) -> list[Finding]:
+    """The findings when the machines are good but for `changes`: facts, an error, or a clock offset, by machine name."""
+    fleet = Fleet(machines=(FIRST, SECOND, THIRD), login=Login())
+    asked = Preflight.model_validate(
+        {
+            "fleet": fleet,
+            "cluster": "dev",
+            "kubernetesVersion": "v1.16.3",
+            "package": Artifact(path="/root/kube1.16.3.tar.gz"),
+            "sealos": Artifact(path="/root/sealos"),
+        }
+        | request
+    )
+    seen: dict[str, Seen | MachineError] = {}
+    for machine in fleet.machines:
+        change = (changes or {}).get(machine.name, {})
+        if isinstance(change, MachineError):
+            seen[machine.name] = change
+        elif isinstance(change, float):
+            seen[machine.name] = Seen(good(machine), Clock(change, 0.05))
+        else:
+            seen[machine.name] = Seen(replace(good(machine), **change), Clock(0.0, 0.05))
+    return judge(asked, seen)
+
+
+def test_good_machines() -> None:
+    assert findings() == []
+
+
+@pytest.mark.parametrize(
+    ("host", "change", "code", "words"),
+    [
+        pytest.param("sealos02", {"uid": 1000}, "root", "user id 1000", id="not root"),
+        pytest.param("sealos02", {"hostname": "debian"}, "hostname", "'debian', not 'sealos02'", id="another name"),
+        pytest.param("sealos02", {"machine_id": ""}, "machine-id", "missing or empty", id="no machine id"),
+        pytest.param(
+            "sealos02", {"addresses": ("10.0.0.9",)}, "address", "192.0.2.12 is none of its own", id="translated"
+        ),
+        pytest.param("sealos02", {"missing_tools": ("flock",)}, "tools", "lacks flock", id="tools"),
+        pytest.param(
+            "sealos02", {"ports": frozenset({10250})}, "port", "port 10250 is taken, which the kubelet", id="kubelet"
+        ),
+        pytest.param("sealos01", {"ports": frozenset({6443})}, "port", "port 6443", id="API server"),
+        pytest.param("sealos01", {"ports": frozenset({2379})}, "port", "port 2379", id="etcd"),
+        pytest.param("sealos03", {"leftovers": ("/var/lib/etcd",)}, "leftovers", "/var/lib/etcd", id="leftovers"),
+        pytest.param("sealos03", {"free_lib": 1}, "disk", "/var/lib has 0 MiB free", id="disk full"),
+        pytest.param(
+            "sealos03", {"free_root": 2 * GIB}, "disk", "/root has 2048 MiB free, 3072 MiB", id="no room for package"
+        ),
+        pytest.param(
+            "sealos01", {"package_bytes": None}, "package", "kube1.16.3.tar.gz (cluster.package.path)", id="no package"
+        ),
+        pytest.param("sealos01", {"package_bytes": 0}, "package", "is empty", id="empty package"),
+        pytest.param(
+            "sealos01", {"sealos_bytes": None}, "sealos", "/root/sealos (cluster.sealos.path)", id="no sealos"
+        ),
+        pytest.param("sealos01", {"sealos_version": None}, "sealos", "not executable", id="sealos without x"),
+        pytest.param("sealos01", {"sealos_version": "5.1.1"}, "sealos-version", "says version 5.1.1", id="sealos v5"),
+        pytest.param("sealos01", {"sealos_version": "Version: 3.3.90"}, "sealos-version", "3.3.90", id="not a prefix"),
+        pytest.param("sealos01", {"sealos_version": "oops"}, "sealos-version", "says version nothing", id="no version"),
+        pytest.param(
+            "sealos01", {"marker": {"name": "prod"}}, "other-cluster", "'prod', not 'dev'", id="another cluster's"
+        ),
+    ],
+)
+def test_one_error(host: str, change: dict[str, Any], code: str, words: str) -> None:
+    [finding] = findings({host: change})
+    assert (finding.host, finding.code, finding.severity) == (host, code, "error")
+    assert words in finding.cause
+    assert finding.fix
+
+
+@pytest.mark.parametrize("version", ["Version: 3.3.9", "3.3.9-rc.11", "Version: 3.3.9-standin"])
+def test_sealos_that_is_supported(version: str) -> None:
+    assert findings({"sealos01": {"sealos_version": version}}) == []
+
+
+def test_checksums() -> None:
+    asked = {"package": Artifact(path="/root/p", sha256=SHA), "sealos": Artifact(path="/root/s", sha256=SHA)}
+    assert findings({"sealos01": {"package_sha256": SHA, "sealos_sha256": SHA}}, **asked) == []
+    wrong = findings({"sealos01": {"package_sha256": "b" * 64, "sealos_sha256": SHA}}, **asked)
+    assert [finding.code for finding in wrong] == ["package-sha256"]
+
+
+def test_a_node_may_use_the_masters_ports() -> None:
+    assert findings({"sealos02": {"ports": frozenset({6443, 2379})}}) == []
+
+
+def test_swap_is_a_warning() -> None:
+    [finding] = findings({"sealos02": {"swap": 1}})
+    assert (finding.code, finding.severity) == ("swap", "warning")
+
+
+@pytest.mark.parametrize(
+    ("version", "runtimes", "expected"),
+    [
+        ("v1.16.3", ("dockerd", "containerd"), []),
+        ("v1.16.3", ("containerd",), ["warning"]),
+        ("v1.20.0", ("containerd",), ["warning"]),
+        ("v1.20.0", ("dockerd", "containerd"), ["error", "warning"]),
+    ],
+)
+def test_runtimes(version: str, runtimes: tuple[str, ...], expected: list[str]) -> None:
+    found = findings({"sealos02": {"runtimes": runtimes}}, kubernetesVersion=version)
+    assert [finding.severity for finding in found] == expected
+
+
+def test_too_old_a_kubernetes() -> None:
+    assert [finding.code for finding in findings(kubernetesVersion="v1.13.12")] == ["kubernetes-version"]
+
+
+MINE: dict[str, Any] = {"leftovers": ("/etc/kubernetes/pki",), "ports": frozenset({6443, 10250}), "ca": "ca of dev"}
+
+
+@pytest.mark.parametrize("note", ["marker", "intent"])
+def test_members_of_this_cluster_are_fine(note: str) -> None:
+    assert findings({"sealos01": MINE | {note: {"name": "dev"}}, "sealos02": MINE}) == []
+
+
+def test_a_member_of_another_cluster_is_not() -> None:
+    found = findings({"sealos01": MINE | {"marker": {"name": "dev"}}, "sealos02": MINE | {"ca": "another"}})
+    assert {(finding.host, finding.code) for finding in found} == {("sealos02", "leftovers"), ("sealos02", "port")}
+
+
+def test_the_same_ca_proves_nothing_when_the_first_master_is_not_ours() -> None:
+    assert {finding.host for finding in findings({"sealos01": MINE, "sealos02": MINE})} == {"sealos01", "sealos02"}
+
+
+def test_leftovers_are_warnings_when_they_may_be_wiped() -> None:
+    found = findings({"sealos02": MINE}, recover=True)
+    assert {(finding.code, finding.severity) for finding in found} == {("leftovers", "warning"), ("port", "warning")}
+
+
+def test_another_cluster_is_never_wiped() -> None:
+    found = findings({"sealos01": {"marker": {"name": "prod"}, "leftovers": ("/var/lib/etcd",)}}, recover=True)
+    assert ("other-cluster", "error") in {(finding.code, finding.severity) for finding in found}
+
+
+def test_doubles_are_named_on_both() -> None:
+    found = findings({"sealos02": {"machine_id": "clone"}, "sealos03": {"machine_id": "clone"}})
+    assert [(finding.host, finding.code) for finding in found] == [
+        ("sealos02", "same-machine-id"),
+        ("sealos03", "same-machine-id"),
+    ]
+    assert "as sealos03: clone" in found[0].cause
+
+
+def test_one_machine_under_two_names() -> None:
+    same = {"hostname": "box", "machine_id": "m"}
+    codes = [finding.code for finding in findings({"sealos02": same, "sealos03": same}) if finding.host == "sealos02"]
+    assert set(codes) == {"hostname", "same-hostname", "same-machine-id"}
+
+
+@pytest.mark.parametrize(
+    ("offsets", "late"),
+    [
+        ({"sealos01": 100.0, "sealos02": 100.5, "sealos03": 99.5}, []),
+        ({"sealos01": 0.0, "sealos02": 2.04, "sealos03": 0.0}, []),
+        ({"sealos01": 0.0, "sealos02": 2.2, "sealos03": 0.0}, ["sealos02"]),
+        ({"sealos01": 0.0, "sealos02": 0.0, "sealos03": -60.0}, ["sealos03"]),
+    ],
+    ids=["ours is wrong", "within what was measured", "ahead", "behind"],
+)
+def test_clocks_against_the_median(offsets: dict[str, dict[str, Any] | MachineError | float], late: list[str]) -> None:
+    found = findings(offsets)
+    assert [finding.host for finding in found] == late
+    assert all(finding.code == "clock" for finding in found)
+
+
+def test_unreachable_machines_are_findings_beside_the_others() -> None:
+    found = findings(
+        {
+            "sealos01": MachineError("sealos01", "192.0.2.11:22 refused the connection", "Is it on?", "unreachable"),
+            "sealos02": {"hostname": "debian"},
+            "sealos03": MachineError("privateKey", "can't be used", "Set it.", "login"),
+        }
+    )
+    assert [(finding.host, finding.code) for finding in found] == [
+        ("sealos01", "unreachable"),
+        ("sealos02", "hostname"),
+        ("sealos03", "login"),
+    ]
+    assert found[2].cause == "privateKey can't be used"
+
+
+def test_the_report_says_everything_once() -> None:
+    found = findings({"sealos02": {"hostname": "debian", "swap": 1}, "sealos03": {"uid": 7}})
+    text = report(found, 3)
+    assert text.startswith("preflight of 3 machines: 2 errors, 1 warning; nothing was changed\n")
+    assert text.count("sealos02:\n") == 1
+    for finding in found:
+        assert text.count(finding.cause) == 1
+        assert finding.fix in text
+    assert report([], 3) == "3 machines are as they must be"
+
+
+def test_facts_as_the_script_prints_them() -> None:
+    note = base64.b64encode(json.dumps({"name": "dev"}).encode()).decode()
+    text = (
+        "uid 0\nhostname sealos01\nmachine_id abc\naddress 192.0.2.11\naddress fd00::1\nswap 0\nport 192B\nport 0016\n"
+        f"free_root 1024\nleftover /var/lib/etcd\nleftover /a b\ncluster {note}\ninstalling x!\nsealos_version Version: 3.3.9\n"
+    )
+    facts = facts_of.parse(text)
+    assert facts.ports == {6443, 22}
+    assert facts.addresses == ("192.0.2.11", "fd00::1")
+    assert facts.free_root == 1 << 20
+    assert facts.leftovers == ("/var/lib/etcd", "/a b")
+    assert facts.marker == {"name": "dev"}
+    assert facts.intent is None
+    assert facts.sealos_version == "Version: 3.3.9"
+    assert facts.package_bytes is None

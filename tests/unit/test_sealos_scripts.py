@@ -1,0 +1,103 @@
+"""The parts of the shell scripts that work on text, run by bash as they are; and shellcheck's word on all of them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+SCRIPTS = Path(__file__).parents[2] / "components" / "sealos"
+LIB = SCRIPTS / "lib.sh"
+CONFIG = """masters:
+- 192.0.2.11:22
+nodes:
+  - "192.0.2.12:2222"
+user: root
+passwd: |-
+  two
+  lines
+privatekey: /root/.ssh/id_rsa
+pkpassword: "x"
+alioss:
+  passwd: not this one
+pkgurl: /root/kube1.16.3.tar.gz
+"""
+
+
+def bash(script: str, directory: Path, stdin: str = "") -> str:
+    """What a script prints that has sourced lib.sh, with `directory` as its private one."""
+    text = f'set -euo pipefail; dir=$1; . "{LIB}"; config=$dir/config.yaml; {script}'
+    done = subprocess.run(
+        ["bash", "-c", text, "bash", str(directory)], input=stdin, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_secrets_leave_the_config_and_nothing_else_does(tmp_path: Path) -> None:
+    left = yaml.safe_load(bash('without_keys "passwd pkpassword privatekey"', tmp_path, CONFIG))
+    expected = yaml.safe_load(CONFIG)
+    for key in ("passwd", "pkpassword", "privatekey"):
+        del expected[key]
+    assert left == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "listed"),
+    [
+        ("192.0.2.11:22", True),
+        ("192.0.2.12:2222", True),
+        ("192.0.2.12:22", False),
+        ("192.0.2.1:22", False),
+        ("92.0.2.11:22", False),
+    ],
+)
+def test_hosts_of_the_config_by_their_whole_text(host: str, listed: bool, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    assert bash(f"if listed {host}; then echo yes; fi", tmp_path) == ("yes\n" if listed else "")
+
+
+def test_no_config_lists_nobody(tmp_path: Path) -> None:
+    assert bash("if listed 192.0.2.11:22; then echo yes; fi", tmp_path) == ""
+
+
+def test_what_sealos_prints_is_shown_without_its_secrets(tmp_path: Path) -> None:
+    line = (
+        "\x1b[1;32m12:00:00 [INFO]\x1b[0m kubeadm join 10.103.97.2:6443 --token 9vr73a.a8uxyaju799qwdjv "
+        f"--discovery-token-ca-cert-hash sha256:{'7c2e' * 16} --certificate-key {'f8a9' * 16}\n"
+    )
+    assert bash("plain", tmp_path, line) == (
+        "12:00:00 [INFO] kubeadm join 10.103.97.2:6443 --token <token> "
+        "--discovery-token-ca-cert-hash sha256:<hash or key> --certificate-key <hash or key>\n"
+    )
+
+
+def test_progress_is_phrases_said_once(tmp_path: Path) -> None:
+    lines = "SECRET kubeadm join --token abc\nnoise\nkubeadm init\nkubeadm join\ncd /root && tar zxvf kube.tar.gz\n"
+    said = bash("phrases 2>&1", tmp_path, lines)
+    assert said == "kubeadm join …\nkubeadm init …\nunpacking the package and running its init.sh …\n"
+
+
+def test_values_of_the_request(tmp_path: Path) -> None:
+    (tmp_path / "name").write_text("$(reboot) 'x'")
+    assert bash('echo "[$(value name)][$(value absent)]"', tmp_path) == "[$(reboot) 'x'][]\n"
+
+
+def test_the_lock_is_waited_for_and_has_a_limit(tmp_path: Path) -> None:
+    script = (SCRIPTS / "lib.sh").read_text()
+    assert 'flock -w "$(value lock-wait)"' in script
+    (tmp_path / "lock-wait").write_text("1")
+    text = f'set -euo pipefail; dir=$1; . "{LIB}"; exec 9>>"$dir/lock"; flock 9; (exec 9>&-; exec 9>>"$dir/lock"; flock -n 9 || echo held)'
+    done = subprocess.run(["bash", "-c", text, "bash", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stdout == "held\n"
+
+
+@pytest.mark.parametrize(
+    "script", sorted(SCRIPTS.glob("*.sh")) + sorted(SCRIPTS.parent.glob("*.sh")), ids=lambda path: path.name
+)
+def test_shellcheck(script: Path) -> None:
+    done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "set -euo pipefail" in script.read_text() or script == LIB
