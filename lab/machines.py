@@ -1,6 +1,6 @@
 """The lab's machines: Python API of ``python -m lab`` (docs/lab.md).
 
-    with Lab(tmp_path, "203.0.113.0/24") as lab:
+    with Lab(tmp_path, "198.18.5.0/24") as lab:
         lab.run("sealos02", "hostname").stdout
 
 State directory (mode 0700; what tells nothing secret may be read by root's programs only all the same):

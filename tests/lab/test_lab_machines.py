@@ -23,7 +23,7 @@ import yaml
 from lab import checks, package, played
 from lab.machines import BINARIES, IMAGES, NAMES, PACKAGE, Lab, LabError
 
-NETWORK = "203.0.113.0/24"
+NETWORK = "198.18.5.0/24"
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -544,7 +544,7 @@ def test_a_second_lab_on_the_same_network_is_refused(lab: Lab, tmp_path: Path, p
         Lab(tmp_path, NETWORK, binaries=programs).up()
 
 
-@pytest.mark.parametrize("network", ["203.0.113.0/29", "203.0.113.5/24", "2001:db8::/64", "lab"])
+@pytest.mark.parametrize("network", ["198.18.5.0/29", "198.18.5.5/24", "2001:db8::/64", "lab"])
 def test_an_unusable_network_is_refused(tmp_path: Path, network: str) -> None:
     with pytest.raises(LabError, match="LAB_NETWORK: "):
         Lab(tmp_path, network)

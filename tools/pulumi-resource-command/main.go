@@ -24,7 +24,7 @@ func main() {
 		case "--help", "-help", "-h", "help":
 			fmt.Printf("pulumi-resource-command %s: %s.\n\nThe Pulumi engine starts it; there is nothing to run by hand.\n"+
 				"It runs commands only when %s is set:\n"+
-				"  %s  local commands, and SSH to 127.0.0.0/8, ::1, 198.51.100.0/24, 203.0.113.0/24\n"+
+				"  %s  local commands, and SSH to 127.0.0.0/8, ::1, 198.51.100.0/24, 198.18.0.0/15\n"+
 				"  %q  everything\n", version, standin.Notice, standin.Variable, standin.Lab, standin.Anywhere)
 			return
 		}

@@ -28,7 +28,7 @@ var labNetworks = []netip.Prefix{
 	netip.MustParsePrefix("127.0.0.0/8"),
 	netip.MustParsePrefix("::1/128"),
 	netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"),
 }
 
 // Allow returns an error unless the environment says that the stand-in may run something.
@@ -64,7 +64,7 @@ func AllowHost(host string) error {
 		}
 	}
 	return fmt.Errorf("this plugin is a %s. With %s=%s it connects only to literal addresses of the lab "+
-		"(127.0.0.0/8, ::1, 198.51.100.0/24, 203.0.113.0/24), not to %q; set %s=%q to use it elsewhere",
+		"(127.0.0.0/8, ::1, 198.51.100.0/24, 198.18.0.0/15), not to %q; set %s=%q to use it elsewhere",
 		Notice, Variable, Lab, host, Variable, Anywhere)
 }
 
