@@ -63,13 +63,23 @@ class Wanted(Request):
 
 
 class View(Request):
-    """What the API server said in one look; every part as kubectl prints it, None where the object isn't there."""
+    """What the API server said in one look.
+
+    Attributes:
+        istio_operator: the IstioOperator; None when it isn't there.
+        mesh: Deployments, Services and Pods of the mesh's namespace.
+        daemon_set: the CNI plugin's; None when it isn't there.
+        nodes: the cluster's.
+        operator: Deployments and Pods of the operator's namespace.
+        settled: whether the operator has finished the last reconcile that it began; None when its log doesn't tell.
+    """
 
     istio_operator: dict[str, Any] | None
     mesh: tuple[dict[str, Any], ...]
     daemon_set: dict[str, Any] | None
     nodes: tuple[dict[str, Any], ...]
     operator: tuple[dict[str, Any], ...]
+    settled: bool | None = None
 
     def named(self, kind: str, name: str) -> Object | None:
         """The object of the mesh's namespace."""
@@ -140,7 +150,7 @@ def judge(wanted: Wanted, view: View) -> Verdict:
     if wanted.cni:
         problems += list(_daemon_set(wanted.cni, view))
     problems += list(_fields(wanted, view))
-    return Verdict(status, tuple(problems))
+    return Verdict(status, tuple(dict.fromkeys(problems)))
 
 
 def _status(wanted: Wanted, view: View) -> tuple[str, list[Problem]]:
@@ -151,7 +161,8 @@ def _status(wanted: Wanted, view: View) -> tuple[str, list[Problem]]:
     status = view.istio_operator.get("status") or {}
     word = words.get(str(status.get("status")), "NONE")
     if word == "HEALTHY":
-        return word, []
+        at_work = Problem("status", f"{where} is HEALTHY, but the operator is at work on it again")
+        return word, [at_work] if view.settled is False else []
     if word == "ERROR":
         failed = [
             Problem("error", f"{where}: {name}: {str(component.get('error', 'no reason given')).strip()}")
@@ -345,12 +356,15 @@ def _internal_ip(view: View, node: str) -> str | None:
 
 def last_words(log: str, limit: int = 8) -> list[str]:
     """The lines of the operator's log that say why: it prints whole manifests, so most lines are noise."""
-    telling = []
+    errors: list[str] = []
+    warnings: list[str] = []
     for line in log.splitlines():
-        columns = line.split("\t")
+        columns = [column.strip() for column in line.split("\t")]
         level = columns[1] if len(columns) > 2 else ""
-        if level in ("error", "fatal", "warn") or line.startswith(("panic:", "fatal error:")):
-            text = " ".join(part.strip() for part in line.split("\t")[1:]) or line
-            if text not in telling:
-                telling.append(text[:400])
-    return telling[-limit:]
+        if line.startswith(("panic:", "fatal error:")):
+            errors.append(line[:400])
+        elif level in ("error", "fatal"):
+            errors.append(" ".join(columns[2:])[:400])
+        elif level == "warn":
+            warnings.append(" ".join(columns[2:])[:400])
+    return list(dict.fromkeys(errors or warnings))[-limit:]

@@ -32,7 +32,15 @@ case $(read_name verb) in
     fi
     nodes=$(part nodes nodes)
     own=$(part operator -n istio-operator deployments,pods)
-    printf '{%s,%s,%s,%s,%s}\n' "$operator" "$mesh" "$daemon_set" "$nodes" "$own"
+    # the status has no generation, but the log tells whether the last thing that was begun has been finished
+    begun_or_done=$'\t(Reconciling IstioOperator|end reconciling resources)$'
+    last=$(ask -n istio-operator logs deployment/istio-operator 2>/dev/null | grep -aE "$begun_or_done" | tail -n 1 || true)
+    case $last in
+      *'end reconciling resources') settled=true ;;
+      *'Reconciling IstioOperator') settled=false ;;
+      *) settled=null ;;
+    esac
+    printf '{%s,%s,%s,%s,%s,"settled":%s}\n' "$operator" "$mesh" "$daemon_set" "$nodes" "$own" "$settled"
     ;;
   logs)
     ask -n istio-operator logs deployment/istio-operator --tail=600

@@ -18,12 +18,20 @@ SCRIPT = Path(__file__).with_name("gate.sh")
 INTERVAL = 2.0
 """Seconds between two looks."""
 
+SETTLED_AFTER = 20.0
+"""Seconds for which all must be as wanted when the operator's log can't tell that it has seen the last change."""
+
 ERROR_LASTS = 30.0
 """Seconds after which the same error counts. The status is not versioned, so right after a change it may be the old one's;
 reconciling a changed IstioOperator took 3 to 18 s."""
 
 IGNORED_LASTS = 30.0
 """Seconds after which HEALTHY without the objects is taken for the operator's cache, and its pod is started anew."""
+
+DONE_LASTS = 8.0
+"""Seconds that stand in for both when the operator's log shows that it is done: then nothing more will come."""
+
+_TOO_LATE = "the mesh was not ready after {:g} s"
 
 
 class GateRequest(Request):
@@ -70,19 +78,32 @@ async def wait(
     said = ""
     verdict: Verdict | None = None
     trouble = ""
+    good_since: float | None = None
     while True:
         looked = await _look(host, wanted)
         now = clock()
         if isinstance(looked, View):
             verdict, trouble = judge(wanted, looked), ""
             if not verdict.problems:
-                say("the mesh is as wanted")
-                return report(wanted, looked, restarted)
+                good_since = good_since if good_since is not None else now
+                if looked.settled or now - good_since >= SETTLED_AFTER:
+                    say("the mesh is as wanted")
+                    return report(wanted, looked, restarted)
+                if now >= end:
+                    raise DriverError(
+                        await _message(
+                            _TOO_LATE.format(wanted.timeout), host, verdict, "the operator's log tells nothing"
+                        )
+                    )
+                await sleep(INTERVAL)
+                continue
+            good_since = None
             current = {p.text for p in (*verdict.failed, *verdict.ignored)}
             since = {text: since.get(text, now) for text in current}
-            if any(now - since[p.text] >= ERROR_LASTS for p in verdict.failed):
+            error_lasts, ignored_lasts = (DONE_LASTS, DONE_LASTS) if looked.settled else (ERROR_LASTS, IGNORED_LASTS)
+            if any(now - since[p.text] >= error_lasts for p in verdict.failed):
                 raise DriverError(await _message("the operator could not apply the mesh", host, verdict, trouble))
-            stuck = any(now - since[p.text] >= IGNORED_LASTS for p in verdict.ignored)
+            stuck = any(now - since[p.text] >= ignored_lasts for p in verdict.ignored)
             if stuck and not restarted and release(wanted.version).forgets_recreated:
                 restarted = True
                 say(
@@ -101,9 +122,7 @@ async def wait(
             say(f"waiting: {first}")
             said = first
         if now >= end:
-            raise DriverError(
-                await _message(f"the mesh was not ready after {wanted.timeout:g} s", host, verdict, trouble)
-            )
+            raise DriverError(await _message(_TOO_LATE.format(wanted.timeout), host, verdict, trouble))
         await sleep(min(INTERVAL, max(0.1, end - now)))
 
 

@@ -68,6 +68,9 @@ _INTEGERS = frozenset(
         "terminationGracePeriodSeconds",
     )
 )
+_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?")
+"""Keys that survive Istio's reading of paths, which trims dots and tidies up slashes (filepath.Clean)."""
+
 _TEXT_MAPS = frozenset(["annotations", "labels", "matchLabels", "nodeSelector", "selector"])
 
 ENVOY_METRICS_PORT = 15090
@@ -245,7 +248,8 @@ class _Gateway:
             self.refuse(".k8s", "must be an object with service, strategy, nodeSelector, overlays and the like")
             return None
         k8s = dict(k8s)
-        overlays = k8s.pop("overlays", None) or []
+        overlays = k8s.pop("overlays", None)
+        overlays = [] if overlays is None else overlays
         if not isinstance(overlays, list):
             self.refuse(".k8s.overlays", "must be a list of overlays, each with kind, name and patches")
             return None
@@ -362,7 +366,12 @@ class _Gateway:
         if isinstance(value, Mapping):
             branch: _Branch = {}
             for name, item in value.items():
-                if item is None:
+                if not _KEY.fullmatch(str(name)) or "//" in str(name):
+                    self.refuse(
+                        where,
+                        f"{name!r} can't be named in an overlay's path; set the map that holds it by a path of its own",
+                    )
+                elif item is None:
                     branch[str(name)] = _Delete()
                 else:
                     branch[str(name)] = self._expand(f"{where}.{name}", item, [*at, str(name)], target)
@@ -371,7 +380,9 @@ class _Gateway:
             merge_key = KEYED_LISTS.get(at[-1])
             if merge_key and value and all(isinstance(item, Mapping) and merge_key in item for item in value):
                 return {
-                    f"[{merge_key}:{item[merge_key]}]": self._expand(f"{where}[{number}]", item, [*at, "[]"], target)
+                    f"[{merge_key}:{item[merge_key]}]": self._expand(
+                        f"{where}[{number}]", {k: v for k, v in item.items() if k != merge_key}, [*at, "[]"], target
+                    )
                     for number, item in enumerate(value)
                 }
             return _Leaf([self._typed_item(where, item, at) for item in value])

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.driver import DriverError
+from components.istio import cni_probe
+from components.istio.cni_chain import CniChain, NodeFiles, problems
+from components.machines import Fleet, Result
+
+CHAIN = CniChain(
+    config_file="10-calico.conflist", excluded_namespaces=("istio-system", "kube-system"), log_level="info"
+)
+CALICO = {"type": "calico"}
+ISTIO = {
+    "type": "istio-cni",
+    "log_level": "info",
+    "kubernetes": {"exclude_namespaces": ["kube-system", "istio-system"]},
+}
+
+
+def files(plugins: list[dict[str, Any]] | str | None, **other: Any) -> NodeFiles:
+    text = plugins if isinstance(plugins, str) or plugins is None else json.dumps({"plugins": plugins})
+    return NodeFiles(
+        **{"listed": ("10-calico.conflist",), "conflist": text, "binary": "755", "kubeconfig": "600", **other}
+    )
+
+
+def test_an_appended_plugin_is_fine() -> None:
+    assert problems(CHAIN, files([CALICO, ISTIO])) == []
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        pytest.param(files([CALICO]), "no istio-cni, only calico", id="never installed"),
+        pytest.param(files([ISTIO, CALICO]), "ends with calico", id="a later writer"),
+        pytest.param(files([ISTIO, CALICO, ISTIO]), "2 times", id="twice"),
+        pytest.param(
+            files([{**ISTIO, "kubernetes": {}}]), "does not exclude istio-system, kube-system", id="defaults lost"
+        ),
+        pytest.param(
+            files([{**ISTIO, "kubernetes": {"exclude_namespaces": ["kube-system", "istio-system", "shop"]}}]),
+            "also excludes shop",
+            id="one too many",
+        ),
+        pytest.param(files([{**ISTIO, "log_level": "debug"}]), "logs at 'debug', wanted 'info'", id="log level"),
+        pytest.param(files('{"plugins": ['), "half-written", id="half written"),
+        pytest.param(
+            files(None, listed=("YYY-istio-cni.conflist",)), "there are YYY-istio-cni.conflist", id="before calico"
+        ),
+        pytest.param(
+            files([ISTIO], listed=("05-other.conf", "10-calico.conflist")),
+            "05-other.conf comes before",
+            id="pre-empted",
+        ),
+        pytest.param(files([ISTIO], binary=None), "/opt/cni/bin/istio-cni does not exist", id="no binary"),
+        pytest.param(files([ISTIO], binary="644"), "not executable", id="not executable"),
+        pytest.param(files([ISTIO], kubeconfig=None), "kubeconfig does not exist", id="no kubeconfig"),
+        pytest.param(files([ISTIO], kubeconfig="644"), "mode 644, not 600", id="readable token"),
+    ],
+)
+def test_every_trouble_is_named(found: NodeFiles, words: str) -> None:
+    [problem] = problems(CHAIN, found)
+    assert words in problem
+
+
+def test_the_script_prints_what_the_judge_reads(tmp_path: Path) -> None:
+    folder = tmp_path / "net.d"
+    folder.mkdir()
+    (tmp_path / "config_file").write_text("10-calico.conflist")
+    text = json.dumps({"plugins": [CALICO, ISTIO]}, indent=2)
+    (folder / "10-calico.conflist").write_text(text)
+    (folder / "ZZZ-istio-cni-kubeconfig").touch(mode=0o600)
+    (folder / "99-loopback.conf").touch()
+    environment = {"CNI_FOLDER": str(folder), "CNI_BINARY": str(tmp_path / "none"), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(
+        ["bash", str(cni_probe.SCRIPT), str(tmp_path)], env=environment, capture_output=True, text=True, check=True
+    )
+    found = cni_probe.parse(done.stdout)
+    assert found == NodeFiles(
+        listed=("10-calico.conflist", "99-loopback.conf"), conflist=text, binary=None, kubeconfig="600"
+    )
+
+
+def test_the_report_names_every_problem_of_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Host:
+        async def run(self, script: Path, files: dict[str, bytes], timeout: float) -> Result:  # noqa: ASYNC109
+            return Result("listed 10-calico.conflist\n", "", 0)
+
+    async def on_all(fleet: Fleet, action: Any) -> dict[str, Any]:
+        return {machine.name: await action(Host()) for machine in fleet.machines}
+
+    monkeypatch.setattr(cni_probe, "on_all", on_all)
+    fleet = {"machines": [{"name": n, "address": "198.51.100.1"} for n in ("sealos01", "sealos02")], "login": {}}
+    request = cni_probe.CniRequest.model_validate({"fleet": fleet, "chain": CHAIN.model_dump(), "timeout": 0})
+    with pytest.raises(DriverError) as failed:
+        asyncio.run(cni_probe.cni_check(request))
+    assert str(failed.value).count("sealos01: ") == str(failed.value).count("sealos02: ") == 3

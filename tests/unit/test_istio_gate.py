@@ -1,0 +1,287 @@
+"""The gate's judgement on made-up clusters, and its patience on a played clock. The real operator is asked in tests/lab."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.driver import DriverError
+from components.istio import gate_probe
+from components.istio.gate import View, Wanted, covers, judge, last_words, report
+from components.machines import Result
+
+NAME = "istio-ingressgateway"
+WANTED = Wanted.model_validate(
+    {
+        "version": "1.5.0",
+        "name": "mesh",
+        "namespace": "istio-system",
+        "timeout": 120,
+        "deployments": ["istiod", NAME],
+        "cni": {"namespace": "kube-system", "name": "istio-cni-node"},
+        "gateway": NAME,
+        "fields": [
+            {"kind": "Deployment", "name": NAME, "path": ["spec", "template", "spec", "hostNetwork"], "value": True},
+            {"kind": "Service", "name": NAME, "path": ["spec", "ports"], "value": [{"name": "http2", "port": 80}]},
+        ],
+    }
+)
+
+
+def deployment(name: str, namespace: str = "istio-system") -> dict[str, Any]:
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "generation": 2},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"spec": {"hostNetwork": True, "containers": [{"name": "istio-proxy"}]}},
+        },
+        "status": {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
+    }
+
+
+def ready() -> dict[str, Any]:
+    pod = {
+        "kind": "Pod",
+        "metadata": {"name": f"{NAME}-1", "namespace": "istio-system", "labels": {"app": NAME}},
+        "spec": {"nodeName": "sealos02"},
+        "status": {"phase": "Running"},
+    }
+    service = {
+        "kind": "Service",
+        "metadata": {"name": NAME, "namespace": "istio-system"},
+        "spec": {"type": "ClusterIP", "ports": [{"name": "http2", "port": 80, "targetPort": 80, "protocol": "TCP"}]},
+    }
+    node = {
+        "metadata": {"name": "sealos02"},
+        "status": {"addresses": [{"type": "InternalIP", "address": "198.51.100.12"}]},
+    }
+    return {
+        "istioOperator": {"status": {"status": 3, "componentStatus": {"Pilot": {"status": 3}}}},
+        "mesh": [deployment("istiod"), deployment(NAME), service, pod],
+        "daemonSet": {
+            "metadata": {"generation": 1},
+            "status": {
+                "observedGeneration": 1,
+                "desiredNumberScheduled": 1,
+                "numberReady": 1,
+                "updatedNumberScheduled": 1,
+            },
+        },
+        "nodes": [node],
+        "operator": [deployment("istio-operator", "istio-operator")],
+        "settled": True,
+    }
+
+
+def view(change: Callable[[dict[str, Any]], object] = lambda _: None) -> View:
+    data = copy.deepcopy(ready())
+    change(data)
+    return View.model_validate(data)
+
+
+def test_a_mesh_as_wanted_has_no_problems_and_a_report() -> None:
+    assert judge(WANTED, view()).problems == ()
+    found = report(WANTED, view(), restarted=False)
+    assert found["status"] == "HEALTHY"
+    assert found["gateway"] == {
+        "namespace": "istio-system",
+        "name": NAME,
+        "type": "ClusterIP",
+        "hostNetwork": True,
+        "ports": [{"name": "http2", "port": 80, "targetPort": 80}],
+        "nodes": ["sealos02"],
+        "addresses": ["198.51.100.12"],
+    }
+
+
+def _set(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(data: dict[str, Any]) -> None:
+        node: Any = data
+        for element in path[:-1]:
+            node = node[element]
+        node[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "sort", "words"),
+    [
+        pytest.param(_set("istioOperator", value=None), "status", "does not exist", id="no IstioOperator"),
+        pytest.param(_set("istioOperator", "status", value=None), "status", "has no status yet", id="no status"),
+        pytest.param(_set("istioOperator", "status", "status", value=1), "status", "is UPDATING", id="updating"),
+        pytest.param(_set("settled", value=False), "status", "at work on it again", id="old status"),
+        pytest.param(
+            _set(
+                "istioOperator",
+                "status",
+                value={"status": 4, "componentStatus": {"Pilot": {"status": 4, "error": "boom"}}},
+            ),
+            "error",
+            "Pilot: boom",
+            id="error by number",
+        ),
+        pytest.param(
+            _set("istioOperator", "status", value={"status": "ERROR"}), "error", "without a reason", id="error by word"
+        ),
+        pytest.param(
+            lambda d: d["mesh"].pop(0),
+            "missing",
+            "Deployment istio-system/istiod does not exist",
+            id="missing Deployment",
+        ),
+        pytest.param(_set("daemonSet", value=None), "missing", "istio-cni-node does not exist", id="missing DaemonSet"),
+        pytest.param(
+            lambda d: d["nodes"].append({"metadata": {"name": "n"}}),
+            "waiting",
+            "1 wanted on 2 nodes",
+            id="a node without",
+        ),
+        pytest.param(
+            _set("mesh", 0, "status", "observedGeneration", value=1), "waiting", "not been seen", id="stale Deployment"
+        ),
+        pytest.param(
+            _set("mesh", 0, "status", "availableReplicas", value=0), "waiting", "0 of 1 replicas", id="unavailable"
+        ),
+        pytest.param(
+            _set("mesh", 1, "spec", "template", "spec", value={}), "field", "wanted True", id="host network lost"
+        ),
+        pytest.param(
+            lambda d: d["mesh"][2]["spec"]["ports"].append({"name": "tls", "port": 15443}),
+            "field",
+            "has http2 80, tls 15443, wanted exactly http2 80",
+            id="a port too many",
+        ),
+        pytest.param(_set("operator", value=[]), "status", "istio-operator does not exist", id="no operator"),
+    ],
+)
+def test_each_problem_names_the_object(change: Callable[[dict[str, Any]], object], sort: str, words: str) -> None:
+    [problem] = judge(WANTED, view(change)).problems
+    assert problem.sort == sort
+    assert words in problem.text
+
+
+def test_a_pod_says_why_it_waits() -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["mesh"][1]["status"]["availableReplicas"] = 0
+        state = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+        data["mesh"][3]["status"] = {
+            "containerStatuses": [{"name": "istio-proxy", "state": state}],
+            "conditions": [
+                {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/4 nodes"}
+            ],
+        }
+
+    [problem] = judge(WANTED, view(change)).problems
+    assert "Unschedulable: 0/4 nodes" in problem.text
+    assert "container istio-proxy: ImagePullBackOff: no such image" in problem.text
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted", "same"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1}, True),
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ("0%", "0%", True),
+        (80, "80", True),
+        (None, False, True),
+        ("true", True, False),
+        ([{"a": 1, "x": 0}], [{"a": 1}], True),
+        ([1, 2], [1], False),
+    ],
+)
+def test_covers(live: Any, wanted: Any, same: bool) -> None:
+    assert covers(live, wanted) is same
+
+
+def test_last_words_are_the_errors_without_the_manifests() -> None:
+    log = "2026-01-01T00:00:00Z\tinfo\tApply manifest\nkind: Service\n2026-01-01T00:00:01Z\terror\tboom\n2026-01-01T00:00:02Z\twarn\tmeh\n"
+    assert last_words(log) == ["boom"]
+    assert last_words("panic: index out of range\n") == ["panic: index out of range"]
+
+
+class PlayedHost:
+    """Answers each look with the next view (the last one for ever) and counts restarts; time passes only in sleep."""
+
+    def __init__(self, *views: dict[str, Any] | None) -> None:
+        self.views = list(views)
+        self.restarts = 0
+        self.time = 0.0
+        self.cured: dict[str, Any] | None = None
+
+    async def run(self, script: Path | str, files: dict[str, bytes], timeout: float) -> Result:  # noqa: ASYNC109
+        if files["verb"] == b"restart":
+            self.restarts += 1
+            self.views = [self.cured or self.views[0]]
+            return Result("", "", 0)
+        if files["verb"] == b"logs":
+            return Result("x\terror\tthe operator's reason\n", "", 0)
+        found = self.views.pop(0) if len(self.views) > 1 else self.views[0]
+        if found is None:
+            return Result("", "The connection to the server was refused", 1)
+        as_lists = {k: {"items": found[k]} for k in ("mesh", "nodes", "operator")}
+        return Result(json.dumps({**found, **as_lists}), "", 0)
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+
+    def gate(self) -> tuple[dict[str, Any], list[str]]:
+        said: list[str] = []
+        found = asyncio.run(gate_probe.wait(self, WANTED, said.append, clock=lambda: self.time, sleep=self.sleep))
+        return found, said
+
+
+def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    data = copy.deepcopy(ready())
+    change(data)
+    return data
+
+
+def test_it_waits_through_an_api_server_that_does_not_answer() -> None:
+    found, said = PlayedHost(None, None, ready()).gate()
+    assert found["status"] == "HEALTHY"
+    assert "did not answer" in said[0]
+
+
+def test_an_error_that_lasts_fails_early_with_the_operators_words() -> None:
+    host = PlayedHost(changed(_set("istioOperator", "status", value={"status": 4})))
+    with pytest.raises(DriverError) as failed:
+        host.gate()
+    assert "without a reason" in str(failed.value)
+    assert "the operator's reason" in str(failed.value)
+    assert host.time < WANTED.timeout / 2
+
+
+def test_an_error_of_the_last_spec_is_outlived() -> None:
+    old = changed(lambda d: d.update(settled=False, istioOperator={"status": {"status": 4}}))
+    assert PlayedHost(*[old] * 8, ready()).gate()[0]["status"] == "HEALTHY"
+
+
+def test_healthy_without_the_objects_restarts_the_operator_once() -> None:
+    host = PlayedHost(changed(lambda d: d["mesh"].pop(0)))
+    host.cured = ready()
+    found, said = host.gate()
+    assert (host.restarts, found["operatorRestarted"]) == (1, True)
+    assert any("istiod does not exist" in text and "started anew" in text for text in said)
+
+
+def test_a_restart_that_does_not_help_ends_in_time() -> None:
+    host = PlayedHost(changed(lambda d: d["mesh"].pop(0)))
+    with pytest.raises(DriverError, match="not ready after 120 s"):
+        host.gate()
+    assert host.restarts == 1
+    assert host.time <= WANTED.timeout + gate_probe.INTERVAL
+
+
+def test_without_the_log_all_must_stay_as_wanted_for_a_while() -> None:
+    host = PlayedHost(changed(_set("settled", value=None)))
+    host.gate()
+    assert host.time >= gate_probe.SETTLED_AFTER

@@ -1,0 +1,127 @@
+"""The install and remove scripts, run for real under another root with a play istioctl."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from components.istio.istioctl_driver import INSTALL, REMOVE
+
+PLAY = """#!/bin/sh
+case "$1" in
+  version) echo {version};;
+  collateral) while [ "$1" != -o ]; do shift; done; echo bash >"$2/istioctl.bash"; echo zsh >"$2/_istioctl";;
+esac
+"""
+
+
+class Machine:
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.request = root / "request"
+        for folder in ("root", "request"):
+            (root / folder).mkdir()
+        (root / "root/.bashrc").write_text("alias ll='ls -l'")  # no newline at the end, as people leave it
+        self.ask("1.5.0")
+
+    def ask(self, version: str, sha256: str = "") -> None:
+        source = self.root / "root/istioctl"
+        source.write_text(PLAY.format(version=version))
+        for name, text in {
+            "path": str(source),
+            "version": "1.5.0",
+            "sha256": sha256,
+            "completion": "collateral",
+        }.items():
+            (self.request / name).write_text(text)
+
+    def run(self, script: Path) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "ROOT": str(self.root)}
+        return subprocess.run(
+            ["bash", str(script), str(self.request)], env=environment, capture_output=True, text=True, check=False
+        )
+
+    def files(self) -> dict[str, tuple[int, bytes]]:
+        return {
+            str(path.relative_to(self.root)): (path.stat().st_mtime_ns, path.read_bytes())
+            for path in self.root.rglob("*")
+            if path.is_file() and "request" not in path.parts
+        }
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_install_then_again_changes_nothing_then_remove_leaves_nothing(machine: Machine) -> None:
+    before = machine.files()
+    first = machine.run(INSTALL)
+    assert first.returncode == 0, first.stderr
+    binary = machine.root / "usr/local/bin/istioctl"
+    assert stat.S_IMODE(binary.stat().st_mode) == 0o755
+    assert (machine.root / "root/.bashrc").read_text().startswith("alias ll='ls -l'\n# >>>")
+    assert "compinit" in (machine.root / "root/.zshrc").read_text()
+    installed = machine.files()
+    assert machine.run(INSTALL).returncode == 0
+    assert machine.files() == installed
+    assert machine.run(REMOVE).returncode == 0
+    after = {name: content for name, (_, content) in machine.files().items()}
+    assert after == {
+        name: content + (b"\n" if name == "root/.bashrc" else b"") for name, (_, content) in before.items()
+    }
+    assert machine.run(REMOVE).returncode == 0
+
+
+def test_a_file_that_was_there_stays_even_when_empty(machine: Machine) -> None:
+    (machine.root / "root/.zshrc").touch()
+    machine.run(INSTALL)
+    machine.run(REMOVE)
+    assert (machine.root / "root/.zshrc").read_text() == ""
+
+
+def test_an_istioctl_of_somebody_else_is_left_alone(machine: Machine) -> None:
+    other = machine.root / "usr/local/bin/istioctl"
+    other.parent.mkdir(parents=True)
+    other.write_text("somebody else's")
+    done = machine.run(INSTALL)
+    assert done.returncode == 1
+    assert "move it away" in done.stderr
+    assert machine.run(REMOVE).returncode == 0
+    assert other.read_text() == "somebody else's"
+
+
+def test_an_upgraded_istioctl_of_somebody_else_is_not_removed(machine: Machine) -> None:
+    machine.run(INSTALL)
+    binary = machine.root / "usr/local/bin/istioctl"
+    binary.write_text("changed by hand")
+    done = machine.run(REMOVE)
+    assert done.returncode == 0
+    assert "left" in done.stderr
+    assert binary.exists()
+
+
+def test_the_wrong_version_is_refused(machine: Machine) -> None:
+    machine.ask("1.6.0")
+    done = machine.run(INSTALL)
+    assert done.returncode == 1
+    assert "is istioctl 1.6.0, but istio.version is 1.5.0" in done.stderr
+    assert not (machine.root / "usr").exists()
+
+
+def test_the_wrong_checksum_is_refused_before_anything_runs(machine: Machine) -> None:
+    machine.ask("1.5.0", sha256=hashlib.sha256(b"other").hexdigest())
+    assert "istio.istioctl.sha256" in machine.run(INSTALL).stderr
+    assert not (machine.root / "usr").exists()
+
+
+def test_a_missing_file_says_what_to_do(machine: Machine) -> None:
+    (machine.root / "root/istioctl").unlink()
+    done = machine.run(INSTALL)
+    assert done.returncode == 1
+    assert "istio.istioctl.path" in done.stderr
