@@ -1,0 +1,250 @@
+"""Which resources the mesh registers, which edges they have, and that nothing of the log-in is in plain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.istio.cni_check import CniCheck, CniCheckArgs
+from components.istio.control_plane import ControlPlane, ControlPlaneArgs
+from components.istio.istioctl import Istioctl, IstioctlArgs
+from components.istio.objects import type_token
+from components.istio.operator import IstioOperator, IstioOperatorArgs
+from components.istio.operator_manifests import CRD_NAME, RESTART_ANNOTATION
+from components.settings import Artifact, IstioSettings
+
+PASSWORD = "not-for-anyone"  # noqa: S105
+REPORT = {"status": "HEALTHY", "gateway": {"type": "ClusterIP"}}
+
+
+@dataclass
+class Seen:
+    """What was registered, by resource name."""
+
+    types: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    options: dict[str, pulumi.ResourceOptions] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+
+class Mocks(pulumi.runtime.Mocks):
+    def __init__(self, seen: Seen) -> None:
+        self.seen = seen
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        self.seen.types[args.name] = args.typ
+        self.seen.inputs[args.name] = args.inputs
+        stdout = json.dumps(
+            {"path": "/usr/local/bin/istioctl", "version": "1.5.0"} if "istioctl" in args.name else REPORT
+        )
+        return f"{args.name}-id", {**args.inputs, "stdout": stdout}
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], None]:
+        raise AssertionError(f"unexpected call {args.token}")
+
+
+def settings(**more: Any) -> IstioSettings:
+    gateway = {
+        "k8s": {
+            "overlays": [
+                {
+                    "kind": "Deployment",
+                    "name": "istio-ingressgateway",
+                    "patches": [{"path": "spec.template.spec", "value": {"hostNetwork": True}}],
+                }
+            ]
+        }
+    }
+    return IstioSettings.model_validate({"profile": "demo", "ingressGateways": [gateway], **more})
+
+
+def fleet() -> pulumi.Output[dict[str, Any]]:
+    machine = {"name": "sealos01", "address": "198.51.100.11", "role": "master"}
+    return pulumi.Output.secret({"machines": [machine], "login": {"password": PASSWORD}})
+
+
+def run(program: Callable[[], dict[str, pulumi.Output[Any]]], monkeypatch: pytest.MonkeyPatch) -> Seen:
+    """Runs a program on mocks; what it returns is resolved, and a value that never resolves fails the test."""
+    seen = Seen()
+    register = pulumi.Resource.__init__
+
+    def init(self: pulumi.Resource, t: str, name: str, custom: bool, *rest: Any, **named: Any) -> None:
+        opts = next((r for r in rest if isinstance(r, pulumi.ResourceOptions)), named.get("opts"))
+        seen.options[name] = opts or pulumi.ResourceOptions()
+        register(self, t, name, custom, *rest, **named)
+
+    monkeypatch.setattr(pulumi.Resource, "__init__", init)
+    pulumi.runtime.set_mocks(Mocks(seen), preview=False)
+
+    @pulumi.runtime.test
+    def wrapped() -> pulumi.Output[None]:
+        outputs = program()
+
+        async def look() -> None:
+            for name, output in outputs.items():
+                seen.outputs[name] = (await output.future(), await output.is_secret())
+
+        return pulumi.Output.from_input(look())
+
+    wrapped()
+    assert set(seen.outputs), "nothing was resolved, so nothing was tested"
+    return seen
+
+
+def mesh() -> dict[str, pulumi.Output[Any]]:
+    operator = IstioOperator("operator", IstioOperatorArgs(settings()))
+    plane = ControlPlane("mesh", ControlPlaneArgs(settings(), fleet(), operator))
+    check = CniCheck("cni", CniCheckArgs(settings(), fleet(), plane.gate))
+    tool = Istioctl("istioctl", IstioctlArgs("1.5.0", Artifact(path="/root/istioctl"), fleet()))
+    return {"report": plane.report, "chain": check.report, "path": tool.path}
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    yield run(mesh, monkeypatch)
+
+
+def after(seen: Seen, name: str) -> set[str]:
+    """Names of the resources that one depends on explicitly."""
+    depends = seen.options[name].depends_on or []
+    assert isinstance(depends, list)
+    return {resource._name for resource in depends}  # type: ignore[union-attr]
+
+
+def test_native_types_and_names(seen: Seen) -> None:
+    assert seen.types == {
+        "operator": "sealos-istio:istio:Operator",
+        "operator-crd": "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition",
+        "operator-namespace": "kubernetes:core/v1:Namespace",
+        "operator-service-account": "kubernetes:core/v1:ServiceAccount",
+        "operator-cluster-role": "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole",
+        "operator-cluster-role-binding": "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding",
+        "operator-deployment": "kubernetes:apps/v1:Deployment",
+        "operator-service": "kubernetes:core/v1:Service",
+        "mesh": "sealos-istio:istio:ControlPlane",
+        "mesh-namespace": "kubernetes:core/v1:Namespace",
+        "mesh-istio-operator": "kubernetes:install.istio.io/v1alpha1:IstioOperator",
+        "mesh-gate": "command:local:Command",
+        "cni": "sealos-istio:istio:CniCheck",
+        "cni-probe": "command:local:Command",
+        "istioctl": "sealos-istio:istio:Istioctl",
+        "istioctl-install": "command:local:Command",
+    }
+
+
+def test_the_operator_and_its_rights_outlive_the_istio_operator(seen: Seen) -> None:
+    assert after(seen, "mesh-istio-operator") == {
+        "mesh-namespace",
+        "operator-deployment",
+        "operator-service-account",
+        "operator-cluster-role",
+        "operator-cluster-role-binding",
+        "operator-crd",
+        "operator-namespace",
+    }
+    assert after(seen, "operator-deployment") >= {
+        "operator-service-account",
+        "operator-cluster-role-binding",
+        "operator-crd",
+    }
+    assert after(seen, "mesh-gate") == {"mesh-istio-operator"}
+    assert after(seen, "cni-probe") == {"mesh-gate"}
+
+
+def test_two_istio_operators_never_meet(seen: Seen) -> None:
+    assert seen.options["mesh-istio-operator"].delete_before_replace is True
+    metadata = seen.inputs["mesh-istio-operator"]["metadata"]
+    assert (metadata["name"], metadata["namespace"]) == ("istiocontrolplane", "istio-system")
+
+
+def test_log_in_data_is_secret_and_findings_are_not(seen: Seen) -> None:
+    commands = [name for name, typ in seen.types.items() if typ == "command:local:Command"]
+    assert len(commands) == 3
+    for name in commands:
+        assert PASSWORD in seen.inputs[name]["stdin"]["value"], "the request must be wrapped as a secret"
+        rest = {key: value for key, value in seen.inputs[name].items() if key != "stdin"}
+        assert PASSWORD not in json.dumps(rest)
+        assert not {"triggers", "environment"} & set(rest)
+        assert rest["create"].startswith("python3 -m components.istio ")
+        assert rest["addPreviousOutputInEnv"] is False
+    assert seen.inputs["istioctl-install"]["delete"] == "python3 -m components.istio istioctl-remove"
+    assert seen.outputs["report"] == (REPORT, False)
+    assert seen.outputs["path"] == ("/usr/local/bin/istioctl", False)
+
+
+def test_the_gate_looks_again_when_the_spec_changes_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    def request(istio: IstioSettings) -> Any:
+        def program() -> dict[str, pulumi.Output[Any]]:
+            operator = IstioOperator("operator", IstioOperatorArgs(istio))
+            return {"report": ControlPlane("mesh", ControlPlaneArgs(istio, fleet(), operator)).report}
+
+        with monkeypatch.context() as patched:
+            asyncio.set_event_loop(asyncio.new_event_loop())
+            return json.loads(run(program, patched).inputs["mesh-gate"]["stdin"]["value"])
+
+    first, again = request(settings()), request(settings())
+    assert first == again
+    assert request(settings(values={"global": {"proxy": {"logLevel": "debug"}}})) != first
+    assert [f["path"][-1] for f in first["wanted"]["fields"]] == ["image", "hostNetwork"]
+
+
+def test_a_new_istio_operator_starts_a_new_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    def annotation(istio: IstioSettings) -> str:
+        def program() -> dict[str, pulumi.Output[Any]]:
+            return {"urn": IstioOperator("operator", IstioOperatorArgs(istio)).urn}
+
+        with monkeypatch.context() as patched:
+            asyncio.set_event_loop(asyncio.new_event_loop())
+            spec = run(program, patched).inputs["operator-deployment"]["spec"]
+        return str(spec["template"]["metadata"]["annotations"][RESTART_ANNOTATION])
+
+    assert annotation(settings()) == annotation(settings(values={"a": 1}))
+    assert annotation(settings()) != annotation(settings(name="another"))
+
+
+def test_an_unsafe_gateway_is_one_readable_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = settings(ingressGateways=[{"name": "edge"}])
+
+    def program() -> dict[str, pulumi.Output[Any]]:
+        operator = IstioOperator("operator", IstioOperatorArgs(bad))
+        return {"report": ControlPlane("mesh", ControlPlaneArgs(bad, fleet(), operator)).report}
+
+    with pytest.raises(pulumi.RunError, match=r"sealos-istio:istio\.ingressGateways\[0\]\.name: 'edge'"):
+        run(program, monkeypatch)
+
+
+def test_the_tokens_are_those_of_the_generated_classes() -> None:
+    assert type_token({"apiVersion": "v1", "kind": "Service"}) == "kubernetes:core/v1:Service"
+    assert type_token({"apiVersion": "apps/v1", "kind": "Deployment"}) == "kubernetes:apps/v1:Deployment"
+
+
+def test_the_definition_keeps_what_it_does_not_know(seen: Seen) -> None:
+    crd = seen.inputs["operator-crd"]
+    assert crd["metadata"]["name"] == CRD_NAME
+    [version] = crd["spec"]["versions"]
+    assert version["schema"]["openAPIV3Schema"]["x-kubernetes-preserve-unknown-fields"] is True
+    assert version["subresources"] == {"status": {}}
+
+
+def test_the_operator_has_exactly_the_rights_of_1_5_0(seen: Seen) -> None:
+    rules = seen.inputs["operator-cluster-role"]["rules"]
+    groups = [group for rule in rules for group in rule["apiGroups"]]
+    assert sorted(groups) == sorted(
+        [
+            *(
+                f"{group}.istio.io"
+                for group in ("authentication", "config", "install", "networking", "rbac", "security")
+            ),
+            *("admissionregistration.k8s.io", "apiextensions.k8s.io", "apps", "extensions", "autoscaling"),
+            *("monitoring.coreos.com", "policy", "rbac.authorization.k8s.io", ""),
+        ]
+    )
+    limited = {rule["apiGroups"][0]: rule["verbs"] for rule in rules if rule["verbs"] != ["*"]}
+    assert limited == {"monitoring.coreos.com": ["get", "create"]}
