@@ -144,7 +144,12 @@ class SealosCluster(pulumi.ComponentResource):
             {},
             logging=local.Logging.NONE,
             opts=pulumi.ResourceOptions(
-                depends_on=[self.anchor], deleted_with=self.anchor, additional_secret_outputs=["stdout", "stderr"]
+                depends_on=[self.anchor],
+                deleted_with=self.anchor,
+                additional_secret_outputs=["stdout", "stderr"],
+                # Read once per installation. A new password would make it unknown in a preview, and with it everything
+                # in the cluster would show as changed.
+                ignore_changes=["stdin"],
             ),
         )
         ready = self._command(

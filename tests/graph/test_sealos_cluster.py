@@ -195,6 +195,14 @@ def test_a_new_password_replaces_nothing() -> None:
     assert after.command("cluster-install")["update"].endswith(" update"), "an update must never install"
 
 
+def test_only_the_kubeconfig_is_read_once() -> None:
+    requests = Seen(stack()).monitor.requests
+    ignored = {name: list(request.ignoreChanges) for name, request in requests.items() if request.ignoreChanges}
+    assert ignored == {"cluster-kubeconfig": ["stdin"]}, (
+        "a new password would show everything in the cluster as changed"
+    )
+
+
 def test_only_members_have_triggers() -> None:
     assert {name: inputs["triggers"] for name, inputs in Seen(stack()).commands().items() if "triggers" in inputs} == {
         f"cluster-member-sealos0{n}": [f"192.0.2.1{n}", "node"] for n in (2, 3, 4)

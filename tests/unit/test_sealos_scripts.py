@@ -85,13 +85,20 @@ def test_values_of_the_request(tmp_path: Path) -> None:
     assert bash('echo "[$(value name)][$(value absent)]"', tmp_path) == "[$(reboot) 'x'][]\n"
 
 
-def test_the_lock_is_waited_for_and_has_a_limit(tmp_path: Path) -> None:
-    script = (SCRIPTS / "lib.sh").read_text()
-    assert 'flock -w "$(value lock-wait)"' in script
-    (tmp_path / "lock-wait").write_text("1")
-    text = f'set -euo pipefail; dir=$1; . "{LIB}"; exec 9>>"$dir/lock"; flock 9; (exec 9>&-; exec 9>>"$dir/lock"; flock -n 9 || echo held)'
-    done = subprocess.run(["bash", "-c", text, "bash", str(tmp_path)], capture_output=True, text=True, check=False)
-    assert done.stdout == "held\n"
+@pytest.mark.parametrize(("wait", "got"), [("1", False), ("20", True)], ids=["given up on", "waited for"])
+def test_another_job_is_waited_for_within_a_limit(wait: str, got: bool, tmp_path: Path) -> None:
+    (tmp_path / "lock-wait").write_text(wait)
+    with subprocess.Popen(
+        ["flock", str(tmp_path / "lock"), "sh", "-c", "echo held; sleep 2.5"], stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline() == b"held\n"
+        text = f'set -euo pipefail; dir=$1; . "{LIB}"; lock_file=$dir/lock; lock; echo mine'
+        done = subprocess.run(["bash", "-c", text, "bash", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stdout == ("mine\n" if got else "")
+    assert done.returncode == (0 if got else 1)
+    assert "waiting for another job" in done.stderr
+    assert ("did not end in time" in done.stderr) is not got
 
 
 @pytest.mark.parametrize(
