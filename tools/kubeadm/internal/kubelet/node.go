@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -218,12 +219,13 @@ func (k *Kubelet) updateNetwork(ctx context.Context) error {
 		}
 	}
 	if len(k.masters) > 0 {
-		// As lvscare does, leave out a master that does not answer; when none does, keep them all.
-		wanted.Masters = lab.Search(k.masters, func(master string) bool { return lab.Answers(master, lab.APIServerPort, time.Second) })
+		// As lvscare does, leave out a master that is not healthy; when none is, keep them all.
+		wanted.Masters = lab.Search(k.masters, func(master string) bool { return lab.Healthy(master, 2*time.Second) })
 		if len(wanted.Masters) == 0 {
 			wanted.Masters = k.masters
 		}
 	}
+	slices.Sort(wanted.Masters)
 	if len(wanted.Masters) == 0 || k.applied && wanted.Equal(old) {
 		return nil
 	}

@@ -1,9 +1,11 @@
 package lab
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -183,6 +185,18 @@ func Answers(address string, port int, limit time.Duration) bool {
 	}
 	_ = connection.Close()
 	return true
+}
+
+// Healthy says whether the API server at the address calls itself healthy, as lvscare of sealos asks. No login is sent,
+// so the server's certificate is of no concern.
+func Healthy(address string, limit time.Duration) bool {
+	client := &http.Client{Timeout: limit, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+	response, err := client.Get("https://" + net.JoinHostPort(address, fmt.Sprint(APIServerPort)) + "/healthz")
+	if err != nil {
+		return false
+	}
+	_ = response.Body.Close()
+	return response.StatusCode == http.StatusOK
 }
 
 // Neighbours lists the addresses of a network up to /24 around own, without own; of a larger network only that /24.
