@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,7 @@ from components.istio.operator import IstioOperator, IstioOperatorArgs
 from components.istio.operator_manifests import CRD_NAME, RESTART_ANNOTATION
 from components.settings import Artifact, IstioSettings
 
-PASSWORD = "not-for-anyone"  # noqa: S105
+PASSWORD = "not-for-anyone"
 REPORT = {"status": "HEALTHY", "gateway": {"type": "ClusterIP"}}
 
 
@@ -82,7 +82,7 @@ def run(program: Callable[[], dict[str, pulumi.Output[Any]]], monkeypatch: pytes
     monkeypatch.setattr(pulumi.Resource, "__init__", init)
     pulumi.runtime.set_mocks(Mocks(seen), preview=False)
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def wrapped() -> pulumi.Output[None]:
         outputs = program()
 
@@ -106,16 +106,16 @@ def mesh() -> dict[str, pulumi.Output[Any]]:
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[Seen]:
+def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     asyncio.set_event_loop(asyncio.new_event_loop())
-    yield run(mesh, monkeypatch)
+    return run(mesh, monkeypatch)
 
 
 def after(seen: Seen, name: str) -> set[str]:
     """Names of the resources that one depends on explicitly."""
     depends = seen.options[name].depends_on or []
     assert isinstance(depends, list)
-    return {resource._name for resource in depends}  # type: ignore[union-attr]
+    return {resource._name for resource in depends}
 
 
 def test_native_types_and_names(seen: Seen) -> None:
@@ -156,6 +156,16 @@ def test_the_operator_and_its_rights_outlive_the_istio_operator(seen: Seen) -> N
     }
     assert after(seen, "mesh-gate") == {"mesh-istio-operator"}
     assert after(seen, "cni-probe") == {"mesh-gate"}
+
+
+def test_every_object_is_taken_over_when_a_killed_run_had_made_it(seen: Seen) -> None:
+    objects = [name for name, typ in seen.types.items() if typ.startswith("kubernetes:")]
+    assert len(objects) == 9
+    annotations = {name: seen.inputs[name]["metadata"]["annotations"] for name in objects}
+    assert all(found["pulumi.com/patchForce"] == "true" for found in annotations.values())
+    assert [name for name, found in annotations.items() if "pulumi.com/skipAwait" in found] == [
+        "operator-service-account"
+    ]
 
 
 def test_two_istio_operators_never_meet(seen: Seen) -> None:
