@@ -14,6 +14,6 @@ if [[ ! -e $config || (! -x $(value sealos) && ! -x /usr/bin/sealos) ]]; then
 fi
 say "sealos clean --all …"
 if ! run_sealos clean --all --force; then
-    last_words ""
+    last_words "" >&2
     say "sealos clean failed; sweeping by hand"
 fi

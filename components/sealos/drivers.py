@@ -20,7 +20,7 @@ LIB = HERE / "lib.sh"
 _BUSY = 75  # lib.sh's status for "another state than the one it was sent for"
 _SHORT = 60.0  # seconds for a script that only looks
 _PROBE = 180.0  # the same, when it checks the sum of a large package
-_REGISTERED = 20.0  # seconds after sealos's join within which the Node exists, or never will
+_REGISTERED = 10.0  # seconds after sealos's join within which the Node exists, or never will
 _PAUSE = 1.0
 
 
@@ -74,7 +74,14 @@ async def work(
     if result.status == _BUSY:
         raise _ChangedMeanwhile
     if result.status:
-        raise DriverError(f"{host.machine.name}: {what} failed:\n{_indented(result.last_words)}")
+        # a script that has more to tell than why it stopped prints it: sealos's own last words, or the drain's
+        said, why = result.stdout.rstrip(), result.last_words.splitlines()
+        told = (
+            f"{why[-1] if why else 'no reason given'}\n{_indented(said)}"
+            if said
+            else f"\n{_indented(result.last_words)}"
+        )
+        raise DriverError(f"{host.machine.name}: {what} failed: {told}")
     return result.stdout
 
 

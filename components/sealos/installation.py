@@ -58,7 +58,7 @@ def decide(facts: Facts, cluster: Identity, first: Machine, *, recover: bool, ex
             )
         return Decision("init", f"{first.name} is bare")
     if facts.intent is not None and facts.intent.get("name") == cluster.name:
-        what = f"our own installation of cluster {cluster.name} died half way on {first.name} (was the machine restarted?), leaving {there}"
+        what = f"our own installation of cluster {cluster.name} did not come to its end on {first.name} (it failed, or the machine was restarted), leaving {there}"
     else:
         what = f"{first.name} holds a part of a cluster that this program did not finish: {there}"
     if recover and not existing:

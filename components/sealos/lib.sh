@@ -157,11 +157,15 @@ phrases() {
     done
 }
 
-# sealos's own last words, fit for a message. $1: what they must be about (an address), or nothing.
+# Prints sealos's own last words, fit for the message of a failed job: its errors, or its last lines when it names none.
+# $1: what they must be about (an address), or nothing.
 last_words() {
-    if [[ -n ${1:-} ]]; then
-        plain <"$sealos_log" | grep -F -- "$1" | tail -n 4 || true
+    local errors
+    errors=$(plain <"$sealos_log" | grep -E 'EROR|EMER|WARN|[Ee]rror|ERROR|panic' | grep -F -- "${1:-}" | tail -n 6 || true)
+    if [[ -n $errors ]]; then
+        printf '%s\n' "$errors"
+    else
+        plain <"$sealos_log" | grep -Ev '^[[:space:]]*$' | tail -n 8 || true
     fi
-    plain <"$sealos_log" | grep -Ev '^[[:space:]]*$' | tail -n 8
     echo "(whole log on this machine: $sealos_log)"
 }

@@ -74,6 +74,18 @@ def test_what_sealos_prints_is_shown_without_its_secrets(tmp_path: Path) -> None
     )
 
 
+def test_last_words_are_the_errors_about_a_host_or_the_last_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text(
+        "12:00 [EROR] [192.0.2.13:22] kubeadm join --token 9vr73a.a8uxyaju799qwdjv: identity\n"
+        "12:00 [EROR] [192.0.2.12:22] not yours\n" + "\n12:01 [INFO] noise" * 20
+    )
+    assert bash(f'sealos_log="{log}"; last_words 192.0.2.13', tmp_path) == (
+        f"12:00 [EROR] [192.0.2.13:22] kubeadm join --token <token>: identity\n(whole log on this machine: {log})\n"
+    )
+    assert bash(f'sealos_log="{log}"; last_words 192.0.2.14', tmp_path).count("noise\n") == 8
+
+
 def test_progress_is_phrases_said_once(tmp_path: Path) -> None:
     lines = "SECRET kubeadm join --token abc\nnoise\nkubeadm init\nkubeadm join\ncd /root && tar zxvf kube.tar.gz\n"
     said = bash("phrases 2>&1", tmp_path, lines)
