@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.istio.gate import Wanted
+from components.istio.istio_operator import plan
+from components.settings import IstioSettings
+
+
+def settings(**more: Any) -> IstioSettings:
+    return IstioSettings.model_validate(more)
+
+
+def test_the_spec_pins_version_images_and_the_chain_that_cni_joins() -> None:
+    spec = plan(settings(profile="demo", cni={"excludeNamespaces": ["kube-system", "monitoring"]})).manifest["spec"]
+    assert (spec["profile"], spec["hub"], spec["tag"]) == ("demo", "istio", "1.5.0")
+    assert spec["components"]["cni"] == {"enabled": True, "namespace": "kube-system"}
+    assert spec["values"]["cni"] == {
+        "excludeNamespaces": ["kube-system", "monitoring"],
+        "logLevel": "info",
+        "cniConfFileName": "10-calico.conflist",
+    }
+
+
+def test_without_cni_nothing_of_it_is_expected() -> None:
+    made = plan(settings(cni={"enabled": False}))
+    assert made.manifest["spec"]["components"]["cni"] == {"enabled": False}
+    assert "values" not in made.manifest["spec"]
+    assert made.wanted["cni"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "deployments"),
+    [
+        pytest.param({"profile": "minimal"}, ["istiod"], id="minimal"),
+        pytest.param({"profile": "empty"}, [], id="empty"),
+        pytest.param({"profile": "remote"}, ["istio-ingressgateway", "istiod"], id="remote"),
+        pytest.param(
+            {"profile": "demo"},
+            [
+                "grafana",
+                "istio-egressgateway",
+                "istio-ingressgateway",
+                "istio-tracing",
+                "istiod",
+                "kiali",
+                "prometheus",
+            ],
+            id="demo",
+        ),
+        pytest.param(
+            {"profile": "default", "components": {"pilot": {"enabled": False}, "citadel": {"enabled": True}}},
+            ["istio-citadel", "istio-ingressgateway", "prometheus"],
+            id="components",
+        ),
+        pytest.param(
+            {"profile": "default", "ingressGateways": [{"enabled": False}]}, ["istiod", "prometheus"], id="gateway off"
+        ),
+        pytest.param(
+            {"profile": "minimal", "egressGateways": [{"enabled": True}]},
+            ["istio-egressgateway", "istiod"],
+            id="egress on",
+        ),
+    ],
+)
+def test_expected_deployments(given: dict[str, Any], deployments: list[str]) -> None:
+    assert plan(settings(**given)).wanted["deployments"] == deployments
+
+
+def test_the_gate_can_read_what_is_wanted_and_wants_what_was_asked_for() -> None:
+    gateway = {
+        "k8s": {
+            "nodeSelector": {"kubernetes.io/hostname": "sealos02"},
+            "service": {"type": "ClusterIP", "ports": [{"name": "http2", "port": 80}]},
+            "overlays": [
+                {
+                    "kind": "Deployment",
+                    "name": "istio-ingressgateway",
+                    "patches": [{"path": "spec.template.spec", "value": {"hostNetwork": True}}],
+                }
+            ],
+        }
+    }
+    wanted = Wanted.model_validate(plan(settings(ingressGateways=[gateway])).wanted)
+    paths = {(field.kind, field.path[-1]): field.value for field in wanted.fields}
+    assert paths["Deployment", "image"] == "istio/proxyv2:1.5.0"
+    assert paths["Deployment", "nodeSelector"] == {"kubernetes.io/hostname": "sealos02"}
+    assert paths["Deployment", "hostNetwork"] is True
+    assert paths["Deployment", "ports"] == [{"containerPort": 80}, {"containerPort": 15090}]
+    assert paths["Service", "type"] == "ClusterIP"
+    assert paths["Service", "ports"] == [{"name": "http2", "port": 80}]
+
+
+def test_mesh_config_is_handed_on() -> None:
+    assert plan(settings(meshConfig={"accessLogFile": "/dev/stdout"})).manifest["spec"]["meshConfig"] == {
+        "accessLogFile": "/dev/stdout"
+    }
