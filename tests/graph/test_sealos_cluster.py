@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pulumi
@@ -18,6 +19,16 @@ PASSWORD = "TOPSECRET-password"
 KUBECONFIG = "kind: Config # TOPSECRET-kubeconfig"
 NODES = [{"name": "sealos01", "address": "192.0.2.11", "role": "master", "version": "v1.16.3"}]
 COMMAND = "command:local:Command"
+
+
+@pytest.fixture(autouse=True)
+def event_loop_of_the_mocks() -> Iterator[None]:
+    """Pulumi's mocks want a current event loop, which a test before may have taken away."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.close()
+    asyncio.set_event_loop(None)
 
 
 class Monitor(pulumi.runtime.mocks.MockMonitor):
