@@ -1,0 +1,1 @@
+"""The program's own parts: settings, machines, and one package per thing that a user would name."""

@@ -529,6 +529,7 @@ def _mesh_fits(settings: Settings) -> Iterable[str]:
         return
     if problem := check_pair(istio.version, settings.cluster.kubernetes_version):
         yield f"{PROJECT}:istio.version: {problem}"
+    yield from _gateways_are_safe(istio)
     names = {m.name for m in settings.machines}
     for key, gateways in (("ingressGateways", istio.ingress_gateways), ("egressGateways", istio.egress_gateways)):
         for position, gateway in enumerate(gateways):
@@ -538,6 +539,17 @@ def _mesh_fits(settings: Settings) -> Iterable[str]:
                     f"{PROJECT}:istio.{key}[{position}].k8s.nodeSelector: no machine is named {host!r}, so the gateway's "
                     f"pod could never be scheduled; the machines are {', '.join(sorted(names))}"
                 )
+
+
+def _gateways_are_safe(istio: IstioSettings) -> Iterable[str]:
+    """Before anything is changed: the mesh comes last, and what it can't take must not be found out there."""
+    from components.istio.istio_operator import plan  # which itself reads the settings' models
+    from components.istio.overlays import OverlayError
+
+    try:
+        plan(istio)
+    except OverlayError as error:
+        yield from (f"{PROJECT}:{problem}" for problem in error.problems)
 
 
 def _at(data: Any, *path: str) -> Any:

@@ -102,23 +102,24 @@ class Project:
             [str(engines.present().pulumi), *arguments, "--non-interactive"],
             cwd=self.directory,
             env=self.variables(),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
 
-    def pulumi(self, *arguments: str, limit: float = 600) -> Done:
+    def pulumi(self, *arguments: str, stdin: str = "", limit: float = 600) -> Done:
         """Runs `pulumi …` to its end.
 
         Args:
-            arguments: as on the command line; the stack's name is added where a command takes one.
+            arguments: as on the command line.
+            stdin: what it reads.
             limit: seconds until it is killed and the test fails.
         """
         process = self.start(*arguments)
         try:
-            stdout, stderr = process.communicate(timeout=limit)
+            stdout, stderr = process.communicate(stdin, timeout=limit)
         except subprocess.TimeoutExpired:
             process.kill()
             stdout, stderr = process.communicate()

@@ -1,0 +1,103 @@
+"""The user's mistakes, on the real engine: one message with key, reason and fix, exit status not 0, no traceback, and nobody dialled."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.project import ROOT, Project
+
+Config = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project.copy(tmp_path_factory.mktemp("bad"), "bad", {})
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[int, list[object]]]:
+    """A port of this host that notes who knocks, in the place of every machine."""
+    knocks: list[object] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        end = threading.Event()
+
+        def listen() -> None:
+            while not end.is_set():
+                try:
+                    connection, peer = server.accept()
+                except TimeoutError:
+                    continue
+                knocks.append(peer)
+                connection.close()
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        yield server.getsockname()[1], knocks
+        end.set()
+        thread.join()
+
+
+def good(port: int) -> Config:
+    raw = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
+    config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
+    for number, machine in enumerate(config["masters"] + config["nodes"], start=1):
+        machine |= {"address": f"127.0.0.{number}", "port": port}
+    return config
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(lambda c: c.update(pakage="x"), "sealos-istio:pakage is not a key of this program", id="unknown key"),
+        pytest.param(lambda c: c["cluster"].update(kuberntesVersion="v1.16.3"), "sealos-istio:cluster.kuberntesVersion", id="unknown nested key"),
+        pytest.param(lambda c: c.update(nodes="sealos02"), "'sealos-istio:nodes' must be of type 'array<object>'", id="wrong type"),
+        pytest.param(lambda c: c["cluster"].update(recover="yes"), "sealos-istio:cluster.recover should be a valid boolean", id="wrong nested type"),
+        pytest.param(lambda c: c["nodes"][0].pop("address"), "sealos-istio:nodes[0].address is missing", id="missing host"),
+        pytest.param(lambda c: c["nodes"].append(dict(c["masters"][0])), "listed already as masters[0].name", id="master twice"),
+        pytest.param(lambda c: c["cluster"].update(kubernetesVersion="v1.22.3"), "sealos-istio:istio.version", id="version pair"),
+        pytest.param(lambda c: c.update(password="plain"), "sealos-istio:password stands in plain text", id="plain password"),
+        pytest.param(
+            lambda c: c["istio"]["ingressGateways"][0]["k8s"]["overlays"][0].update(name="istio-ingresgateway"),
+            "sealos-istio:istio.ingressGateways[0]",
+            id="overlay of nothing",
+        ),
+    ],
+)  # fmt: skip
+def test_one_message_and_nobody_dialled(
+    project: Project,
+    listener: tuple[int, list[object]],
+    change: Callable[[Config], object],
+    expected: str,
+) -> None:
+    port, knocks = listener
+    config = good(port)
+    change(config)
+    project.write_config(config)
+    done = project.up()  # which validates as preview does, and could dial
+    assert done.status != 0
+    assert done.text.count(expected) == 1, done.text
+    assert "Traceback" not in done.text
+    assert not knocks
+
+
+def test_the_good_one_does_dial_on_up_only(
+    project: Project, listener: tuple[int, list[object]], tmp_path: Path
+) -> None:
+    port, knocks = listener
+    config = good(port)
+    config["ssh"] = {"hostKeys": "unverified", "privateKeyFile": str(tmp_path / "key"), "connectTimeout": 1}
+    project.write_config(config)
+    assert project.pulumi("preview", "--stack", "bad").status == 0
+    assert not knocks
+    done = project.up()
+    assert done.status != 0
+    assert knocks or "privateKeyFile" in done.text
+    assert "Traceback" not in done.text

@@ -1,0 +1,69 @@
+"""One lab for all tests that need a cluster, beside the one a developer may have up, and the program in a copy of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.machines import Lab
+from tests.project import ROOT, Project
+from tools import parts
+
+NETWORK = "198.18.7.0/24"
+TIMEOUT = 900
+"""Seconds; a test that brings the stack up takes about a minute of it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.timeout(TIMEOUT))
+
+
+@pytest.fixture(scope="package")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with Lab(tmp_path_factory.mktemp("lab"), NETWORK) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="package")
+def dev_config(lab: Lab) -> dict[str, Any]:
+    """The stack dev's configuration, on this lab's machines, with the key for logging in."""
+    text = (ROOT / "Pulumi.dev.yaml").read_text().replace("198.51.100.", f"{str(lab.network.network_address)[:-1]}")
+    config = {key.removeprefix("sealos-istio:"): value for key, value in yaml.safe_load(text)["config"].items()}
+    config["ssh"] = {"knownHosts": str(lab.known_hosts), "privateKeyFile": str(lab.key)}
+    return config
+
+
+@pytest.fixture(scope="package")
+def password_config(dev_config: dict[str, Any]) -> dict[str, Any]:
+    """The same, to which a secret for logging in must be added."""
+    return {**dev_config, "ssh": {"knownHosts": dev_config["ssh"]["knownHosts"]}}
+
+
+class Kubectl:
+    """kubectl from outside the cluster, with the stack's own kubeconfig."""
+
+    def __init__(self, project: Project) -> None:
+        self.file = project.directory / "kubeconfig"
+        self.file.touch(mode=0o600)
+        self.file.write_text(project.outputs()["kubeconfig"])
+
+    def __call__(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [parts.binary("kubectl"), f"--kubeconfig={self.file}", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def json(self, *arguments: str) -> Any:
+        """The answer to `kubectl … -o json`."""
+        return json.loads(self(*arguments, "-o", "json"))
