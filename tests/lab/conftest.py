@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from lab.machines import Lab
 from tests.project import ROOT, Project
 from tools import parts
 
-NETWORK = "198.18.7.0/24"
+NETWORK = os.environ.get("TEST_LAB_NETWORK", "198.18.7.0/24")
 TIMEOUT = 900
 """Seconds; a test that brings the stack up takes about a minute of it."""
 

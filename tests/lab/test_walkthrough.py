@@ -194,18 +194,21 @@ def test_istioctl_with_completion_on_the_first_master(up: Stack, lab: Lab) -> No
     assert "istioctl" in lab.run("sealos01", "cat", "/root/.zshrc").stdout
 
 
-def test_outputs(up: Stack) -> None:
+def test_outputs(up: Stack, lab: Lab) -> None:
     outputs = up.project.outputs()
     assert set(outputs) == {"kubeconfig", "apiServer", "nodes", "istio", "ingressGateway"}
-    assert outputs["apiServer"] == {"url": "https://198.18.7.11:6443", "version": "v1.16.3"}
+    assert outputs["apiServer"] == {"url": f"https://{lab.addresses['sealos01']}:6443", "version": "v1.16.3"}
     assert [(n["name"], n["role"], n["address"], n["version"]) for n in outputs["nodes"]] == [
-        (name, "master" if name == "sealos01" else "node", f"198.18.7.{11 + i}", "v1.16.3")
-        for i, name in enumerate(NAMES)
+        (name, "master" if name == "sealos01" else "node", lab.addresses[name], "v1.16.3") for name in NAMES
     ]
     assert outputs["istio"]["status"] == "HEALTHY"
     assert set(outputs["istio"]["deployments"]) == DEPLOYMENTS
     gateway = outputs["ingressGateway"]
-    assert (gateway["addresses"], gateway["nodes"], gateway["type"]) == (["198.18.7.12"], ["sealos02"], "ClusterIP")
+    assert (gateway["addresses"], gateway["nodes"], gateway["type"]) == (
+        [lab.addresses["sealos02"]],
+        ["sealos02"],
+        "ClusterIP",
+    )
     assert [(p["name"], p["port"]) for p in gateway["ports"]] == GATEWAY_PORTS
     plain = up.project.pulumi("stack", "output", "--json", "--stack", "walk")
     assert json.loads(plain.stdout)["kubeconfig"] == "[secret]"
