@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from components.machines import MachineError, Request
+from components.login import MachineError, Request
 
 
 class DriverError(Exception):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from components.machines import Request
+from components.login import Request
 
 CONFIG_FOLDER = "/etc/cni/net.d"
 BINARY = "/opt/cni/bin/istio-cni"

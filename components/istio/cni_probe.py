@@ -10,7 +10,8 @@ from time import monotonic
 
 from components.driver import DriverError, progress
 from components.istio.cni_chain import CniChain, NodeFiles, problems
-from components.machines import Fleet, Host, MachineError, Request, on_all
+from components.login import Fleet, MachineError, Request
+from components.machines import Host, on_all
 
 SCRIPT = Path(__file__).with_name("cni_look.sh")
 INTERVAL = 3.0

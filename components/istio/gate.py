@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from components.istio.versions import release
-from components.machines import Request
+from components.login import Request
 
 Object = Mapping[str, Any]
 

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 from components.driver import DriverError, progress
 from components.istio.gate import Verdict, View, Wanted, judge, last_words, report
 from components.istio.versions import release
-from components.machines import Fleet, Request, Result, connect
+from components.login import Fleet, Request
+from components.machines import Result, connect
 
 SCRIPT = Path(__file__).with_name("gate.sh")
 INTERVAL = 2.0

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from components.driver import DriverError, progress
 from components.istio.versions import release
-from components.machines import Fleet, Request, connect
+from components.login import Fleet, Request
+from components.machines import connect
 
 INSTALL = Path(__file__).with_name("istioctl_install.sh")
 REMOVE = Path(__file__).with_name("istioctl_remove.sh")

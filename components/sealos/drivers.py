@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from components.driver import DriverError, progress
-from components.machines import Host, Machine, MachineError, connect, on_all
+from components.login import Machine, MachineError
+from components.machines import Host, connect, on_all
 from components.sealos import facts as facts_of
 from components.sealos import installation, nodes, preflight, requests, sealos_config
 from components.sealos.facts import Facts

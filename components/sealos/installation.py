@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from components.machines import Machine
+from components.login import Machine
 from components.sealos import nodes
 from components.sealos.facts import Facts
 from components.sealos.requests import Identity

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-from components.machines import Machine, MachineError
+from components.login import Machine, MachineError
 from components.sealos.facts import Facts
 from components.sealos.requests import Artifact, Preflight
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from components.machines import Fleet, Machine, Request
+from components.login import Fleet, Machine, Request
 
 
 class Artifact(Request):

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from components.machines import Login, Machine, MachineError
+from components.login import Login, Machine, MachineError
 from components.sealos.requests import Identity
 
 HOME = "/root/.sealos"

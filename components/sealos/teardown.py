@@ -15,7 +15,8 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from components.driver import DriverError, progress
-from components.machines import Host, Machine, MachineError, connect
+from components.login import Machine, MachineError
+from components.machines import Host, connect
 from components.sealos import drivers, requests, sealos_config
 
 

@@ -11,7 +11,8 @@ import pytest
 from components.driver import DriverError
 from components.istio import cni_probe
 from components.istio.cni_chain import CniChain, NodeFiles, problems
-from components.machines import Fleet, Result
+from components.login import Fleet
+from components.machines import Result
 
 CHAIN = CniChain(
     config_file="10-calico.conflist", excluded_namespaces=("istio-system", "kube-system"), log_level="info"

@@ -16,7 +16,8 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from components.machines import Fleet, Host, Login, Machine, MachineError, Result, connect, on_all
+from components.login import Fleet, Login, Machine, MachineError
+from components.machines import Host, Result, connect, on_all
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.machines import Login, Machine, MachineError
+from components.login import Login, Machine, MachineError
 from components.sealos import nodes, sealos_config
 from components.sealos.drivers import drain_arguments
 from components.sealos.facts import Facts

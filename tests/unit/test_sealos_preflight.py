@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from components.machines import Fleet, Login, Machine, MachineError
+from components.login import Fleet, Login, Machine, MachineError
 from components.sealos import facts as facts_of
 from components.sealos.facts import Facts
 from components.sealos.preflight import Clock, Finding, Seen, judge, report
