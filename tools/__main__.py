@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -95,7 +96,13 @@ def look(purpose: Annotated[Purpose, typer.Argument(help="what is meant to run")
 @app.command()
 def env() -> None:
     """Print shell lines that make plain pulumi commands work here: eval "$(make -s env)"."""
-    for name, value in engines.variables(engines.present()).items():
+    variables = engines.variables(engines.present())
+    # absent where nobody needs them: with a real Pulumi and machines of one's own nothing is built
+    with contextlib.suppress(ToolMissing):
+        clients = [str(parts.binary(name).parent) for name in ("kubectl", "istioctl")]
+        variables["PATH"] = engines.path_with(clients, variables["PATH"])
+        variables["KUBECONFIG"] = str(summary.kubeconfig_file())
+    for name, value in variables.items():
         print(f"export {name}={shlex.quote(value)}")
 
 

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -31,8 +30,6 @@ PASSPHRASE = "lab"  # noqa: S105
 
 ASK_AGAIN = 24 * 3600
 """Seconds for which a plugin that couldn't be downloaded isn't tried again."""
-
-PLUGIN_HOST = "get.pulumi.com"
 
 
 @dataclass(frozen=True)
@@ -298,17 +295,6 @@ def _install(program: Path, plugin: Plugin, into: Path, more: list[str], limit: 
         )
 
 
-def reachable(environment: Mapping[str, str]) -> bool:
-    """Whether the plugins' host has an address here, or a proxy would look for it."""
-    if any(environment.get(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")):
-        return True
-    try:
-        socket.getaddrinfo(PLUGIN_HOST, 443, type=socket.SOCK_STREAM)
-    except OSError:
-        return False
-    return True
-
-
 def tried_lately(last: float, now: float) -> bool:
     """Whether a failed download at `last` (seconds since the epoch) still counts at `now`; a clock set back does not keep it alive."""
     return 0 <= now - last < ASK_AGAIN
@@ -319,15 +305,14 @@ def _download(program: Path, plugin: Plugin, into: Path, console: Console) -> bo
     memory = parts.cache_root() / f"unreachable-{plugin.folder}"
     if memory.is_file() and tried_lately(memory.stat().st_mtime, time.time()):
         return False
-    if reachable(os.environ):
-        console.print(f"      asking {PLUGIN_HOST} for Pulumi's plugin {plugin.name} {plugin.version}", highlight=False)
-        try:
-            _install(program, plugin, into, [], limit=plugin.limit)
-        except builder.BuildFailed as error:
-            console.print(f"      not to be had ({str(error)[-120:]}); building it", highlight=False, markup=False)
-        else:
-            memory.unlink(missing_ok=True)
-            return True
+    console.print(f"      asking for Pulumi's own plugin {plugin.name} {plugin.version}", highlight=False)
+    try:
+        _install(program, plugin, into, [], limit=plugin.limit)
+    except builder.BuildFailed:
+        console.print("      it can't be had from here; building it", highlight=False)
+    else:
+        memory.unlink(missing_ok=True)
+        return True
     memory.parent.mkdir(parents=True, exist_ok=True)
     memory.touch()
     return False
