@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.alias_generators import to_camel
 
 from components.istio.versions import check_pair
+from components.sealos.findings import CODES
 
 PROJECT = "sealos-istio"
 OLDEST_KUBERNETES = (1, 14)
@@ -183,6 +184,38 @@ class Timeouts(_Model):
     ready: int = Field(default=300, ge=10)
 
 
+class PreflightSettings(_Model):
+    """How the preflight's findings are taken; codes as it prints them in brackets.
+
+    Attributes:
+        warnings_as_errors: true stops at every warning, a list of codes at those.
+        waive: findings to live with: the reason, in words, by code.
+    """
+
+    warnings_as_errors: bool | list[str] = False
+    waive: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("warnings_as_errors")
+    @classmethod
+    def _known(cls, value: bool | list[str]) -> bool | list[str]:
+        if not isinstance(value, bool) and (unknown := sorted(set(value) - set(CODES))):
+            raise ValueError(f"{', '.join(unknown)} is no code of the preflight; known are {', '.join(sorted(CODES))}")
+        return value
+
+    @field_validator("waive")
+    @classmethod
+    def _with_a_reason(cls, value: dict[str, str]) -> dict[str, str]:
+        waivable = sorted(code for code, known in CODES.items() if known.waivable)
+        if wrong := sorted(set(value) - set(waivable)):
+            raise ValueError(
+                f"{', '.join(wrong)} can't be waived: no such code, or no step could go on with it; "
+                f"what can be is {', '.join(waivable)}"
+            )
+        if bare := sorted(code for code, reason in value.items() if len(reason.split()) < 2):
+            raise ValueError(f"{', '.join(bare)} needs a reason in words, for whoever reads this later")
+        return value
+
+
 class ClusterSettings(_Model):
     """The Kubernetes cluster that sealos installs.
 
@@ -197,6 +230,7 @@ class ClusterSettings(_Model):
         interface: sealos's --interface, a regular expression of network interface names.
         cert_sans: further names and addresses for the API server's certificate.
         max_clock_skew: seconds that a host's clock may differ from the median of all.
+        preflight: how its findings are taken.
         recover: whether a half-done installation may be cleaned and made again.
         protect: whether Pulumi refuses to delete the cluster.
         timeouts: limits of the stages.
@@ -213,6 +247,7 @@ class ClusterSettings(_Model):
     interface: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.*|_-]+$")
     cert_sans: tuple[str, ...] = Field(default=(), strict=False)
     max_clock_skew: float = Field(default=2.0, gt=0)
+    preflight: PreflightSettings = PreflightSettings()
     recover: bool = False
     protect: bool = False
     timeouts: Timeouts = Timeouts()

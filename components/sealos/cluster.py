@@ -11,6 +11,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_command import local
 
+from components.istio.host_ports import host_ports
 from components.sealos import sealos_config
 from components.settings import Machine, Settings
 
@@ -87,6 +88,11 @@ class SealosCluster(pulumi.ComponentResource):
                 "sealos": sealos,
                 "maxClockSkew": cluster.max_clock_skew,
                 "recover": cluster.recover,
+                "vip": cluster.vip,
+                "podCidr": cluster.pod_cidr,
+                "serviceCidr": cluster.service_cidr,
+                "hostPorts": _host_ports(settings),
+                **cluster.preflight.model_dump(by_alias=True),
             },
         )
         # The first master alone: a machine more or less must not touch the installation. It is cleaned by the list on the
@@ -205,6 +211,17 @@ class SealosCluster(pulumi.ComponentResource):
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), opts),
         )
+
+
+def _host_ports(settings: Settings) -> list[dict[str, Any]]:
+    """What the mesh's gateways take on their nodes, so that it is seen to be free before anything is changed."""
+    if settings.istio is None:
+        return []
+    return [
+        {"host": host, "port": port, "gateway": gateway}
+        for host, taken in host_ports(settings.istio).items()
+        for port, gateway in taken.items()
+    ]
 
 
 def _driver(verb: str) -> str:

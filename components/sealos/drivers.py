@@ -13,7 +13,7 @@ from components.driver import DriverError, progress
 from components.login import Machine, MachineError
 from components.machines import Host, connect, on_all
 from components.sealos import facts as facts_of
-from components.sealos import installation, nodes, preflight, requests, sealos_config
+from components.sealos import findings, installation, nodes, preflight, requests, sealos_config
 from components.sealos.facts import Facts
 
 HERE = Path(__file__).parent
@@ -104,9 +104,10 @@ async def run_preflight(request: requests.Preflight) -> str:
     progress("preflight", f"looking at {len(request.fleet.machines)} machines …")
 
     async def look(host: Host) -> preflight.Seen:
-        given = files()
+        given = files(vip=request.vip)
         if host.machine == first:
             given = files(
+                vip=request.vip,
                 package=request.package.path,
                 sealos=request.sealos.path,
                 package_sha256=request.package.sha256,
@@ -120,11 +121,11 @@ async def run_preflight(request: requests.Preflight) -> str:
             )
         return preflight.Seen(facts_of.parse(result.stdout), clock)
 
-    findings = preflight.judge(request, await on_all(request.fleet, look))
-    report = preflight.report(findings, len(request.fleet.machines))
-    if any(finding.severity == "error" for finding in findings):
+    found = preflight.judge(request, await on_all(request.fleet, look))
+    report = findings.report(found, len(request.fleet.machines))
+    if findings.stop(found):
         raise DriverError(report)
-    if findings:
+    if found:
         progress("preflight", report)
     return f"{len(request.fleet.machines)} machines looked at"
 

@@ -4,10 +4,27 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import json
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of the machine's main table.
+
+    Attributes:
+        device: the interface; * where packets are thrown away.
+        network: where it leads.
+        direct: whether the machine itself is in that network, and needs no gateway.
+    """
+
+    device: str
+    network: ipaddress.IPv4Network
+    direct: bool
 
 
 @dataclass(frozen=True)
@@ -18,8 +35,14 @@ class Facts:
         uid: of who logged in.
         hostname, machine_id: as the machine has them; empty when it has none.
         addresses: its own IPv4 and IPv6 addresses.
+        kernel, arch: as uname says, e.g. Linux and x86_64; empty when unknown.
+        os: the distribution and what it is like, ID and ID_LIKE of os-release.
+        cpus, memory: number and bytes; None when unknown.
+        routes: without the default route.
+        vip_answers: how somebody else answers at the VIP that is asked for; None when nobody does.
         swap: number of swap areas in use.
         ports: TCP ports that something listens on.
+        listeners: by port, the program that listens and its process id; without those that nobody could be found for.
         missing_tools: programs that our scripts need and that are not there.
         runtimes: container runtimes found (dockerd, containerd).
         free_root, free_lib: free space below /root and /var/lib in bytes; None when unknown.
@@ -37,8 +60,16 @@ class Facts:
     hostname: str = ""
     machine_id: str = ""
     addresses: tuple[str, ...] = ()
+    kernel: str = ""
+    arch: str = ""
+    os: tuple[str, ...] = ()
+    cpus: int | None = None
+    memory: int | None = None
+    routes: tuple[Route, ...] = ()
+    vip_answers: str | None = None
     swap: int = 0
     ports: frozenset[int] = frozenset()
+    listeners: Mapping[int, tuple[str, int]] = field(default_factory=dict)
     missing_tools: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
     free_root: int | None = None
@@ -76,8 +107,18 @@ def parse(text: str) -> Facts:
         hostname=last("hostname") or "",
         machine_id=last("machine_id") or "",
         addresses=tuple(lines.get("address", ())),
+        kernel=last("kernel") or "",
+        arch=last("arch") or "",
+        os=tuple(lines.get("os", ())),
+        cpus=number("cpus"),
+        memory=number("memory", 1024),
+        routes=tuple(route for line in lines.get("route", ()) if (route := _route(line))),
+        vip_answers=last("vip_answers"),
         swap=number("swap") or 0,
         ports=frozenset(int(port, 16) for port in lines.get("port", ())),
+        listeners={
+            int(port): (name, int(pid)) for port, pid, name in (w.split(" ", 2) for w in lines.get("listener", ()))
+        },
         missing_tools=tuple(lines.get("missing_tool", ())),
         runtimes=tuple(lines.get("runtime", ())),
         free_root=number("free_root", 1024),
@@ -95,6 +136,16 @@ def parse(text: str) -> Facts:
         sealos_sha256=last("sealos_sha256"),
         sealos_version=last("sealos_version"),
     )
+
+
+def _route(line: str) -> Route | None:
+    """A line of /proc/net/route; None for the default route."""
+    device, destination, gateway, mask = line.split()
+    address, bits = (int.from_bytes(bytes.fromhex(word), "little") for word in (destination, mask))
+    if not bits:
+        return None
+    network = ipaddress.IPv4Network((address, bits.bit_count()), strict=False)
+    return Route(device, network, direct=int(gateway, 16) == 0)
 
 
 def _document(encoded: str | None) -> Any:

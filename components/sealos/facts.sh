@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Prints what the preflight and the installation judge a machine by: "key value" lines, data only. Changes nothing.
-# $1: the script's private directory, with lib.sh, and with package, sealos, package-sha256, sealos-sha256 on the first master.
+# $1: the script's private directory, with lib.sh, vip (perhaps), and with package, sealos, package-sha256, sealos-sha256 on
+#     the first master.
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
@@ -14,8 +15,20 @@ echo "machine_id $(cat /etc/machine-id 2>/dev/null || true)"
 for address in $(hostname -I 2>/dev/null || true); do
     echo "address $address"
 done
+echo "kernel $(uname -s)"
+echo "arch $(uname -m)"
+if [[ -r /etc/os-release ]]; then
+    # read, not sourced: data is never run
+    sed -nE 's/^(ID|ID_LIKE)="?([^"]*)"?$/\2/p' /etc/os-release | tr -s ' \n' '\n' | sed 's/^/os /'
+fi
+echo "cpus $(nproc 2>/dev/null || grep -c ^processor /proc/cpuinfo || true)"
+awk '$1 == "MemTotal:" { print "memory " $2 }' /proc/meminfo
+# interface, destination, gateway and mask, in the kernel's own hexadecimal
+awk 'NR > 1 { print "route " $1, $2, $3, $8 }' /proc/net/route 2>/dev/null || true
 echo "swap $(($(wc -l </proc/swaps) - 1))"
 awk '$4 == "0A" { split($2, part, ":"); print "port " part[2] }' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
+# who listens, where ss is there to say it
+ss -Hltnp 2>/dev/null | sed -nE 's/^[A-Z-]+ +[0-9]+ +[0-9]+ +[^ ]*:([0-9]+) +[^ ]+ +users:\(\("([^"]+)",pid=([0-9]+).*/listener \1 \3 \2/p' | sort -u || true
 for tool in awk base64 df flock sed setsid sha256sum tail timeout; do
     command -v "$tool" >/dev/null || echo "missing_tool $tool"
 done
@@ -38,6 +51,17 @@ for note in cluster installing wanted; do
         echo "$note $(blob "$etc/$note.json")"
     fi
 done
+
+# Somebody else's address, if anyone answers there; not asked on a member, where the cluster itself does.
+vip=$(value vip)
+if [[ -n $vip && ! -e /etc/kubernetes/kubelet.conf && ! -e $admin ]]; then
+    # shellcheck disable=SC2016 # $1 is the inner shell's
+    if ping -n -q -c 1 -W 1 "$vip" >/dev/null 2>&1; then
+        echo "vip_answers ping"
+    elif timeout 1 bash -c 'exec 3<>"/dev/tcp/$1/6443"' _ "$vip" 2>/dev/null; then
+        echo "vip_answers port 6443"
+    fi
+fi
 
 for artifact in package sealos; do
     path=$(value "$artifact")

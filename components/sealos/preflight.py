@@ -7,21 +7,29 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from statistics import median
-from typing import Literal
 
 from components.login import Machine, MachineError
+from components.sealos import sealos_version
 from components.sealos.facts import Facts
+from components.sealos.findings import Finding, Severity, settle
 from components.sealos.requests import Artifact, Preflight
 
-SUPPORTED_SEALOS = ("3.3.9",)
-"""The versions whose contract the drivers keep to; pre-releases of one count as it."""
 OLDEST_KUBERNETES = (1, 14)
 PORTS = {6443: "the API server", 2379: "etcd's clients", 2380: "etcd's peers", 10250: "the kubelet"}
 _LEAST_FREE = 1 << 30  # bytes below /var/lib, for images, etcd and logs
 _PACKAGE_ROOM = 3  # the package, what is unpacked of it, and its images while they are loaded
+_LEAST_CPUS = 2  # kubeadm's NumCPU check of a master, an error there
+_LEAST_MEMORY = 1700 << 20  # bytes; kubeadm's Mem check since v1.20
+_DOCKER_UNTIL = (1, 20)  # from this Kubernetes on sealos's packages run on containerd, and Docker must not be there
+_ARCHITECTURES = {"x86_64", "aarch64"}  # what there are offline packages for
+_KNOWN_SYSTEMS = {"centos", "rhel", "fedora", "ubuntu", "debian", "suse", "openeuler", "kylin"}
+_CLUSTERS_OWN = re.compile(r"\*|cali.*|tunl0|vxlan\.calico|flannel.*|cni0|cilium.*|kube-.*|lxc.*")
+"""Interfaces of a pod network, which stay until the next boot, and routes that throw packets away."""
+_PROXIES = {"envoy", "pilot-agent"}  # what listens for the gateway itself
 
 
 @dataclass(frozen=True)
@@ -45,27 +53,8 @@ class Seen:
     clock: Clock
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is wrong with one host.
-
-    Attributes:
-        host: its name in the settings.
-        code: a short, stable name of the kind of trouble.
-        severity: an error stops the update, a warning is printed.
-        cause: what was found.
-        fix: what to do about it.
-    """
-
-    host: str
-    code: str
-    severity: Literal["error", "warning"]
-    cause: str
-    fix: str
-
-
 def judge(request: Preflight, seen: Mapping[str, Seen | MachineError]) -> list[Finding]:
-    """Everything wrong with the machines, in their order.
+    """Everything wrong with the machines, in their order, taken as cluster.preflight wants it.
 
     Args:
         request: the machines and what they are judged by.
@@ -83,34 +72,21 @@ def judge(request: Preflight, seen: Mapping[str, Seen | MachineError]) -> list[F
             continue
         member = _is_member(request, facts.get(first.name), machine, first, result.facts)
         found += _host(machine, result.facts)
+        found += _system(machine, result.facts, facts.get(first.name))
         found += _traces(request, machine, result.facts, member=member)
-        found += _room(machine, result.facts, facts.get(first.name))
+        found += _gateway_ports(request, machine, result.facts, member=member)
+        if not member:
+            found += _room(machine, result.facts, facts.get(first.name))
+            found += _networks(request, machine, result.facts)
+            found += _runtimes(request, machine, result.facts)
         if machine == first:
             found += _artifacts(request, machine, result.facts)
-        found += _runtimes(request, machine, result.facts, member=member)
     found += _doubles(facts)
+    found += _addresses(request, facts)
     found += _skews(clocks, request.max_clock_skew)
     order = {machine.name: position for position, machine in enumerate(request.fleet.machines)}
-    return sorted(found, key=lambda finding: (order[finding.host], finding.severity))
-
-
-def report(findings: Iterable[Finding], machines: int) -> str:
-    """The findings for a person: by host, each with its cause and what to do."""
-    listed = list(findings)
-    errors = sum(finding.severity == "error" for finding in listed)
-    warnings = len(listed) - errors
-    counts = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
-    if not listed:
-        return f"{machines} machines are as they must be"
-    lines = [f"preflight of {machines} machines: {counts}" + ("; nothing was changed" if errors else "")]
-    host = ""
-    for finding in listed:
-        if finding.host != host:
-            host = finding.host
-            lines.append(f"{host}:")
-        lines.append(f"  {finding.severity} [{finding.code}] {finding.cause}")
-        lines.append(f"    {finding.fix}")
-    return "\n".join(lines)
+    found = settle(found, warnings_as_errors=request.warnings_as_errors, waive=request.waive)
+    return sorted(found, key=lambda finding: (order[finding.host], finding.waived is not None, finding.severity))
 
 
 def _is_member(request: Preflight, lead: Facts | None, machine: Machine, first: Machine, facts: Facts) -> bool:
@@ -148,7 +124,8 @@ def _host(machine: Machine, facts: Facts) -> Iterator[Finding]:
     if facts.hostname != machine.name:
         yield error(
             "hostname",
-            f"its hostname is {facts.hostname or 'empty'!r}, not {machine.name!r}",
+            f"its hostname is {facts.hostname or 'empty'!r}, not {machine.name!r}"
+            + (" in lower case, as Kubernetes wants it" if facts.hostname.lower() == machine.name else ""),
             f"`hostnamectl set-hostname {machine.name}` on it, or use its hostname as name: it becomes the Node's.",
         )
     if not facts.machine_id:
@@ -179,11 +156,116 @@ def _host(machine: Machine, facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _system(machine: Machine, facts: Facts, lead: Facts | None) -> Iterator[Finding]:
+    """Operating system, architecture, CPUs and memory; what is not known is not judged."""
+
+    def finding(code: str, severity: Severity, cause: str, fix: str) -> Finding:
+        return Finding(machine.name, code, severity, cause, fix)
+
+    if facts.kernel not in ("", "Linux"):
+        yield finding("os", "error", f"runs {facts.kernel}, not Linux", "Use a Linux machine.")
+    elif facts.kernel and not _KNOWN_SYSTEMS & set(facts.os):
+        yield finding(
+            "os",
+            "warning",
+            f"its distribution ({facts.os[0] if facts.os else 'no /etc/os-release'}) is none that sealos's packages are made for",
+            "Its docker.sh may not know how to install Docker there; try it on a machine to spare first.",
+        )
+    if facts.arch and facts.arch not in _ARCHITECTURES:
+        yield finding(
+            "arch", "error", f"its architecture is {facts.arch}", "There are packages for x86_64 and aarch64 only."
+        )
+    elif facts.arch and lead and lead.arch and facts.arch != lead.arch:
+        yield finding(
+            "arch",
+            "error",
+            f"its architecture is {facts.arch}, the first master's {lead.arch}",
+            "A package has programs and images of one architecture; use machines of the same.",
+        )
+    if machine.role == "master" and facts.cpus is not None and facts.cpus < _LEAST_CPUS:
+        yield finding(
+            "cpu",
+            "error",
+            f"has {facts.cpus} CPU, a master needs {_LEAST_CPUS}",
+            "Give it more: `kubeadm init` and a master's join stop at their own check of it (NumCPU).",
+        )
+    if facts.memory is not None and facts.memory < _LEAST_MEMORY:
+        yield finding(
+            "memory",
+            "warning",
+            f"has {facts.memory >> 20} MiB of memory, kubeadm wants {_LEAST_MEMORY >> 20} MiB",
+            "Give it more; kubeadm refuses a master with less from v1.20 on.",
+        )
+
+
+def _networks(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
+    """The cluster's own address ranges against what the machine reaches already."""
+    for code, key, text in (
+        ("pod-cidr", "cluster.podCidr", request.pod_cidr),
+        ("service-cidr", "cluster.serviceCidr", request.service_cidr),
+    ):
+        if text is None:
+            continue
+        ours = IPv4Network(text)
+        for route in facts.routes:
+            if _CLUSTERS_OWN.fullmatch(route.device) or not route.network.overlaps(ours):
+                continue
+            yield Finding(
+                machine.name,
+                code,
+                "error" if route.direct else "warning",
+                f"{key} {ours} overlaps {'its network' if route.direct else 'what it has a route to,'} {route.network} ({route.device})",
+                f"Choose another {key}: what is there could no longer be reached from pods, or from this machine.",
+            )
+    if request.vip is None:
+        return
+    if request.vip in facts.addresses:
+        cause, severity = "is an address of this machine itself", "error"
+    elif facts.vip_answers == "ping":
+        cause, severity = "belongs to somebody who answers a ping from here", "error"
+    elif facts.vip_answers:
+        cause, severity = f"is answered at {facts.vip_answers} from here (or a proxy between answers for it)", "warning"
+    else:
+        return
+    yield Finding(
+        machine.name,
+        "vip",
+        "error" if severity == "error" else "warning",
+        f"cluster.vip {request.vip} {cause}",
+        "Choose an address that nobody has; nodes reach the masters by it.",
+    )
+
+
+def _listener(facts: Facts, port: int) -> str:
+    who = facts.listeners.get(port)
+    return f" by {who[0]} (process {who[1]})" if who else ""
+
+
+def _gateway_ports(request: Preflight, machine: Machine, facts: Facts, *, member: bool) -> Iterator[Finding]:
+    """The ports that a gateway in the node's network takes; on a member the gateway itself may be who listens."""
+    for wanted in request.host_ports:
+        if wanted.port not in facts.ports or (machine.role if wanted.host is None else wanted.host) not in (
+            "node",
+            machine.name,
+        ):
+            continue
+        who = facts.listeners.get(wanted.port)
+        if member and (who is None or who[0] in _PROXIES):
+            continue
+        yield Finding(
+            machine.name,
+            "gateway-port",
+            "error" if wanted.host else "warning",
+            f"port {wanted.port} is taken{_listener(facts, wanted.port)}, which {wanted.gateway} needs on its node (host network)",
+            "Stop what listens there, or pin the gateway to another node (k8s.nodeSelector).",
+        )
+
+
 def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool) -> Iterator[Finding]:
     """Traces of a cluster, on a machine that is no member of ours."""
     if member:
         return
-    severity: Literal["error", "warning"] = "warning" if request.recover else "error"
+    severity: Severity = "warning" if request.recover else "error"
     if facts.marker is not None and facts.marker.get("name") != request.cluster:
         yield Finding(
             machine.name,
@@ -209,8 +291,8 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
             machine.name,
             "port",
             severity,
-            f"port {port} is taken, which {PORTS[port]} needs",
-            f"Find out by whom: `ss -ltnp sport = :{port}` on it.",
+            f"port {port} is taken{_listener(facts, port)}, which {PORTS[port]} needs",
+            f"Stop it; `ss -ltnp sport = :{port}` on the machine shows it.",
         )
 
 
@@ -253,29 +335,33 @@ def _artifacts(request: Preflight, machine: Machine, facts: Facts) -> Iterator[F
                 f"{artifact.path} has SHA-256 {sha256}, not {artifact.sha256} (cluster.{what}.sha256)",
                 "It is another file or was cut off on its way; copy it again.",
             )
+    if unchecked := [f"cluster.{what}.sha256" for what, artifact, size, _ in pairs if size and not artifact.sha256]:
+        yield Finding(
+            machine.name,
+            "unchecked",
+            "warning",
+            f"{' and '.join(unchecked)} {'is' if len(unchecked) == 1 else 'are'} not set: a file cut off on its way, or another one, would not be noticed",
+            "Set it to what `sha256sum` prints where the file comes from.",
+        )
     if facts.sealos_bytes:
-        version = re.search(r"\d+\.\d+\.\d+[\w.-]*", facts.sealos_version or "")
         if facts.sealos_version is None:
             yield error(
                 "sealos", f"{request.sealos.path} is not executable", f"`chmod 0755 {request.sealos.path}` on it."
             )
-        elif version is None or not _supported(version[0]):
+        elif refused := sealos_version.refusal(facts.sealos_version):
+            code, why = refused
             yield error(
-                "sealos-version",
-                f"{request.sealos.path} says version {version[0] if version else 'nothing'}",
-                f"This program drives sealos {', '.join(SUPPORTED_SEALOS)}; v4 and v5 are other programs of the same name.",
+                code,
+                f"{request.sealos.path} {why}",
+                f"This program drives sealos v{sealos_version.SUPPORTED} (and its pre-releases).",
             )
 
 
-def _supported(version: str) -> bool:
-    return any(version == supported or version.startswith(f"{supported}-") for supported in SUPPORTED_SEALOS)
-
-
-def _runtimes(request: Preflight, machine: Machine, facts: Facts, *, member: bool) -> Iterator[Finding]:
+def _runtimes(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
     match = re.fullmatch(r"v(\d+)\.(\d+)\.\d+", request.kubernetes_version)
-    if member or match is None:
+    if match is None:
         return
-    docker_era = (int(match[1]), int(match[2])) < (1, 20)
+    docker_era = (int(match[1]), int(match[2])) < _DOCKER_UNTIL
     if not docker_era and "dockerd" in facts.runtimes:
         yield Finding(
             machine.name,
@@ -312,6 +398,20 @@ def _doubles(facts: Mapping[str, Facts]) -> Iterator[Finding]:
             for name in names if value and len(names) > 1 else ():
                 others = ", ".join(other for other in names if other != name)
                 yield Finding(name, f"same-{what}", "error", f"has the same {what} as {others}: {value}", fix)
+
+
+def _addresses(request: Preflight, facts: Mapping[str, Facts]) -> Iterator[Finding]:
+    """A machine that has the address of another."""
+    for machine in request.fleet.machines:
+        for name, others in facts.items():
+            if name != machine.name and machine.address in others.addresses:
+                yield Finding(
+                    name,
+                    "same-address",
+                    "error",
+                    f"has {machine.address}, which is {machine.name}'s in the settings",
+                    "Give each machine an address of its own.",
+                )
 
 
 def _skews(clocks: Mapping[str, Clock], limit: float) -> Iterator[Finding]:

@@ -23,8 +23,16 @@ class Limits(Request):
     ready: float = Field(default=300, gt=0)
 
 
+class HostPort(Request):
+    """A port that a gateway takes on its node; host None stands for any node."""
+
+    host: str | None = None
+    port: int
+    gateway: str
+
+
 class Preflight(Request):
-    """All machines, and what they are judged by."""
+    """All machines, what they are judged by, and how findings are taken (cluster.preflight)."""
 
     fleet: Fleet
     cluster: str
@@ -33,6 +41,12 @@ class Preflight(Request):
     sealos: Artifact
     max_clock_skew: float = 2.0
     recover: bool = False
+    vip: str | None = None
+    pod_cidr: str | None = None
+    service_cidr: str | None = None
+    host_ports: tuple[HostPort, ...] = ()
+    warnings_as_errors: bool | list[str] = False
+    waive: dict[str, str] = Field(default_factory=dict)
 
 
 class Identity(Request):

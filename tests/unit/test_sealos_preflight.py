@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import replace
-from typing import Any
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
-from components.login import Fleet, Login, Machine, MachineError
+from components.login import Cause, Fleet, Login, Machine, MachineError
 from components.sealos import facts as facts_of
-from components.sealos.facts import Facts
-from components.sealos.preflight import Clock, Finding, Seen, judge, report
+from components.sealos import preflight
+from components.sealos.facts import Facts, Route
+from components.sealos.findings import CODES, Finding, report, stop
+from components.sealos.preflight import Clock, Seen, judge
 from components.sealos.requests import Artifact, Preflight
 
 GIB = 1 << 30
@@ -20,6 +25,10 @@ FIRST = Machine(name="sealos01", address="192.0.2.11", role="master")
 SECOND = Machine(name="sealos02", address="192.0.2.12", role="node")
 THIRD = Machine(name="sealos03", address="192.0.2.13", role="node")
 SHA = "a" * 64
+
+
+def route(network: str, device: str = "eth0", *, direct: bool = True) -> Route:
+    return Route(device, IPv4Network(network), direct)
 
 
 def good(machine: Machine) -> Facts:
@@ -31,9 +40,22 @@ def good(machine: Machine) -> Facts:
         ports=frozenset({22}),
         free_root=50 * GIB,
         free_lib=50 * GIB,
+        kernel="Linux",
+        arch="x86_64",
+        os=("centos", "rhel", "fedora"),
+        cpus=2,
+        memory=2 * GIB,
+        routes=(route("192.0.2.0/24"),),
     )
     if machine == FIRST:
-        return replace(facts, package_bytes=GIB, sealos_bytes=5, sealos_version="Version: 3.3.9-standin Last Commit: ")
+        return replace(
+            facts,
+            package_bytes=GIB,
+            package_sha256=SHA,
+            sealos_bytes=5,
+            sealos_sha256=SHA,
+            sealos_version="Version: 3.3.9-standin Last Commit: ",
+        )
     return facts
 
 
@@ -45,8 +67,11 @@ def findings(changes: dict[str, dict[str, Any] | MachineError | float] | None = 
             "fleet": fleet,
             "cluster": "dev",
             "kubernetesVersion": "v1.16.3",
-            "package": Artifact(path="/root/kube1.16.3.tar.gz"),
-            "sealos": Artifact(path="/root/sealos"),
+            "package": Artifact(path="/root/kube1.16.3.tar.gz", sha256=SHA),
+            "sealos": Artifact(path="/root/sealos", sha256=SHA),
+            "vip": "10.103.97.2",
+            "podCidr": "100.64.0.0/10",
+            "serviceCidr": "10.96.0.0/12",
         }
         | request
     )
@@ -94,9 +119,59 @@ def test_good_machines() -> None:
             "sealos01", {"sealos_bytes": None}, "sealos", "/root/sealos (cluster.sealos.path)", id="no sealos"
         ),
         pytest.param("sealos01", {"sealos_version": None}, "sealos", "not executable", id="sealos without x"),
-        pytest.param("sealos01", {"sealos_version": "5.1.1"}, "sealos-version", "says version 5.1.1", id="sealos v5"),
+        pytest.param("sealos01", {"sealos_version": "v5.1.1"}, "sealos-version", "5.1.1: from v4 on", id="sealos v5"),
+        pytest.param("sealos01", {"sealos_version": "4.3.7"}, "sealos-version", "another program", id="sealos v4"),
+        pytest.param(
+            "sealos01",
+            {"sealos_version": "Version: 3.2.0"},
+            "sealos-version",
+            "joins a known member twice",
+            id="v3.2.0",
+        ),
+        pytest.param(
+            "sealos01",
+            {"sealos_version": "Version: 3.3.0"},
+            "sealos-version",
+            "only when init has succeeded",
+            id="v3.3.0",
+        ),
+        pytest.param(
+            "sealos01", {"sealos_version": "Version: 3.3.8"}, "sealos-version", "ignores --config", id="v3.3.8"
+        ),
         pytest.param("sealos01", {"sealos_version": "Version: 3.3.90"}, "sealos-version", "3.3.90", id="not a prefix"),
-        pytest.param("sealos01", {"sealos_version": "oops"}, "sealos-version", "says version nothing", id="no version"),
+        pytest.param(
+            "sealos01", {"sealos_version": "Version: "}, "sealos-unversioned", "does not say which", id="no version"
+        ),
+        pytest.param("sealos02", {"hostname": "Sealos02"}, "hostname", "in lower case", id="capitals"),
+        pytest.param("sealos02", {"kernel": "FreeBSD"}, "os", "runs FreeBSD", id="no Linux"),
+        pytest.param("sealos02", {"arch": "aarch64"}, "arch", "the first master's x86_64", id="mixed architectures"),
+        pytest.param("sealos02", {"arch": "riscv64"}, "arch", "is riscv64", id="no package for it"),
+        pytest.param("sealos01", {"cpus": 1}, "cpu", "has 1 CPU", id="one CPU"),
+        pytest.param(
+            "sealos02",
+            {"routes": (route("100.64.7.0/24", "tun3"),)},
+            "pod-cidr",
+            "100.64.0.0/10 overlaps its network 100.64.7.0/24 (tun3)",
+            id="pod network taken",
+        ),
+        pytest.param(
+            "sealos02",
+            {"routes": (route("10.100.0.0/16"),)},
+            "service-cidr",
+            "cluster.serviceCidr 10.96.0.0/12 overlaps",
+            id="service network taken",
+        ),
+        pytest.param(
+            "sealos02", {"addresses": ("192.0.2.12", "10.103.97.2")}, "vip", "address of this machine", id="VIP is ours"
+        ),
+        pytest.param("sealos02", {"vip_answers": "ping"}, "vip", "answers a ping", id="VIP is somebody's"),
+        pytest.param(
+            "sealos03",
+            {"addresses": ("192.0.2.13", "192.0.2.12")},
+            "same-address",
+            "has 192.0.2.12, which is sealos02's",
+            id="another's address",
+        ),
         pytest.param(
             "sealos01", {"marker": {"name": "prod"}}, "other-cluster", "'prod', not 'dev'", id="another cluster's"
         ),
@@ -119,6 +194,72 @@ def test_checksums() -> None:
     assert findings({"sealos01": {"package_sha256": SHA, "sealos_sha256": SHA}}, **asked) == []
     wrong = findings({"sealos01": {"package_sha256": "b" * 64, "sealos_sha256": SHA}}, **asked)
     assert [finding.code for finding in wrong] == ["package-sha256"]
+
+
+def test_files_that_are_not_checked_are_said() -> None:
+    [finding] = findings(package=Artifact(path="/root/p"), sealos=Artifact(path="/root/s"))
+    assert (finding.code, finding.severity) == ("unchecked", "warning")
+    assert "cluster.package.sha256 and cluster.sealos.sha256 are not set" in finding.cause
+
+
+@pytest.mark.parametrize(
+    ("host", "change", "code"),
+    [
+        pytest.param("sealos02", {"memory": GIB}, "memory", id="memory"),
+        pytest.param("sealos02", {"os": ("slackware",)}, "os", id="unknown distribution"),
+        pytest.param("sealos02", {"os": ()}, "os", id="no os-release"),
+        pytest.param("sealos02", {"routes": (route("10.0.0.0/8", direct=False),)}, "service-cidr", id="by a gateway"),
+        pytest.param("sealos02", {"vip_answers": "port 6443"}, "vip", id="perhaps a proxy"),
+    ],
+)
+def test_one_warning(host: str, change: dict[str, Any], code: str) -> None:
+    [finding] = findings({host: change})
+    assert (finding.host, finding.code, finding.severity) == (host, code, "warning")
+
+
+def test_what_is_no_finding() -> None:
+    """A node with one CPU; the interfaces of an earlier pod network, which stay until the next boot."""
+    leftover = (route("100.64.1.0/26", "*"), route("100.64.2.5/32", "cali1234"), route("10.96.0.1/32", "kube-ipvs0"))
+    assert findings({"sealos02": {"cpus": 1, "routes": leftover}}) == []
+
+
+PINNED = ({"host": "sealos02", "port": 80, "gateway": "istio-ingressgateway"},)
+TAKEN: dict[str, Any] = {"ports": frozenset({22, 80}), "listeners": {80: ("nginx", 4711)}}
+
+
+def test_the_gateways_port_on_its_node() -> None:
+    [finding] = findings({"sealos02": TAKEN, "sealos03": TAKEN}, hostPorts=PINNED)
+    assert (finding.host, finding.code, finding.severity) == ("sealos02", "gateway-port", "error")
+    assert "port 80 is taken by nginx (process 4711), which istio-ingressgateway needs" in finding.cause
+
+
+def test_a_gateway_that_may_land_anywhere() -> None:
+    found = findings(
+        dict.fromkeys(("sealos01", "sealos02", "sealos03"), TAKEN), hostPorts=({**PINNED[0], "host": None},)
+    )
+    assert [(f.host, f.severity) for f in found] == [("sealos02", "warning"), ("sealos03", "warning")]
+
+
+@pytest.mark.parametrize(
+    ("listeners", "codes"),
+    [({80: ("envoy", 1)}, []), ({}, []), ({80: ("nginx", 1)}, ["gateway-port"])],
+    ids=["the gateway itself", "nobody knows", "somebody else"],
+)
+def test_the_gateways_port_on_a_member(listeners: dict[int, tuple[str, int]], codes: list[str]) -> None:
+    mine = MINE | {"ports": frozenset({80, 6443, 10250}), "listeners": listeners}
+    found = findings({"sealos01": MINE | {"marker": {"name": "dev"}}, "sealos02": mine}, hostPorts=PINNED)
+    assert [finding.code for finding in found] == codes
+
+
+def test_a_running_cluster_is_not_judged_as_a_bare_machine() -> None:
+    """Its own networks, runtimes and address, and room that its package no longer needs."""
+    own = MINE | {
+        "routes": (route("100.64.0.0/26", "bond0"),),
+        "runtimes": ("containerd",),
+        "vip_answers": "ping",
+        "free_root": GIB,
+    }
+    assert findings({"sealos01": own | {"marker": {"name": "dev"}}, "sealos02": own}) == []
 
 
 def test_a_node_may_use_the_masters_ports() -> None:
@@ -233,11 +374,65 @@ def test_the_report_says_everything_once() -> None:
     assert report([], 3) == "3 machines are as they must be"
 
 
+def test_a_cause_that_all_share_is_said_once() -> None:
+    error = MachineError("ssh.privateKeyFile", "no/key can't be read (No such file or directory)", "Set it.", "login")
+    text = report(findings(dict.fromkeys(("sealos01", "sealos02", "sealos03"), error)), 3)
+    assert text.splitlines() == [
+        "preflight of 3 machines: 1 error, 0 warnings; nothing was changed",
+        "all 3 machines:",
+        "  error [login] ssh.privateKeyFile no/key can't be read (No such file or directory)",
+        "    Set it.",
+    ]
+
+
+def test_warnings_as_errors() -> None:
+    change: dict[str, dict[str, Any] | MachineError | float] = {"sealos02": {"swap": 1, "memory": 1}}
+    for setting, severities in (
+        (False, {"swap": "warning", "memory": "warning"}),
+        (True, {"swap": "error", "memory": "error"}),
+        (["swap"], {"swap": "error", "memory": "warning"}),
+    ):
+        found = findings(change, warningsAsErrors=setting)
+        assert {f.code: f.severity for f in found} == severities
+        assert stop(found) == ("error" in severities.values())
+
+
+def test_a_waived_error_stops_nothing_and_is_still_said() -> None:
+    change: dict[str, dict[str, Any] | MachineError | float] = {"sealos01": {"cpus": 1}}
+    assert stop(findings(change))
+    found = findings(change, waive={"cpu": "a test machine with one CPU"}, warningsAsErrors=True)
+    assert not stop(found)
+    assert report(found, 3).splitlines() == [
+        "preflight of 3 machines: 0 errors, 0 warnings, 1 waived",
+        "sealos01:",
+        "  waived [cpu] has 1 CPU, a master needs 2",
+        "    waived in the settings: a test machine with one CPU",
+    ]
+
+
+def test_what_no_step_could_go_on_with_is_never_waived() -> None:
+    found = findings({"sealos02": {"hostname": "debian"}}, waive={"hostname": "I like it so"})
+    assert stop(found)
+
+
+def test_every_code_that_is_given_is_a_known_one() -> None:
+    """The settings refuse a code that is not in CODES, and the report's codes must all be nameable there."""
+    source = (Path(preflight.__file__)).read_text()
+    given = set(re.findall(r'(?:error|finding)\(\s*"([a-z-]+)"', source)) | set(
+        re.findall(r'Finding\(\s*[\w.]+,\s*"([a-z-]+)"', source)
+    )
+    assert len(given) > 12
+    assert given <= set(CODES)
+    assert set(get_args(Cause)) <= set(CODES)
+
+
 def test_facts_as_the_script_prints_them() -> None:
     note = base64.b64encode(json.dumps({"name": "dev"}).encode()).decode()
     text = (
         "uid 0\nhostname sealos01\nmachine_id abc\naddress 192.0.2.11\naddress fd00::1\nswap 0\nport 192B\nport 0016\n"
         f"free_root 1024\nleftover /var/lib/etcd\nleftover /a b\ncluster {note}\ninstalling x!\nsealos_version Version: 3.3.9\n"
+        "kernel Linux\nos debian\ncpus 2\nmemory 1024\nlistener 80 4711 nginx: worker\nvip_answers ping\n"
+        "route eth0 00000000 010200C0 00000000\nroute eth0 000200C0 00000000 00FFFFFF\nroute tun0 0000400A 010200C0 0000C0FF\n"
     )
     facts = facts_of.parse(text)
     assert facts.ports == {6443, 22}
@@ -248,3 +443,7 @@ def test_facts_as_the_script_prints_them() -> None:
     assert facts.intent is None
     assert facts.sealos_version == "Version: 3.3.9"
     assert facts.package_bytes is None
+    assert (facts.kernel, facts.os, facts.cpus, facts.memory) == ("Linux", ("debian",), 2, 1 << 20)
+    assert facts.listeners == {80: ("nginx: worker", 4711)}
+    assert facts.vip_answers == "ping"
+    assert facts.routes == (route("192.0.2.0/24"), route("10.64.0.0/10", "tun0", direct=False))

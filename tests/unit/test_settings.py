@@ -193,3 +193,26 @@ def test_the_project_file_declares_exactly_the_keys_that_are_read() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     assert set(declared) == {f"sealos-istio:{key}" for key in KEYS}
     assert all(entry["description"] for entry in declared.values())
+
+
+def test_how_the_preflights_findings_are_taken() -> None:
+    stack = config() | {
+        "cluster": {"preflight": {"warningsAsErrors": ["swap"], "waive": {"cpu": "one is enough here"}}}
+    }
+    preflight = parse(stack, "dev").cluster.preflight
+    assert preflight.model_dump(by_alias=True) == {"warningsAsErrors": ["swap"], "waive": {"cpu": "one is enough here"}}
+    assert parse(config(), "dev").cluster.preflight.warnings_as_errors is False
+
+
+@pytest.mark.parametrize(
+    ("preflight", "words"),
+    [
+        ({"warningsAsErrors": ["swop"]}, "swop is no code of the preflight; known are"),
+        ({"waive": {"swop": "never mind it"}}, "swop can't be waived"),
+        ({"waive": {"unreachable": "never mind it"}}, "no step could go on with it"),
+        ({"waive": {"swap": "ok"}}, "swap needs a reason in words"),
+        ({"waive": {"swap": True}}, "waive.swap should be a valid string"),
+    ],
+)
+def test_preflight_settings_that_are_refused(preflight: Config, words: str) -> None:
+    assert any(words in problem for problem in problems(lambda c: c.update(cluster={"preflight": preflight})))

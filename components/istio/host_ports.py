@@ -1,0 +1,39 @@
+"""Which ports of which machine the gateways take for themselves (host network), for the preflight. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from components.istio.overlays import ENVOY_METRICS_PORT, make_safe
+
+if TYPE_CHECKING:
+    from components.settings import IstioSettings
+
+_USUAL = (80, 443, 15020)
+"""http2, https and status-port of the profiles' ingress gateway, for one that lists no ports of its own."""
+
+
+def host_ports(istio: IstioSettings) -> dict[str | None, dict[int, str]]:
+    """Port and gateway by the host that the gateway is pinned to; None stands for whichever node it lands on.
+
+    Raises:
+        OverlayError: when a gateway can't be made safe; the settings have refused it before.
+    """
+    found: dict[str | None, dict[int, str]] = {}
+    for gateways, kind in ((istio.ingress_gateways, "ingress"), (istio.egress_gateways, "egress")):
+        safe = make_safe(gateways, "ingress" if kind == "ingress" else "egress", istio.version, istio.values)
+        for gateway in safe.gateways:
+            name: str = gateway["name"]
+            if not gateway["enabled"] or name not in safe.host_network:
+                continue
+            host = gateway.get("k8s", {}).get("nodeSelector", {}).get("kubernetes.io/hostname")
+            listed = safe.ports.get(name)
+            numbers = {
+                number
+                for port in listed or ()
+                for number in (port["port"], port.get("targetPort"))
+                if isinstance(number, int)
+            }
+            for number in sorted((numbers or set(_USUAL)) | {ENVOY_METRICS_PORT}):
+                found.setdefault(host, {})[number] = name
+    return found
