@@ -2,6 +2,7 @@
 
 import pulumi
 
+from components.dashboards.dashboards import Dashboards, DashboardsArgs
 from components.fleet import fleet_request
 from components.istio.cni_check import CniCheck, CniCheckArgs
 from components.istio.control_plane import ControlPlane, ControlPlaneArgs
@@ -32,3 +33,6 @@ if istio := settings.istio:
         Istioctl("istioctl", IstioctlArgs(istio.version, istio.istioctl, first_master), on_host)
     pulumi.export("istio", mesh.report.apply(lambda report: {k: v for k, v in report.items() if k != "gateway"}))
     pulumi.export("ingressGateway", mesh.report.apply(lambda report: report["gateway"]))
+    if settings.dashboards:
+        ways_in = Dashboards("dashboards", DashboardsArgs(settings, credentials, first_master, [mesh.gate]), in_cluster)
+        pulumi.export("dashboards", ways_in.urls)

@@ -333,13 +333,111 @@ class IstioSettings(_Model):
         return value
 
 
+_FQDN = re.compile(r"(?=.{4,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
+"""A DNS name of at least two labels (RFC 1123 section 2.1), as Ingress, HTTPProxy and Gateway take it."""
+
+
+class TlsSettings(_Model):
+    """The dashboards' certificate: one of both.
+
+    Attributes:
+        secret_name: a Secret of type kubernetes.io/tls that is, or will be, in the mesh's namespace.
+        certificate: PEM, the chain included; its key is the secret sealos-istio:dashboardsTlsKey.
+    """
+
+    secret_name: str | None = Field(default=None, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+    certificate: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.secret_name is None) == (self.certificate is None):
+            raise ValueError(
+                "give either secretName (a Secret that is there) or certificate (PEM), and only one of them"
+            )
+        return self
+
+
+class BasicAuth(_Model):
+    """One user for all dashboards, with the secret sealos-istio:dashboardsPassword.
+
+    Attributes:
+        username: who may enter.
+    """
+
+    username: str = Field(pattern=r"^[A-Za-z0-9._@-]+$")
+
+
+class IngressSettings(_Model):
+    """How the cluster's Ingress controller is addressed.
+
+    Attributes:
+        class_name: the class of its Ingresses (or of Contour's HTTPProxies); none leaves it to whoever is the default.
+        controller: which one it is, for what only its own annotations can say.
+    """
+
+    class_name: str | None = Field(default=None, alias="class", pattern=r"^[A-Za-z0-9./-]+$")
+    controller: Literal["nginx", "contour", "other"] = "other"
+
+
+class ContourSettings(_Model):
+    """Contour, installed for traffic from outside.
+
+    Attributes:
+        registry: where the images projectcontour/contour and envoyproxy/envoy come from: a registry of one's own with the
+            paths of docker.io.
+        nodes: names of the machines whose ports 80 and 443 its Envoy takes.
+        ready_timeout: seconds until it must be ready.
+    """
+
+    registry: str = Field(default="docker.io", pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$")
+    nodes: tuple[str, ...] = Field(min_length=1, strict=False)
+    ready_timeout: int = Field(default=300, ge=10)
+
+
+class DashboardSettings(_Model):
+    """The ways in to the mesh's dashboards.
+
+    Attributes:
+        way: what leads there: an Ingress, a HTTPProxy of Contour, or the mesh's own ingress gateway.
+        hosts: one host name for each dashboard that is wanted: grafana, kiali, prometheus, jaeger, zipkin.
+        tls: the certificate; None for plain HTTP.
+        basic_auth: a user and password in front of all; only where the way can do it.
+        ingress: the Ingress controller.
+        contour: Contour itself; None when it is there already, or not wanted.
+        ready_timeout: seconds until every way in must be valid.
+    """
+
+    way: Literal["ingress", "contour", "gateway"]
+    hosts: dict[Literal["grafana", "kiali", "prometheus", "jaeger", "zipkin"], str] = Field(default_factory=dict)
+    tls: TlsSettings | None = None
+    basic_auth: BasicAuth | None = None
+    ingress: IngressSettings = IngressSettings()
+    contour: ContourSettings | None = None
+    ready_timeout: int = Field(default=120, ge=10)
+
+    @field_validator("hosts")
+    @classmethod
+    def _own_names(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, host in value.items():
+            if not _FQDN.fullmatch(host):
+                raise ValueError(
+                    f"{host!r} of {name} is no host name like {name}.example.com (lower case, no path, no port)"
+                )
+        if doubled := sorted({host for host in value.values() if list(value.values()).count(host) > 1}):
+            raise ValueError(f"{', '.join(doubled)} is given twice: every dashboard needs a host name of its own")
+        return value
+
+
 @dataclass(frozen=True)
 class Credentials:
-    """What opens the machines; every value a Pulumi secret."""
+    """What opens the machines and the dashboards; every value a Pulumi secret."""
 
     password: pulumi.Output[str] | None = None
     private_key: pulumi.Output[str] | None = None
     private_key_passphrase: pulumi.Output[str] | None = None
+    kiali_passphrase: pulumi.Output[str] | None = None
+    dashboards_password: pulumi.Output[str] | None = None
+    dashboards_tls_key: pulumi.Output[str] | None = None
 
 
 class Settings(_Model):
@@ -350,12 +448,14 @@ class Settings(_Model):
         ssh: how they are reached.
         cluster: the Kubernetes cluster.
         istio: the mesh; None for a cluster without one.
+        dashboards: the ways in to the mesh's dashboards; None for none.
     """
 
     machines: tuple[Machine, ...]
     ssh: Ssh = Ssh()
     cluster: ClusterSettings = ClusterSettings()
     istio: IstioSettings | None = None
+    dashboards: DashboardSettings | None = None
 
     @property
     def masters(self) -> tuple[Machine, ...]:
@@ -383,8 +483,8 @@ def parse(config: Mapping[str, Any], stack: str) -> Settings:
     """The settings that a stack's configuration states.
 
     Args:
-        config: values by key without the project's prefix: `masters` and `nodes` (lists), `ssh`, `cluster` and `istio`
-            (objects), and, for their presence only, `password`, `privateKey` and `privateKeyPassphrase`.
+        config: values by key without the project's prefix: `masters` and `nodes` (lists), `ssh`, `cluster`, `istio`
+            and `dashboards` (objects), and, for their presence only, the secrets.
         stack: the stack's name, which is the cluster's unless `cluster.name` says otherwise.
 
     Raises:
@@ -400,6 +500,11 @@ def parse(config: Mapping[str, Any], stack: str) -> Settings:
     problems += found
     istio, found = _section(IstioSettings, "istio", config["istio"]) if config.get("istio") else (None, [])
     problems += found
+    dashboards, found = (
+        _section(DashboardSettings, "dashboards", config["dashboards"]) if config.get("dashboards") else (None, [])
+    )
+    problems += found
+    problems += _secrets_of_dashboards(dashboards, config)
     machines: list[Machine] = []
     for key, role in (("masters", "master"), ("nodes", "node")):
         entries = config.get(key, [])
@@ -431,13 +536,34 @@ def parse(config: Mapping[str, Any], stack: str) -> Settings:
     if problems or cluster is None or ssh is None:
         raise SettingsError(problems)
     try:
-        return Settings(machines=tuple(machines), ssh=ssh, cluster=cluster, istio=istio)
+        return Settings(machines=tuple(machines), ssh=ssh, cluster=cluster, istio=istio, dashboards=dashboards)
     except SettingsError as error:
         raise error from None
 
 
-SECRETS = ("password", "privateKey", "privateKeyPassphrase")
-KEYS = ("masters", "nodes", "ssh", *SECRETS, "cluster", "istio")
+def _secrets_of_dashboards(dashboards: DashboardSettings | None, config: Mapping[str, Any]) -> Iterable[str]:
+    """The secrets that the section needs, and those that nothing would use."""
+    if dashboards is None:
+        return
+    for key, needed, why in (
+        ("dashboardsPassword", dashboards.basic_auth is not None, "dashboards.basicAuth"),
+        ("dashboardsTlsKey", bool(dashboards.tls and dashboards.tls.certificate), "dashboards.tls.certificate"),
+    ):
+        if needed and not config.get(key):
+            yield f"{PROJECT}:{key} is missing, which {why} needs; `pulumi config set --secret {PROJECT}:{key}` sets it"
+        elif config.get(key) and not needed:
+            yield f"{PROJECT}:{key} is set, but without {PROJECT}:{why} nothing uses it; set that, or remove the key"
+
+
+SECRETS = (
+    "password",
+    "privateKey",
+    "privateKeyPassphrase",
+    "kialiPassphrase",
+    "dashboardsPassword",
+    "dashboardsTlsKey",
+)
+KEYS = ("masters", "nodes", "ssh", *SECRETS, "cluster", "istio", "dashboards")
 
 
 def load(stack: str) -> tuple[Settings, Credentials]:
@@ -460,6 +586,9 @@ def load(stack: str) -> tuple[Settings, Credentials]:
         password=config.get_secret("password"),
         private_key=config.get_secret("privateKey"),
         private_key_passphrase=config.get_secret("privateKeyPassphrase"),
+        kiali_passphrase=config.get_secret("kialiPassphrase"),
+        dashboards_password=config.get_secret("dashboardsPassword"),
+        dashboards_tls_key=config.get_secret("dashboardsTlsKey"),
     )
 
 
@@ -471,7 +600,7 @@ def _decoded(raw: Mapping[str, Any]) -> dict[str, Any]:
         for key in SECRETS
         if raw.get(key) and not pulumi.runtime.config.is_config_secret(f"{PROJECT}:{key}")
     ]
-    for key in set(raw) & {"masters", "nodes", "ssh", "cluster", "istio"}:
+    for key in set(raw) & {"masters", "nodes", "ssh", "cluster", "istio", "dashboards"}:
         try:
             values[key] = json.loads(raw[key])
         except ValueError:
@@ -524,7 +653,12 @@ def _contradictions(settings: Settings) -> Iterable[str]:
             f"{count - 1}; use 1, 3 or 5"
         )
     yield from _address_plan(settings)
-    yield from _mesh_fits(settings)
+    mesh = list(_mesh_fits(settings))
+    yield from mesh
+    if settings.dashboards and not mesh:
+        from components.dashboards.fit import problems  # which itself reads the settings' models
+
+        yield from problems(settings)
 
 
 def _places(settings: Settings) -> Iterable[tuple[str, Machine]]:

@@ -131,6 +131,14 @@ PARTS: tuple[Part, ...] = (
         checks=(Check("kwok", ("--version",), "v0.7.0"),),
     ),
     Part(
+        name="contour",
+        title="Contour 1.9.0",
+        binaries=("contour",),
+        seconds=45,
+        used_for="lab",
+        checks=(Check("contour", ("version",), "v1.9.0"),),
+    ),
+    Part(
         name="sealos",
         title="sealos 3.3.9 (stand-in)",
         binaries=("sealos",),

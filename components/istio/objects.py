@@ -6,6 +6,7 @@ same when the plain manifest is registered under the type that the generated cla
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,8 +37,9 @@ def _annotations(manifest: Mapping[str, Any]) -> dict[str, str]:
     """How the provider applies it, so that an object which a killed run had made is taken over and not stumbled upon."""
     # the stack owns these fields; an API server of 1.16 counts its own defaults of a new CRD as another owner's
     found = {"pulumi.com/patchForce": "true"}
-    if manifest["kind"] == "ServiceAccount":
-        # the provider would wait for a token that is new, and an account that exists has got its own already
+    # the provider would wait for an account's token that is new, and one that exists has got its own already;
+    # and for an Ingress's address in its status, which a controller on bare machines has none to write into
+    if manifest["kind"] in ("ServiceAccount", "Ingress"):
         found["pulumi.com/skipAwait"] = "true"
     return found
 
@@ -46,3 +48,28 @@ def secret_json(request: Mapping[str, Any]) -> pulumi.Output[str]:
     """A driver's request as text, secret as a whole since it says how to log in."""
     text: pulumi.Output[str] = pulumi.Output.json_dumps(request)
     return pulumi.Output.secret(text)
+
+
+def secret_manifest(
+    name: str, namespace: str, values: Mapping[str, pulumi.Input[str]], kind: str = "Opaque"
+) -> dict[str, Any]:
+    """A Secret whose values are secret in Pulumi's state, too.
+
+    Args:
+        name: the Secret's.
+        namespace: where it lives.
+        values: by key, as text.
+        kind: the Secret's type, as `kubernetes.io/tls`.
+    """
+
+    def encoded(value: pulumi.Input[str]) -> pulumi.Output[str]:
+        text: pulumi.Output[str] = pulumi.Output.from_input(value)
+        return pulumi.Output.secret(text.apply(lambda plain: base64.b64encode(plain.encode()).decode()))
+
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "type": kind,
+        "data": {key: encoded(value) for key, value in values.items()},
+    }

@@ -216,3 +216,155 @@ def test_how_the_preflights_findings_are_taken() -> None:
 )
 def test_preflight_settings_that_are_refused(preflight: Config, words: str) -> None:
     assert any(words in problem for problem in problems(lambda c: c.update(cluster={"preflight": preflight})))
+
+
+def on_host(*nodes: str, **more: Any) -> Config:
+    """A stack whose gateway lives in sealos02's network, and whose Contour wants the nodes' ports."""
+    stack = copy.deepcopy(config())
+    pod = {"hostNetwork": True}
+    stack["istio"]["ingressGateways"] = [
+        {
+            "k8s": {
+                "nodeSelector": {"kubernetes.io/hostname": "sealos02"},
+                "overlays": [
+                    {
+                        "kind": "Deployment",
+                        "name": "istio-ingressgateway",
+                        "patches": [{"path": "spec.template.spec", "value": pod}],
+                    }
+                ],
+            }
+        }
+    ]
+    stack["dashboards"] = {"way": "contour", "contour": {"nodes": list(nodes)}, **more}
+    return stack
+
+
+def dashboards(way: str = "gateway", **more: Any) -> Config:
+    return {"way": way, "hosts": {"grafana": "grafana.example.com"}, **more}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(lambda c: c.update(dashboards={}), [], id="empty section is none"),
+        pytest.param(
+            lambda c: c.update(dashboards={"hosts": {}}), ["sealos-istio:dashboards.way is missing"], id="no way"
+        ),
+        pytest.param(
+            lambda c: c.update(dashboards=dashboards(hosts={"graphana": "g.example.com"})),
+            ["sealos-istio:dashboards.hosts.graphana", "grafana"],
+            id="no such dashboard",
+        ),
+        pytest.param(
+            lambda c: c.update(dashboards=dashboards(hosts={"grafana": "https://g.example.com/"})),
+            ["dashboards.hosts", "no host name"],
+            id="a URL is no host",
+        ),
+        pytest.param(
+            lambda c: c.update(dashboards=dashboards(hosts={"grafana": "a.example.com", "kiali": "a.example.com"})),
+            ["dashboards.hosts", "given twice", "of its own"],
+            id="host twice",
+        ),
+        pytest.param(lambda c: c.update(dashboards=dashboards(), istio=None), ["dashboards", "no mesh"], id="no mesh"),
+        pytest.param(
+            lambda c: (c["istio"].update(profile="default"), c.update(dashboards=dashboards())),
+            ["dashboards.hosts.grafana", "profile default has no grafana", "It has: prometheus"],
+            id="profile lacks it",
+        ),
+        pytest.param(
+            lambda c: c.update(dashboards=dashboards(hosts={"zipkin": "z.example.com"})),
+            ["dashboards.hosts.zipkin", "tracing is jaeger", "istio.values.tracing.provider: zipkin"],
+            id="no zipkin with jaeger",
+        ),
+        pytest.param(
+            lambda c: c.update(dashboards=dashboards(tls={})),
+            ["dashboards.tls", "secretName", "certificate"],
+            id="no TLS",
+        ),
+        pytest.param(
+            lambda c: c.update(dashboards=dashboards(tls={"certificate": "PEM"})),
+            ["sealos-istio:dashboardsTlsKey is missing", "config set --secret"],
+            id="no key for the certificate",
+        ),
+        pytest.param(
+            lambda c: c.update(dashboards=dashboards(), dashboardsPassword="x"),
+            ["sealos-istio:dashboardsPassword is set", "dashboards.basicAuth"],
+            id="a password for nothing",
+        ),
+        pytest.param(
+            lambda c: c.update(dashboards=dashboards("ingress", basicAuth={"username": "ops"}), dashboardsPassword="x"),
+            ["dashboards.basicAuth", "controller: nginx"],
+            id="basic auth by an unknown controller",
+        ),
+        pytest.param(
+            lambda c: c.update(dashboards=dashboards("contour", basicAuth={"username": "ops"}), dashboardsPassword="x"),
+            ["dashboards.basicAuth", "HTTPProxy has no basic authentication"],
+            id="basic auth by Contour",
+        ),
+        pytest.param(
+            lambda c: c.update(dashboards=dashboards("gateway", basicAuth={"username": "ops"}), dashboardsPassword="x"),
+            ["dashboards.basicAuth", "VirtualService have no basic authentication"],
+            id="basic auth by the gateway",
+        ),
+        pytest.param(
+            lambda c: (
+                c["istio"].update(ingressGateways=[{"enabled": False}]),
+                c.update(dashboards=dashboards()),
+            ),
+            ["dashboards.way", "no ingress gateway"],
+            id="no gateway",
+        ),
+        pytest.param(
+            lambda c: c.update(on_host("sealos02")),
+            ["dashboards.contour.nodes", "sealos02", "ports 80 and 443", "name other nodes"],
+            id="ports of the gateway",
+        ),
+        pytest.param(
+            lambda c: c.update(on_host("sealos09")), ["dashboards.contour.nodes[0]", "'sealos09'"], id="no such node"
+        ),
+        pytest.param(
+            lambda c: c.update(on_host()), ["dashboards.contour.nodes", "at least 1"], id="Contour without nodes"
+        ),
+        pytest.param(
+            lambda c: (c.update(on_host("sealos01")), c["cluster"].update(kubernetesVersion="v1.15.7")),
+            ["dashboards.contour", "Kubernetes v1.15.7", "v1.16 to v1.18"],
+            id="no Contour for that cluster",
+        ),
+        pytest.param(
+            lambda c: (
+                c.update(on_host("sealos01")),
+                c["istio"]["ingressGateways"][0]["k8s"].pop("nodeSelector"),
+            ),
+            ["dashboards.contour.nodes", "whatever node it lands on", "nodeSelector"],
+            id="a gateway that may land anywhere",
+        ),
+    ],
+)
+def test_a_wrong_way_in_is_named_with_reason_and_fix(change: Callable[[Config], object], expected: list[str]) -> None:
+    if not expected:
+        changed = config()
+        change(changed)
+        assert parse(changed, "dev").dashboards is None
+        return
+    found = problems(change)
+    assert all(any(part in problem for problem in found) for part in expected), found
+
+
+def test_contour_keeps_off_the_gateways_node() -> None:
+    assert parse(on_host("sealos01"), "dev").dashboards is not None
+
+
+def test_a_gateway_cut_to_http_cannot_do_tls() -> None:
+    def cut(stack: Config) -> None:
+        ports = [{"name": "http2", "port": 80, "targetPort": 80}]
+        overlay = {
+            "kind": "Service",
+            "name": "istio-ingressgateway",
+            "patches": [{"path": "spec.ports", "value": ports}],
+        }
+        stack["istio"]["ingressGateways"] = [{"k8s": {"overlays": [overlay]}}]
+        stack["dashboards"] = dashboards(tls={"secretName": "wildcard"})
+
+    [problem] = problems(cut)
+    assert "lack 443" in problem

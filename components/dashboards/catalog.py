@@ -1,0 +1,110 @@
+"""Which dashboards a mesh has, and where: follows Istio's version, the profile and the add-ons' values. Pure.
+
+Sources: Istio 1.5.0, manifests/istio-telemetry/*/templates (services, ports, paths) and what its renderer makes of the
+profiles; Istio 1.8 release notes (add-ons are no longer installed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.istio.istio_operator import plan
+
+if TYPE_CHECKING:
+    from components.settings import IstioSettings
+
+NAMES = ("grafana", "kiali", "prometheus", "jaeger", "zipkin")
+"""Everything that `istioctl dashboard` calls a dashboard of the mesh (the other kinds belong to single pods)."""
+
+NO_ADD_ONS_FROM = (1, 8)
+"""The first minor release whose profiles install none of them."""
+
+TRACING = "istio-tracing"
+"""The Deployment of the tracing add-on, whichever its provider is."""
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """One dashboard.
+
+    Attributes:
+        name: as `istioctl dashboard` calls it.
+        service: in the mesh's namespace.
+        port: the service's.
+        base_path: where its pages are; `/` leads nowhere when `needs_redirect`.
+        needs_redirect: whether a request for `/` must be sent to base_path (otherwise the program itself does it).
+        websockets: whether its pages hold a websocket open.
+    """
+
+    name: str
+    service: str
+    port: int
+    base_path: str = "/"
+    needs_redirect: bool = False
+    websockets: bool = False
+
+
+def dashboards_of(istio: IstioSettings) -> dict[str, Dashboard]:
+    """The dashboards that this mesh has, by name."""
+    return {name: made for name in NAMES if (made := _dashboard(name, istio)) is not None}
+
+
+def why_not(name: str, istio: IstioSettings) -> str | None:
+    """Why this mesh lacks a dashboard, and what to do; None when it has it."""
+    if name in dashboards_of(istio):
+        return None
+    if _minor(istio) >= NO_ADD_ONS_FROM:
+        return f"Istio {istio.version} installs no add-ons (they were taken out in 1.8)"
+    if name in ("jaeger", "zipkin") and TRACING in _deployments(istio):
+        return f"the mesh's tracing is {_provider(istio)}; for {name} set istio.values.tracing.provider: {name}"
+    having = "demo (or default, separate)" if name == "prometheus" else "demo"
+    return f"profile {istio.profile} has no {name}; use profile {having}"
+
+
+def _dashboard(name: str, istio: IstioSettings) -> Dashboard | None:
+    if _minor(istio) >= NO_ADD_ONS_FROM:
+        return None
+    deployments = _deployments(istio)
+    tracing = _provider(istio) if TRACING in deployments else None
+    match name:
+        case "grafana" if "grafana" in deployments:
+            return Dashboard("grafana", "grafana", 3000, websockets=True)
+        case "kiali" if "kiali" in deployments:
+            # its own server sends / to its web_root
+            return Dashboard("kiali", "kiali", 20001, base_path=_text(istio, "kiali") or "/kiali")
+        case "prometheus" if "prometheus" in deployments:
+            return Dashboard("prometheus", "prometheus", 9090)
+        case "jaeger" if tracing == "jaeger":
+            path = _text(istio, "tracing") or "/jaeger"
+            return Dashboard("jaeger", "jaeger-query", 16686, base_path=path, needs_redirect=path != "/")
+        case "zipkin" if tracing == "zipkin":
+            # with Jaeger there is a service of this name, too, but it only takes traces: it has no pages
+            return Dashboard("zipkin", "zipkin", 9411, base_path="/zipkin")
+    return None
+
+
+def _deployments(istio: IstioSettings) -> frozenset[str]:
+    return frozenset(plan(istio).wanted["deployments"])
+
+
+def _provider(istio: IstioSettings) -> str:
+    return str(_value(istio, "tracing", "provider") or "jaeger")
+
+
+def _text(istio: IstioSettings, chart: str) -> str:
+    path = str(_value(istio, chart, "contextPath") or "").strip()
+    return f"/{path.strip('/')}" if path else ""
+
+
+def _value(istio: IstioSettings, *path: str) -> Any:
+    found: Any = istio.values
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def _minor(istio: IstioSettings) -> tuple[int, int]:
+    major, minor, _ = (int(part) for part in istio.version.split("."))
+    return major, minor

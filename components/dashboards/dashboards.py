@@ -1,0 +1,119 @@
+"""Dashboards: the objects that lead to the mesh's dashboards, their secrets, and the check that they lead somewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi_command import local
+
+from components.dashboards import routes
+from components.istio.objects import kubernetes_object, secret_json, secret_manifest
+from components.settings import Credentials, Settings
+
+CHECK = "python3 -m components.dashboards check"
+HTPASSWD = "python3 -m components.dashboards htpasswd"
+
+
+@dataclass(frozen=True)
+class DashboardsArgs:
+    """What makes the ways in.
+
+    Attributes:
+        settings: the stack's, with a mesh and dashboards.
+        credentials: basic authentication's password and the certificate's key.
+        fleet: how to reach the first master (components/fleet.py); secret.
+        after: the mesh's ready gate, and Contour where it is installed here.
+    """
+
+    settings: Settings
+    credentials: Credentials
+    fleet: pulumi.Input[Mapping[str, Any]]
+    after: Sequence[pulumi.Resource]
+
+
+class Dashboards(pulumi.ComponentResource):
+    """One way in for each dashboard.
+
+    Attributes:
+        urls: where to point a browser, by dashboard; known once the check has passed.
+    """
+
+    urls: pulumi.Output[dict[str, str]]
+
+    def __init__(self, name: str, args: DashboardsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("sealos-istio:dashboards:Dashboards", name, None, opts)
+        dashboards, istio = args.settings.dashboards, args.settings.istio
+        if dashboards is None or istio is None:
+            raise ValueError("there is no mesh, or no dashboards are asked for")
+        secrets = list(self._secrets(name, args))
+        manifests = routes.manifests(dashboards, istio, args.settings.cluster.kubernetes_version)
+        objects = [
+            kubernetes_object(
+                f"{name}-{manifest['kind'].lower()}-{manifest['metadata']['name'].removeprefix('dashboard-')}",
+                manifest,
+                pulumi.ResourceOptions(parent=self, depends_on=[*args.after, *secrets]),
+            )
+            for manifest in manifests
+        ]
+        found = routes.routes_of(dashboards, istio)
+        wanted = {
+            "namespace": istio.namespace,
+            "objects": [f"{m['kind']}/{m['metadata']['name']}" for m in manifests],
+            "backends": [
+                {"dashboard": r.dashboard.name, "service": r.dashboard.service, "port": r.dashboard.port} for r in found
+            ],
+            "secret": routes.tls_secret_name(dashboards) if found else None,
+            "timeout": dashboards.ready_timeout,
+        }
+        request = {
+            "fleet": args.fleet,
+            "wanted": wanted,
+            "manifests": hashlib.sha256(json.dumps(manifests, sort_keys=True).encode()).hexdigest(),
+        }
+        check = local.Command(
+            f"{name}-check",
+            create=CHECK,
+            stdin=secret_json(request),
+            add_previous_output_in_env=False,
+            logging=local.Logging.STDERR,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after, *secrets, *objects]),
+        )
+        urls = routes.urls(dashboards, istio)
+        stdout: pulumi.Output[str] = pulumi.Output.unsecret(check.stdout)
+        self.urls = stdout.apply(lambda _: urls)
+        self.register_outputs({"urls": self.urls})
+
+    def _secrets(self, name: str, args: DashboardsArgs) -> Sequence[pulumi.Resource]:
+        dashboards, istio = args.settings.dashboards, args.settings.istio
+        made: list[pulumi.Resource] = []
+        if dashboards is None or istio is None:
+            return made
+
+        def secret(suffix: str, manifest: Mapping[str, Any]) -> None:
+            # the namespace is the mesh's
+            options = pulumi.ResourceOptions(parent=self, depends_on=list(args.after))
+            made.append(kubernetes_object(f"{name}-{suffix}", manifest, options))
+
+        key = args.credentials.dashboards_tls_key
+        if dashboards.tls and dashboards.tls.certificate and key is not None:
+            values: dict[str, pulumi.Input[str]] = {"tls.crt": dashboards.tls.certificate, "tls.key": key}
+            secret("tls", secret_manifest(routes.TLS_SECRET, istio.namespace, values, "kubernetes.io/tls"))
+        if dashboards.basic_auth:
+            login = {"username": dashboards.basic_auth.username, "password": args.credentials.dashboards_password}
+            line = local.Command(
+                f"{name}-htpasswd",
+                create=HTPASSWD,
+                # a hash has a salt of its own each time, so it is made when the password changes, and only then
+                stdin=secret_json(login),
+                add_previous_output_in_env=False,
+                logging=local.Logging.NONE,
+                opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["stdout", "stderr"]),
+            )
+            stdout: pulumi.Output[str] = line.stdout
+            secret("basic-auth", secret_manifest(routes.BASIC_AUTH_SECRET, istio.namespace, {"auth": stdout}))
+        return made

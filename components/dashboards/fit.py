@@ -1,0 +1,154 @@
+"""Whether the ways in go together with the mesh and the machines: said before anything is changed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.dashboards.catalog import dashboards_of, why_not
+from components.istio.istio_operator import plan
+from components.istio.overlays import make_safe
+
+if TYPE_CHECKING:
+    from components.settings import ContourSettings, DashboardSettings, IstioSettings, Settings
+
+KEY = "sealos-istio:dashboards"
+WEB_PORTS = (80, 443)
+"""What browsers go to; Envoy of Contour and the gateway in the node's network both want them."""
+
+
+@dataclass(frozen=True)
+class ContourRelease:
+    """One version of Contour.
+
+    Attributes:
+        contour, envoy: the versions that belong together, as image tags (Contour, Envoy Support Matrix).
+        kubernetes: first and last (major, minor) (Contour, Kubernetes Support Matrix).
+    """
+
+    contour: str
+    envoy: str
+    kubernetes: tuple[tuple[int, int], tuple[int, int]]
+
+    @property
+    def range(self) -> str:
+        """The versions of Kubernetes in words."""
+        first, last = self.kubernetes
+        return f"v{first[0]}.{first[1]} to v{last[0]}.{last[1]}"
+
+
+CONTOUR_RELEASES = (ContourRelease("v1.9.0", "v1.15.1", ((1, 16), (1, 18))),)
+"""Those that this program was run with."""
+
+
+def contour_release(kubernetes: str) -> ContourRelease | None:
+    """The Contour for a cluster of that version (as `v1.16.3`); None when there is none here."""
+    major, minor, _ = kubernetes.removeprefix("v").split(".")
+    version = (int(major), int(minor))
+    return next((r for r in CONTOUR_RELEASES if r.kubernetes[0] <= version <= r.kubernetes[1]), None)
+
+
+def problems(settings: Settings) -> Iterator[str]:
+    """What doesn't go together, each line with key, reason and fix."""
+    dashboards, istio = settings.dashboards, settings.istio
+    if dashboards is None:
+        return
+    if istio is None:
+        yield f"{KEY}: there is no mesh whose dashboards could be reached; set sealos-istio:istio, or leave dashboards out"
+        return
+    yield from _hosts(dashboards, istio)
+    yield from _basic_auth(dashboards)
+    if dashboards.way == "gateway" and dashboards.hosts:
+        yield from _gateway(dashboards, istio)
+    if dashboards.contour:
+        yield from _contour(dashboards.contour, settings.cluster.kubernetes_version, settings, istio)
+
+
+def _hosts(dashboards: DashboardSettings, istio: IstioSettings) -> Iterator[str]:
+    having = ", ".join(dashboards_of(istio)) or "none"
+    for name in dashboards.hosts:
+        if reason := why_not(name, istio):
+            yield f"{KEY}.hosts.{name}: this mesh has no such dashboard: {reason}. It has: {having}"
+
+
+def _basic_auth(dashboards: DashboardSettings) -> Iterator[str]:
+    if dashboards.basic_auth is None:
+        return
+    match dashboards.way:
+        case "ingress" if dashboards.ingress.controller != "nginx":
+            yield (
+                f"{KEY}.basicAuth: an Ingress has no basic authentication of its own, only ingress-nginx's annotations are "
+                f"known here; set {KEY}.ingress.controller: nginx if that is yours, or take basicAuth out"
+            )
+        case "contour":
+            yield (
+                f"{KEY}.basicAuth: Contour's HTTPProxy has no basic authentication, only an authorization server of one's own "
+                f"(spec.virtualhost.authorization); take basicAuth out, or use way ingress with ingress-nginx"
+            )
+        case "gateway":
+            yield (
+                f"{KEY}.basicAuth: Istio's Gateway and VirtualService have no basic authentication; take basicAuth out, or use "
+                f"way ingress with ingress-nginx"
+            )
+
+
+def _gateway(dashboards: DashboardSettings, istio: IstioSettings) -> Iterator[str]:
+    if plan(istio).wanted["gateway"] is None:
+        yield (
+            f"{KEY}.way: the mesh has no ingress gateway (profile {istio.profile}, or disabled in istio.ingressGateways); "
+            f"enable one, or use way ingress or contour"
+        )
+        return
+    wanted = WEB_PORTS if dashboards.tls else WEB_PORTS[:1]
+    safe = make_safe(istio.ingress_gateways, "ingress", istio.version, istio.values)
+    for name, ports in safe.ports.items():
+        for port in sorted(set(wanted) - {port["port"] for port in ports}):
+            yield (
+                f"{KEY}.way: {name}'s service is cut to ports that lack {port}, so nobody would reach the dashboards through "
+                f"it; add the port to istio.ingressGateways, or use another way"
+            )
+
+
+def _contour(contour: ContourSettings, kubernetes: str, settings: Settings, istio: IstioSettings) -> Iterator[str]:
+    if contour_release(kubernetes) is None:
+        known = "; ".join(f"Contour {r.contour} runs on Kubernetes {r.range}" for r in CONTOUR_RELEASES)
+        yield f"{KEY}.contour: no Contour is known here for Kubernetes {kubernetes}: {known}"
+    names = {machine.name for machine in settings.machines}
+    for position, node in enumerate(contour.nodes):
+        if node not in names:
+            yield (
+                f"{KEY}.contour.nodes[{position}]: no machine is named {node!r}; the machines are {', '.join(sorted(names))}"
+            )
+    yield from _shared_ports(contour.nodes, istio)
+
+
+def _shared_ports(nodes: Iterable[str], istio: IstioSettings) -> Iterator[str]:
+    """A port of a node belongs to one process: Envoy's host ports and a gateway in the node's network would both want it."""
+    for kind, gateways in (("ingress", istio.ingress_gateways), ("egress", istio.egress_gateways)):
+        safe = make_safe(gateways, "ingress" if kind == "ingress" else "egress", istio.version, istio.values)
+        for gateway in safe.gateways:
+            name = gateway["name"]
+            if name not in safe.host_network or not gateway["enabled"]:
+                continue
+            ports = {port["port"] for port in safe.ports.get(name, ())} or set(WEB_PORTS)
+            if not (clash := sorted(ports & set(WEB_PORTS))):
+                continue
+            shown = " and ".join(map(str, clash))
+            host = _pinned_to(gateway)
+            if host is None:
+                yield (
+                    f"{KEY}.contour.nodes: {name} takes ports {shown} in the network of whatever node it lands on; pin it with "
+                    f"istio.{kind}Gateways[].k8s.nodeSelector kubernetes.io/hostname, so that Contour's Envoy can keep off"
+                )
+            elif host in nodes:
+                yield (
+                    f"{KEY}.contour.nodes: {host} is where {name} takes ports {shown} in the node's own network; "
+                    f"Contour's Envoy needs the same ports, so name other nodes"
+                )
+
+
+def _pinned_to(gateway: Mapping[str, Any]) -> str | None:
+    selector = gateway.get("k8s", {}).get("nodeSelector", {})
+    host = selector.get("kubernetes.io/hostname")
+    return host if isinstance(host, str) else None

@@ -1,0 +1,222 @@
+"""What leads to a dashboard: Ingress, HTTPProxy, or Gateway and VirtualService. Pure; manifests out.
+
+Every way gives each dashboard a host name of its own: the add-ons of Istio 1.5 serve at `/` (Grafana's and Prometheus's
+contextPath is not wired to their servers), so path prefixes would not work. All objects live beside the services, since
+an Ingress and an HTTPProxy can lead to nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from components.dashboards.catalog import Dashboard, dashboards_of
+
+if TYPE_CHECKING:
+    from components.settings import DashboardSettings, IstioSettings
+
+Manifest = dict[str, Any]
+
+TLS_SECRET = "dashboards-tls"  # noqa: S105 (a Secret's name)
+"""The Secret made of a given certificate."""
+
+BASIC_AUTH_SECRET = "dashboards-basic-auth"  # noqa: S105 (a Secret's name)
+
+NGINX = "nginx.ingress.kubernetes.io"
+CONTOUR = "projectcontour.io"
+WEBSOCKET_TIMEOUT = 3600
+"""Seconds that ingress-nginx leaves an idle websocket open; its default is 60 (ingress-nginx, Miscellaneous, Websockets)."""
+
+GATEWAY = "dashboards"
+
+
+@dataclass(frozen=True)
+class Route:
+    """One dashboard and the host name it gets."""
+
+    dashboard: Dashboard
+    host: str
+
+    @property
+    def name(self) -> str:
+        """The name of the objects that lead to it."""
+        return f"dashboard-{self.dashboard.name}"
+
+
+def routes_of(dashboards: DashboardSettings, istio: IstioSettings) -> list[Route]:
+    """The routes that are wanted, in the dashboards' own order. Those that the mesh lacks are refused elsewhere (`fit`)."""
+    there = dashboards_of(istio)
+    return [Route(there[name], dashboards.hosts[name]) for name in there if name in dashboards.hosts]
+
+
+def urls(dashboards: DashboardSettings, istio: IstioSettings) -> dict[str, str]:
+    """Where to point a browser, by dashboard."""
+    scheme = "https" if dashboards.tls else "http"
+    return {r.dashboard.name: f"{scheme}://{r.host}{r.dashboard.base_path}" for r in routes_of(dashboards, istio)}
+
+
+def tls_secret_name(dashboards: DashboardSettings) -> str | None:
+    """The Secret with the certificate; None without TLS."""
+    if dashboards.tls is None:
+        return None
+    return dashboards.tls.secret_name or TLS_SECRET
+
+
+def manifests(dashboards: DashboardSettings, istio: IstioSettings, kubernetes: str) -> list[Manifest]:
+    """All objects of the chosen way.
+
+    Args:
+        dashboards: way, host names, TLS.
+        istio: the mesh.
+        kubernetes: the cluster's version, as `v1.16.3`.
+    """
+    routes = routes_of(dashboards, istio)
+    match dashboards.way:
+        case "ingress":
+            return [ingress(route, dashboards, istio.namespace, kubernetes) for route in routes]
+        case "contour":
+            return [http_proxy(route, dashboards, istio.namespace) for route in routes]
+        case "gateway":
+            virtual = [virtual_service(route, istio.namespace) for route in routes]
+            return [gateway(routes, dashboards, istio), *virtual] if routes else []
+
+
+def ingress_api(kubernetes: str) -> str:
+    """The API version of Ingress that the cluster has.
+
+    networking.k8s.io/v1 came with Kubernetes 1.19, its v1beta1 with 1.14 (and went with 1.22); before that Ingress was in
+    extensions (Kubernetes, Deprecated API Migration Guide).
+    """
+    match = re.fullmatch(r"v(\d+)\.(\d+)\..*", kubernetes)
+    if match is None:
+        raise ValueError(f"{kubernetes!r} is no version of Kubernetes")
+    version = (int(match[1]), int(match[2]))
+    if version >= (1, 19):
+        return "networking.k8s.io/v1"
+    return "networking.k8s.io/v1beta1" if version >= (1, 14) else "extensions/v1beta1"
+
+
+def ingress(route: Route, dashboards: DashboardSettings, namespace: str, kubernetes: str) -> Manifest:
+    """An Ingress for one dashboard."""
+    api = ingress_api(kubernetes)
+    stable = api == "networking.k8s.io/v1"
+    dashboard, chosen = route.dashboard, dashboards.ingress
+    annotations = _controller_annotations(route, dashboards)
+    spec: dict[str, Any] = {}
+    if chosen.class_name and stable:
+        spec["ingressClassName"] = chosen.class_name
+    elif chosen.class_name:
+        annotations["kubernetes.io/ingress.class"] = chosen.class_name
+    if secret := tls_secret_name(dashboards):
+        spec["tls"] = [{"hosts": [route.host], "secretName": secret}]
+    if stable:
+        backend: dict[str, Any] = {"service": {"name": dashboard.service, "port": {"number": dashboard.port}}}
+        path = {"path": "/", "pathType": "Prefix", "backend": backend}
+    else:
+        path = {"path": "/", "backend": {"serviceName": dashboard.service, "servicePort": dashboard.port}}
+    spec["rules"] = [{"host": route.host, "http": {"paths": [path]}}]
+    return {
+        "apiVersion": api,
+        "kind": "Ingress",
+        "metadata": _metadata(route.name, namespace, annotations),
+        "spec": spec,
+    }
+
+
+def _controller_annotations(route: Route, dashboards: DashboardSettings) -> dict[str, str]:
+    """What only the controller's own annotations can say; the Ingress API knows none of it."""
+    dashboard, controller = route.dashboard, dashboards.ingress.controller
+    found: dict[str, str] = {}
+    if controller == "nginx":
+        if dashboard.needs_redirect:
+            found[f"{NGINX}/app-root"] = dashboard.base_path
+        if dashboard.websockets:
+            # upgrades are on by default, but an idle websocket would be cut after a minute
+            for direction in ("read", "send"):
+                found[f"{NGINX}/proxy-{direction}-timeout"] = str(WEBSOCKET_TIMEOUT)
+        if dashboards.basic_auth:
+            found[f"{NGINX}/auth-type"] = "basic"
+            found[f"{NGINX}/auth-secret"] = BASIC_AUTH_SECRET
+            found[f"{NGINX}/auth-realm"] = "Istio dashboards"
+    elif controller == "contour" and dashboard.websockets:
+        found[f"{CONTOUR}/websocket-routes"] = "/"
+    return found
+
+
+def http_proxy(route: Route, dashboards: DashboardSettings, namespace: str) -> Manifest:
+    """Contour's HTTPProxy for one dashboard (projectcontour.io/v1, as of Contour 1.9)."""
+    dashboard = route.dashboard
+    service = {"name": dashboard.service, "port": dashboard.port}
+
+    def leads(prefix: str) -> dict[str, Any]:
+        found: dict[str, Any] = {"conditions": [{"prefix": prefix}], "services": [dict(service)]}
+        return found | ({"enableWebsockets": True} if dashboard.websockets else {})
+
+    routes = [leads("/")]
+    if dashboard.needs_redirect:
+        # 1.9 has no redirect: / is answered with the start page, whose links all begin with the base path
+        routes[0]["pathRewritePolicy"] = {"replacePrefix": [{"prefix": "/", "replacement": f"{dashboard.base_path}/"}]}
+        routes.append(leads(dashboard.base_path))
+    host: dict[str, Any] = {"fqdn": route.host}
+    if secret := tls_secret_name(dashboards):
+        host["tls"] = {"secretName": secret}
+    annotations = {}
+    if dashboards.ingress.class_name:
+        annotations[f"{CONTOUR}/ingress.class"] = dashboards.ingress.class_name
+    return {
+        "apiVersion": "projectcontour.io/v1",
+        "kind": "HTTPProxy",
+        "metadata": _metadata(route.name, namespace, annotations),
+        "spec": {"virtualhost": host, "routes": routes},
+    }
+
+
+def gateway(routes: Sequence[Route], dashboards: DashboardSettings, istio: IstioSettings) -> Manifest:
+    """One Gateway for all dashboards, on the mesh's ingress gateway."""
+    hosts = [route.host for route in routes]
+    plain: dict[str, Any] = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": hosts}
+    servers = [plain]
+    if secret := tls_secret_name(dashboards):
+        plain["tls"] = {"httpsRedirect": True}
+        https = {"number": 443, "name": "https", "protocol": "HTTPS"}
+        servers.append({"port": https, "tls": {"mode": "SIMPLE", "credentialName": secret}, "hosts": hosts})
+    return {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "Gateway",
+        "metadata": _metadata(GATEWAY, istio.namespace),
+        "spec": {"selector": {"istio": _gateway_label(istio)}, "servers": servers},
+    }
+
+
+def _gateway_label(istio: IstioSettings) -> str:
+    """The chart's own label of the ingress gateway's pods, unless the settings give another."""
+    for wanted in istio.ingress_gateways:
+        label = wanted.get("label")
+        if isinstance(label, Mapping) and "istio" in label:
+            return str(label["istio"])
+    return "ingressgateway"
+
+
+def virtual_service(route: Route, namespace: str) -> Manifest:
+    """The VirtualService for one dashboard. Websockets need no setting: Istio's proxies let them through."""
+    dashboard = route.dashboard
+    destination = {
+        "host": f"{dashboard.service}.{namespace}.svc.cluster.local",
+        "port": {"number": dashboard.port},
+    }
+    http: list[dict[str, Any]] = [{"route": [{"destination": destination}]}]
+    if dashboard.needs_redirect:
+        http.insert(0, {"match": [{"uri": {"exact": "/"}}], "redirect": {"uri": dashboard.base_path}})
+    return {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "VirtualService",
+        "metadata": _metadata(route.name, namespace),
+        "spec": {"hosts": [route.host], "gateways": [GATEWAY], "http": http},
+    }
+
+
+def _metadata(name: str, namespace: str, annotations: Mapping[str, str] | None = None) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name, "namespace": namespace}
+    return found | ({"annotations": dict(annotations)} if annotations else {})

@@ -1,0 +1,97 @@
+"""The ways in by the real engine's preview: which resources, what they wait for, and that no secret is in plain."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.project import ROOT, Project
+
+Config = dict[str, Any]
+PASSWORD = "not-for-anyone"
+HOSTS = {name: f"{name}.example.com" for name in ("grafana", "kiali", "prometheus", "jaeger")}
+COMMAND = "command:local:Command"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project.copy(tmp_path_factory.mktemp("ways") / "project", "ways", {})
+
+
+@pytest.fixture
+def preview(project: Project) -> Callable[..., dict[str, dict[str, Any]]]:
+    def look(dashboards: Config, **secrets: str) -> dict[str, dict[str, Any]]:
+        raw = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
+        config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
+        project.write_config({**config, "dashboards": dashboards})
+        for key, value in secrets.items():
+            set_to = ("config", "set", "--secret", "--stack", "ways", f"sealos-istio:{key}")
+            assert project.pulumi(*set_to, stdin=value).status == 0
+        steps = project.preview()["steps"]
+        mine = [s for s in steps if "sealos-istio:dashboards:" in s["urn"]]
+        return {s["urn"].split("::")[-1]: s["newState"] for s in mine}
+
+    return look
+
+
+def after(state: dict[str, Any]) -> set[str]:
+    return {urn.split("::")[-1] for urn in state.get("dependencies", [])}
+
+
+def test_an_ingress_waits_for_the_mesh_and_its_secrets(preview: Callable[..., dict[str, dict[str, Any]]]) -> None:
+    found = preview(
+        {
+            "way": "ingress",
+            "hosts": HOSTS,
+            "ingress": {"controller": "nginx"},
+            "basicAuth": {"username": "ops"},
+            "tls": {"certificate": "-----BEGIN CERTIFICATE-----"},
+        },
+        dashboardsPassword=PASSWORD,
+        dashboardsTlsKey=f"key {PASSWORD}",
+    )
+    ways = {f"dashboards-ingress-{name}" for name in HOSTS}
+    secrets = {"dashboards-tls", "dashboards-basic-auth"}
+    assert set(found) == {"dashboards", "dashboards-htpasswd", "dashboards-check", *secrets, *ways}
+    for name in ways:
+        assert after(found[name]) == {"istio-gate", *secrets}
+        assert found[name]["inputs"]["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+    assert after(found["dashboards-check"]) == {"istio-gate", *secrets, *ways}
+    assert after(found["dashboards-basic-auth"]) == {"istio-gate", "dashboards-htpasswd"}
+    assert PASSWORD not in json.dumps(found)
+    key = base64.b64encode(f"key {PASSWORD}".encode()).decode()
+    assert key not in json.dumps(found)
+    assert set(found["dashboards-tls"]["inputs"]["data"].values()) == {"[secret]"}
+    in_cluster = [s for name, s in found.items() if name != "dashboards"]
+    assert all(s["deletedWith"].endswith("::cluster-install") for s in in_cluster)
+
+
+@pytest.mark.parametrize(
+    ("way", "expected"),
+    [
+        ("contour", {f"dashboards-httpproxy-{name}" for name in HOSTS}),
+        ("gateway", {"dashboards-gateway-dashboards", *(f"dashboards-virtualservice-{name}" for name in HOSTS)}),
+    ],
+)
+def test_the_other_ways(way: str, expected: set[str], preview: Callable[..., dict[str, dict[str, Any]]]) -> None:
+    found = preview({"way": way, "hosts": HOSTS})
+    assert set(found) == {"dashboards", "dashboards-check", *expected}
+    assert all(after(found[name]) == {"istio-gate"} for name in expected)
+
+
+def test_a_dashboard_that_the_profile_lacks_is_refused_in_preview(project: Project, tmp_path: Path) -> None:
+    raw = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
+    config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
+    config["istio"]["profile"] = "default"
+    project.write_config({**config, "dashboards": {"way": "gateway", "hosts": HOSTS}})
+    done = project.pulumi("preview", "--stack", "ways")
+    assert done.status != 0
+    for name in ("grafana", "kiali", "jaeger"):
+        assert done.text.count(f"sealos-istio:dashboards.hosts.{name}: this mesh has no such dashboard") == 1, done.text
+    assert "Traceback" not in done.text
