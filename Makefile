@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv/bin
 STANDINS := pulumi-resource-command sealos kubeadm
 PYTEST := $(VENV)/python -m pytest
+STACK ?= dev
 
 # where Go's own instructions put it
 export PATH := $(PATH):/usr/local/go/bin
@@ -14,7 +15,7 @@ export PATH := $(PATH):/usr/local/go/bin
 # one stamp per content of the requirements, so that a changed pin is installed; two makes at once wait for each other
 STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help up preview down test test-fast check lint go-test tools env venv lock
+.PHONY: help up preview review down test test-fast check lint go-test tools env venv lock
 .NOTPARALLEL:
 
 help: ## show this
@@ -25,8 +26,11 @@ help: ## show this
 up: venv ## everything from nothing: tools, lab, `pulumi up` of stack dev (the first time about 20 minutes)
 	@$(VENV)/python -m tools up
 
-preview: venv ## what `make up` would change; needs no lab and no root
-	@$(VENV)/python -m tools preview
+preview: venv ## what `make up` (or STACK=…) would change, as a reviewer reads it, with a picture; needs no lab and no root
+	@$(VENV)/python -m review show --stack $(STACK) $(if $(DIFF),--diff)
+
+review: venv ## the pull-request check on every stack: summary, policies, gate (docs/review.md)
+	@$(VENV)/python -m review check $(if $(BASE),--base $(BASE))
 
 down: venv ## destroy stack dev, then end the lab
 	@$(VENV)/python -m tools down

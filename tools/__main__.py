@@ -136,13 +136,6 @@ def up() -> None:
     raise typer.Exit(status)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def preview(context: typer.Context) -> None:
-    """What `up` would change on the stack dev; needs no lab. Further options go to `pulumi preview`."""
-    engine = engines.prepare(out)
-    raise typer.Exit(stack.preview(stack.Pulumi.of(engine), context.args))
-
-
 @app.command()
 def down() -> None:
     """Destroy the stack dev, then end the lab."""

@@ -272,12 +272,6 @@ def up(pulumi: Pulumi, console: Console, arguments: Sequence[str] = ()) -> int:
     return status
 
 
-def preview(pulumi: Pulumi, arguments: Sequence[str] = ()) -> int:
-    """`pulumi preview` of stack dev, with its live output; returns its exit status. It takes no lock and needs none."""
-    select(pulumi)
-    return pulumi.live("preview", "--stack", STACK, *arguments)
-
-
 def destroy(pulumi: Pulumi, console: Console, arguments: Sequence[str] = ()) -> int:
     """`pulumi destroy` of stack dev, with its live output; returns its exit status."""
     ready(pulumi, console)

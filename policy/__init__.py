@@ -1,0 +1,1 @@
+"""What no preview may contain: a CrossGuard pack (`pulumi preview --policy-pack policy`), docs/review.md."""

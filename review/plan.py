@@ -1,0 +1,285 @@
+"""What a preview says, as a reviewer thinks of it: nodes, cluster, mesh, objects. Pure: data in, data out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Operation = Literal["create", "update", "replace", "delete", "same"]
+
+_OPERATIONS: Mapping[str, Operation] = {
+    "create": "create",
+    "import": "create",
+    "update": "update",
+    "refresh": "update",
+    "replace": "replace",
+    "create-replacement": "replace",
+    "delete-replaced": "replace",
+    "discard-replaced": "replace",
+    "import-replacement": "replace",
+    "delete": "delete",
+    "discard": "delete",
+    "remove-pending-replace": "delete",
+    "same": "same",
+    "read": "same",
+}
+"""Pulumi's step operations (pkg/resource/deploy/step.go, "Op…") in a reviewer's words."""
+
+_STRENGTH: Sequence[Operation] = ("same", "update", "create", "delete", "replace")
+
+LABELS: Mapping[str, str] = {
+    "cluster": "allow-cluster-loss",
+    "node": "allow-node-loss",
+    "mesh": "allow-mesh-loss",
+    "protected": "allow-protected-loss",
+}
+"""The label of a pull request that lets a loss of that kind through."""
+
+_LONGEST = 200
+"""Characters of a value that are shown."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A resource of the preview.
+
+    Attributes:
+        operation: what would happen to it.
+        urn, type, name: as Pulumi has them.
+        parent: the URN that it belongs to; empty for the stack.
+        dependencies: URNs that come before it.
+        protect: whether Pulumi was told never to delete it.
+        keys: the inputs that differ; for a replacement, those that force it come first.
+        lines: each difference as a line of text.
+    """
+
+    operation: Operation
+    urn: str
+    type: str
+    name: str
+    parent: str = ""
+    dependencies: tuple[str, ...] = ()
+    protect: bool = False
+    keys: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The last word of its type: Command, Deployment, IstioOperator."""
+        return self.type.rpartition(":")[2]
+
+    @property
+    def component(self) -> bool:
+        """Whether it only groups others (a ComponentResource or the stack)."""
+        return self.type == "pulumi:pulumi:Stack" or self.type.startswith("sealos-istio:")
+
+    @property
+    def node(self) -> str:
+        """The machine whose membership this is; empty for anything else."""
+        found = re.search(r"-member-(.+)$", self.name)
+        return found[1] if found and self._in_cluster else ""
+
+    @property
+    def _in_cluster(self) -> bool:
+        return "sealos-istio:sealos:Cluster$" in self.urn
+
+    @property
+    def subject(self) -> str:
+        """Which of the things that must not be lost it is: cluster, node, mesh, or empty for none."""
+        if self._in_cluster and (self.name.endswith("-install") or self.type == "pulumi:providers:kubernetes"):
+            return "cluster"
+        if self.node:
+            return "node"
+        in_mesh = "sealos-istio:istio:Operator$" in self.urn or "sealos-istio:istio:ControlPlane$" in self.urn
+        return "mesh" if in_mesh and self.type.startswith("kubernetes:") else ""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Something that a merge would take away.
+
+    Attributes:
+        subject: cluster, node, mesh or protected.
+        what: the loss in words.
+    """
+
+    subject: str
+    what: str
+
+    @property
+    def label(self) -> str:
+        """The label of a pull request that lets it through."""
+        return LABELS[self.subject]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One stack's preview.
+
+    Attributes:
+        stack: its name.
+        changes: every resource that the preview spoke of, the unchanged ones too.
+        notes: what the program itself said (its infos and warnings).
+        violations: policy violations as (mandatory, text).
+        compared_with: what the changes are relative to, in words.
+        error: why there is no preview; empty when there is one.
+    """
+
+    stack: str
+    changes: tuple[Change, ...] = ()
+    notes: tuple[str, ...] = ()
+    violations: tuple[tuple[bool, str], ...] = ()
+    compared_with: str = "what the state says is there"
+    error: str = ""
+    counts: Mapping[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        counts: dict[str, int] = {}
+        for change in self.changes:
+            if not change.component:
+                counts[change.operation] = counts.get(change.operation, 0) + 1
+        object.__setattr__(self, "counts", counts)
+
+    @property
+    def changed(self) -> tuple[Change, ...]:
+        """What would change; components, which only group, left out."""
+        return tuple(c for c in self.changes if c.operation != "same" and not c.component)
+
+    def nodes(self, operation: Operation) -> list[str]:
+        """The machines whose membership has that operation."""
+        return sorted(c.node for c in self.changed if c.node and c.operation == operation)
+
+    @property
+    def new_cluster(self) -> bool:
+        """Whether the cluster isn't there yet."""
+        return any(c.subject == "cluster" and c.operation == "create" for c in self.changed)
+
+    def losses(self) -> list[Loss]:
+        """Everything that must not go without being asked for, the heaviest first; one line for the whole mesh."""
+        lost = [change for change in self.changed if change.operation in ("replace", "delete")]
+        cluster = [c for c in lost if c.subject == "cluster"]
+        found = [Loss("cluster", f"the cluster would be {c.operation}d ({c.name}{_because(c)})") for c in cluster]
+        if not any(c.operation == "delete" for c in cluster):
+            # with the cluster everything goes; to say so of each part would bury the one line that matters
+            nodes = sorted((c for c in lost if c.subject == "node"), key=lambda c: c.node)
+            found += [Loss("node", f"the node {c.node} would be {c.operation}d{_because(c)}") for c in nodes]
+            for operation in ("replace", "delete"):
+                if mesh := [c for c in lost if c.subject == "mesh" and c.operation == operation]:
+                    names = ", ".join(sorted(c.kind for c in mesh))
+                    found.append(Loss("mesh", f"of the mesh would be {operation}d{_because(mesh[0])}: {names}"))
+        found += [
+            Loss("protected", f"{c.kind} {c.name} is protected and would be {c.operation}d") for c in lost if c.protect
+        ]
+        return found
+
+
+def _because(change: Change) -> str:
+    return f", because of {', '.join(change.keys)}" if change.operation == "replace" and change.keys else ""
+
+
+def parse(stack: str, preview: Mapping[str, Any]) -> Plan:
+    """What `pulumi preview --json --show-sames` printed.
+
+    Args:
+        stack: its name.
+        preview: the JSON document.
+    """
+    changes: dict[str, Change] = {}
+    for step in preview.get("steps", []):
+        change = _change(step)
+        before = changes.setdefault(change.urn, change)
+        # a replacement comes as three steps; the one that says what forces it has the reasons
+        if (_STRENGTH.index(change.operation), len(change.keys)) > (
+            _STRENGTH.index(before.operation),
+            len(before.keys),
+        ):
+            changes[change.urn] = change
+    notes = [
+        str(d["message"]).strip() for d in preview.get("diagnostics", []) if d.get("severity") in ("info", "warning")
+    ]
+    return Plan(stack, tuple(changes.values()), tuple(dict.fromkeys(notes)))
+
+
+def _change(step: Mapping[str, Any]) -> Change:
+    old, new = step.get("oldState") or {}, step.get("newState") or {}
+    state = new or old
+    urn = str(step["urn"])
+    operation = _OPERATIONS.get(str(step["op"]), "update")
+    forcing = list(step.get("replaceReasons") or []) if operation == "replace" else []
+    # the Kubernetes provider gives no reasons but exact paths
+    keys = list(dict.fromkeys([*forcing, *(step.get("diffReasons") or step.get("detailedDiff") or [])]))
+    return Change(
+        operation=operation,
+        urn=urn,
+        type=urn.split("::")[-2].rsplit("$", maxsplit=1)[-1],
+        name=urn.rsplit("::", maxsplit=1)[-1],
+        parent=str(state.get("parent") or ""),
+        dependencies=tuple(state.get("dependencies") or ()),
+        protect=bool(old.get("protect")),
+        keys=tuple(keys),
+        lines=tuple(_lines(operation, old.get("inputs") or {}, new.get("inputs") or {})),
+    )
+
+
+def _lines(operation: Operation, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    if operation == "same":
+        return
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    for path in dict.fromkeys([*before, *after]):
+        if operation == "create" or path not in before:
+            yield f"+ {path}: {after.get(path)}"
+        elif operation == "delete" or path not in after:
+            yield f"- {path}: {before[path]}"
+        elif before[path] != after[path]:
+            yield f"~ {path}: {before[path]} → {after[path]}"
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Each leaf of a structure by its path, as one line of text."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and value:
+        for position, inner in enumerate(value):
+            yield from _leaves(inner, f"{path}[{position}]")
+    else:
+        text = value if isinstance(value, str) else json.dumps(value)
+        text = text.replace("\n", "⏎")
+        yield path, text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def between(base: Plan, head: Plan) -> Plan:
+    """What differs between two previews that were both made from nothing: for where no state may be read, as on a fork.
+
+    Whether a changed input forces a replacement is the provider's to say, which was not asked about the difference; that of a
+    command's triggers always does.
+    """
+    before = {change.urn: change for change in base.changes}
+    after = {change.urn: change for change in head.changes}
+    found = []
+    for urn, change in after.items():
+        old = before.get(urn)
+        if old is None:
+            found.append(change)
+            continue
+        lines = tuple(_difference(old.lines, change.lines))
+        keys = tuple(dict.fromkeys(re.split(r"[.\[:]", line[2:])[0] for line in lines))
+        operation: Operation = "replace" if "triggers" in keys else "update" if keys else "same"
+        found.append(replace(change, operation=operation, keys=keys, lines=lines))
+    found += [replace(change, operation="delete") for urn, change in before.items() if urn not in after]
+    return replace(head, changes=tuple(found))
+
+
+def _difference(old: Iterable[str], new: Iterable[str]) -> Iterator[str]:
+    before = dict(line[2:].split(": ", 1) for line in old)
+    after = dict(line[2:].split(": ", 1) for line in new)
+    for path in dict.fromkeys([*before, *after]):
+        if path not in before:
+            yield f"+ {path}: {after[path]}"
+        elif path not in after:
+            yield f"- {path}: {before[path]}"
+        elif before[path] != after[path]:
+            yield f"~ {path}: {before[path]} → {after[path]}"

@@ -1,0 +1,67 @@
+"""The review with the real engine and the real policy pack: what is clean passes, what is not is stopped, and nobody is dialled."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from review.__main__ import STOPPED, status
+from review.plan import LABELS
+from review.previews import copied, from_nothing, stacks
+from tests.project import ROOT
+from tools import engine as engines
+
+
+@pytest.mark.parametrize("stack", stacks())
+def test_every_stack_of_the_repository_previews_without_a_secret_and_keeps_every_policy(stack: str) -> None:
+    plan = from_nothing(engines.present(), stack, None)
+    assert not plan.error, plan.error
+    assert plan.violations == ()
+    assert plan.counts.get("create", 0) >= 15
+    assert "no state" in plan.compared_with
+
+
+def test_a_mandatory_policy_stops_the_preview(tmp_path: Path) -> None:
+    for name in ("Pulumi.yaml", "__main__.py", "components"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    raw = yaml.safe_load((ROOT / "Pulumi.walkthrough.yaml").read_text())
+    raw["config"]["sealos-istio:ssh"] = {"hostKeys": "unverified"}
+    (tmp_path / "Pulumi.walkthrough.yaml").write_text(yaml.safe_dump(raw))
+    with copied(engines.present(), tmp_path, "walkthrough") as checkout:
+        plan = checkout.preview("walkthrough")
+    assert not plan.error
+    [(mandatory, text)] = plan.violations
+    assert mandatory
+    assert text.startswith("pinned-host-keys: ssh.hostKeys is unverified")
+    assert status([plan], tuple(LABELS.values())) == STOPPED
+
+
+def test_two_versions_are_compared_where_there_is_no_state() -> None:
+    plan = from_nothing(engines.present(), "dev", "HEAD")
+    assert not plan.error, plan.error
+    assert "what HEAD asks for" in plan.compared_with
+    assert not plan.losses()
+
+
+def test_the_check_writes_comment_and_picture_and_ends_well(tmp_path: Path) -> None:
+    summary = tmp_path / "step"
+    environment = {**os.environ, "GITHUB_STEP_SUMMARY": str(summary), "PULUMI_BACKEND_URL": f"file://{tmp_path}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "review", "check", "--stack", "walkthrough", "--out", str(tmp_path / "out")],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Nodes added: sealos02, sealos03, sealos04" in done.stdout
+    assert summary.read_text() == (tmp_path / "out" / "comment.md").read_text()
+    assert (tmp_path / "out" / f"walkthrough.{'svg' if shutil.which('dot') else 'dot'}").exists()

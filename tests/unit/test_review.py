@@ -1,0 +1,239 @@
+"""The review on recorded previews: made by the real engine against the state of a lab's real cluster (tests/unit/previews)."""
+
+from __future__ import annotations
+
+import html
+import http.server
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from review import picture, previews, summary
+from review.__main__ import FAILED, STOPPED, status
+from review.comment import CommentFailed, PullRequest
+from review.plan import Change, Plan, between, parse
+
+RECORDED = Path(__file__).parent / "previews"
+DOT = (RECORDED / "graph.dot").read_text()
+
+
+def recorded(name: str) -> Plan:
+    return parse("prod", json.loads((RECORDED / f"{name}.json").read_text()))
+
+
+@pytest.mark.parametrize(
+    ("name", "headline", "first", "labels"),
+    [
+        ("nothing", "prod: nothing changes", [], []),
+        ("first", "prod: 21 to create", ["A new cluster", "Nodes added: sealos02, sealos03, sealos04"], []),
+        (
+            "node-added-and-removed",
+            "prod: 1 to create, 4 to update, 1 to delete",
+            ["STOP: the node sealos03 would be deleted (label allow-node-loss)", "Nodes added: sealos05", "Nodes removed: sealos03"],
+            ["allow-node-loss"],
+        ),
+        (
+            "node-moved",
+            "prod: 4 to update, 1 to replace",
+            [
+                "STOP: the node sealos04 would be replaced, because of stdin, triggers (label allow-node-loss)",
+                "Nodes taken out and joined again: sealos04",
+            ],
+            ["allow-node-loss"],
+        ),
+        ("gateway-label", "prod: 2 to update", [], []),
+        (
+            "mesh-removed",
+            "prod: 12 to delete",
+            [
+                "STOP: of the mesh would be deleted: ClusterRole, ClusterRoleBinding, CustomResourceDefinition, Deployment, IstioOperator, Namespace, Namespace, Service, ServiceAccount (label allow-mesh-loss)"
+            ],
+            ["allow-mesh-loss"],
+        ),
+        (
+            "cluster-replaced",
+            "prod: 1 to replace",
+            ["STOP: the cluster would be replaced (cluster-install, because of id) (label allow-cluster-loss)"],
+            ["allow-cluster-loss"],
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_reviewer_reads_first(name: str, headline: str, first: list[str], labels: list[str]) -> None:
+    plan = recorded(name)
+    assert summary.headline(plan) == headline
+    assert list(summary.lines(plan)) == first
+    assert status([plan], ()) == (STOPPED if labels else 0)
+    assert status([plan], tuple(labels)) == 0
+
+
+def test_a_renamed_cluster_is_two_losses() -> None:
+    plan = recorded("cluster-renamed")
+    assert [loss.label for loss in plan.losses()] == ["allow-cluster-loss", "allow-mesh-loss"]
+    assert status([plan], ("allow-cluster-loss",)) == STOPPED
+
+
+def test_the_difference_names_the_path_and_both_values() -> None:
+    told = list(summary.differences(recorded("gateway-label")))
+    assert "~ IstioOperator istio-istio-operator" in told
+    assert "    + spec.components.ingressGateways[0].label.team: edge" in told
+    assert "    ~ triggers[0]: 198.18.25.14 → 198.18.25.19" in list(summary.differences(recorded("node-moved")))
+
+
+def test_the_gate_holds_what_is_protected_and_what_failed() -> None:
+    change = Change("delete", "urn:pulumi:s::p::aws:s3:Bucket::b", "aws:s3:Bucket", "b", protect=True)
+    plan = Plan("s", (change,))
+    assert status([plan], ()) == STOPPED
+    assert status([plan], ("allow-protected-loss",)) == 0
+    assert status([Plan("s", error="broken")], ()) == FAILED
+    assert status([Plan("s", violations=((True, "t"),))], ()) == STOPPED
+    assert status([Plan("s", violations=((False, "t"),))], ()) == 0
+
+
+def test_a_comment_has_the_summary_first_and_the_differences_folded() -> None:
+    text = summary.markdown([recorded("node-added-and-removed"), recorded("nothing")], (), "here")
+    assert text.startswith(summary.MARKER)
+    assert text.index("**STOP: the node sealos03") < text.index("| `-` | Command cluster-member-sealos03 |")
+    assert text.index("| `+` |") < text.index("<details>") < text.index("- Command cluster-member-sealos03\n")
+    assert text.count("<details>") == text.count("</details>") == 1
+    assert len(summary.markdown([recorded("first")] * 40)) <= summary.LONGEST
+
+
+def test_without_state_two_versions_are_compared() -> None:
+    assert between(recorded("first"), recorded("first")).changed == ()
+    before = Plan(
+        "s", (_made("a", ("+ spec.x: 1",)), _made("gone", ()), _made("m", ("+ triggers[0]: 1", "+ create: c")))
+    )
+    after = Plan("s", (_made("a", ("+ spec.x: 2",)), _made("new", ()), _made("m", ("+ triggers[0]: 2", "+ create: c"))))
+    found = {change.name: (change.operation, change.lines) for change in between(before, after).changed}
+    assert found == {
+        "a": ("update", ("~ spec.x: 1 → 2",)),
+        "new": ("create", ()),
+        "m": ("replace", ("~ triggers[0]: 1 → 2",)),
+        "gone": ("delete", ()),
+    }
+
+
+def _made(name: str, lines: tuple[str, ...]) -> Change:
+    return Change("create", f"urn:pulumi:s::p::t:t:T::{name}", "t:t:T", name, lines=lines)
+
+
+def test_the_picture_shows_what_changes_and_all_the_rest() -> None:
+    urns, pairs = picture.edges(DOT)
+    assert len(urns) == 28
+    names = {(a.rpartition("::")[2], b.rpartition("::")[2]) for a, b in pairs}
+    assert ("cluster-install", "cluster-wanted") in names
+    assert ("cluster-wanted", "cluster-member-sealos02") in names
+    drawn = picture.highlighted(recorded("node-added-and-removed"), DOT)
+    node = {line.split("<b>")[1].split("</b>")[0]: line for line in drawn.splitlines() if "<b>" in line}
+    assert picture.COLOURS["create"] in node["cluster-member-sealos05"]
+    assert picture.COLOURS["delete"] in node["cluster-member-sealos03"]
+    assert picture.COLOURS["update"] in node["cluster-wanted"]
+    assert "white" not in node["cluster-member-sealos02"]
+    assert len(node) == 22
+
+
+@pytest.mark.skipif(not shutil.which("dot"), reason="Graphviz is not installed (.ci/run does)")
+def test_graphviz_draws_it(tmp_path: Path) -> None:
+    picture.write(picture.highlighted(recorded("first")), tmp_path / "p.svg")
+    assert "cluster-member-sealos02" in html.unescape((tmp_path / "p.svg").read_text())
+
+
+def test_without_graphviz_the_graph_is_kept_and_the_fix_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(picture.PictureMissing, match="apt-get install graphviz"):
+        picture.write("digraph {}", tmp_path / "p.svg")
+    assert (tmp_path / "p.dot").read_text() == "digraph {}"
+
+
+def test_violations_of_one_kind_are_one_line() -> None:
+    def event(urn: str, level: str = "mandatory") -> str:
+        told = {
+            "resourceUrn": f"u::{urn}",
+            "message": "what must hold\nit does not\n",
+            "policyName": "p",
+            "enforcementLevel": level,
+        }
+        return json.dumps({"policyEvent": told})
+
+    text = "\n".join([*(event(n) for n in "dcba"), event("z", "advisory"), '{"summaryEvent": {}}'])
+    assert list(previews.policy_violations(text)) == [
+        (True, "p: it does not (a, b, c and 1 more)"),
+        (False, "p: it does not (z)"),
+    ]
+
+
+class GitHub(http.server.BaseHTTPRequestHandler):
+    """As much of GitHub's API as the comment needs: a stand-in, kept to what its reference says."""
+
+    comments: list[dict[str, Any]]
+    asked: list[str]
+
+    def answer(self, status: int, content: Any) -> None:
+        body = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        page = int(self.path.rpartition("=")[2])
+        self.answer(200, self.comments[(page - 1) * 100 : page * 100])
+
+    def _write(self, comment: dict[str, Any]) -> None:
+        self.asked.append(self.command)
+        comment["body"] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"]
+        self.answer(200, comment)
+
+    def do_POST(self) -> None:
+        if self.headers["Authorization"] != "Bearer good":
+            self.answer(403, {})
+            return
+        self.comments.append({"id": len(self.comments), "html_url": f"https://github.example/{len(self.comments)}"})
+        self._write(self.comments[-1])
+
+    def do_PATCH(self) -> None:
+        self._write(self.comments[int(self.path.rpartition("/")[2])])
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def github() -> Iterator[tuple[str, type[GitHub]]]:
+    handler = type("Handler", (GitHub,), {"comments": [{"id": n, "body": "other"} for n in range(120)], "asked": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", handler
+        server.shutdown()
+        thread.join()
+
+
+def test_one_comment_is_kept_up_to_date(github: tuple[str, type[GitHub]]) -> None:
+    api, seen = github
+    request = PullRequest(api, "o/r", 7, "good")
+    request.say(f"{summary.MARKER} one")
+    where = request.say(f"{summary.MARKER} two")
+    assert seen.asked == ["POST", "PATCH"]
+    assert [c["body"] for c in seen.comments if summary.MARKER in c["body"]] == [f"{summary.MARKER} two"]
+    assert where == "https://github.example/120"
+    del seen.comments[:]
+    with pytest.raises(CommentFailed, match="pull-requests: write"):
+        PullRequest(api, "o/r", 8, "bad").say("text")
+
+
+def test_the_pull_request_is_read_from_the_event(tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    head = {"repo": {"full_name": "someone/r"}}
+    event.write_text(json.dumps({"pull_request": {"number": 3, "labels": [{"name": "allow-node-loss"}], "head": head}}))
+    found = PullRequest.of({"GITHUB_EVENT_PATH": str(event), "GITHUB_REPOSITORY": "o/r"})
+    assert found is not None
+    assert (found.number, found.labels, found.fork) == (3, ("allow-node-loss",), True)
+    assert PullRequest.of({}) is None
