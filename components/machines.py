@@ -47,6 +47,9 @@ _GRACE: Final = 15.0  # seconds the host gets to report its own time-out before 
 _TRIES: Final = 4  # sshd's MaxStartups drops log-ins at random; a few tries are enough on a healthy host
 _DROPPED: Final = (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError)
 
+_KEY_PREFERENCE: Final = ["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256"]
+"""Which of a machine's host keys is asked for; every OpenSSH since 6.5 (2014) has the first."""
+
 T = TypeVar("T")
 
 
@@ -236,6 +239,55 @@ async def on_all(
     return {machine.name: result for machine, result in zip(wanted, results, strict=True)}
 
 
+async def host_keys(machines: Sequence[Machine], login: Login) -> dict[str, str | MachineError]:
+    """The host keys that machines show, `type base64`; nobody logs in to them, and nothing is trusted.
+
+    Args:
+        machines: whom to ask, all at once.
+        login: its bastion, if it names one, is logged in to; nothing else of it is used.
+
+    Returns:
+        The key, or why there is none, by machine name in the machines' order.
+    """
+    free = asyncio.Semaphore(LIMIT_IN_PARALLEL)
+    async with AsyncExitStack() as stack:
+        through = None
+        if login.bastion:
+            try:
+                through = await stack.enter_async_context(_tunnel(login.bastion, login, "ssh.bastion"))
+            except MachineError as error:
+                return {m.name: MachineError(m.name, error.cause, error.fix, error.code) for m in machines}
+
+        async def one(machine: Machine) -> str | MachineError:
+            where, heard = f"{machine.address}:{machine.port}", through is not None
+            sock: socket.socket | None = None
+            options: dict[str, Any] = {"config": None, "server_host_key_algs": _KEY_PREFERENCE}
+            async with free:
+                try:
+                    async with asyncio.timeout(login.connect_timeout):
+                        if through is None:
+                            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+                            sock.setblocking(False)
+                            await asyncio.get_running_loop().sock_connect(sock, (machine.address, machine.port))
+                            heard, options["sock"] = True, sock
+                        else:
+                            options["tunnel"] = through
+                        key = await asyncssh.get_server_host_key(machine.address, machine.port, **options)
+                except (TimeoutError, asyncssh.Error, OSError, ValueError) as error:
+                    return _in_words(machine.name, where, machine.user, login, error, heard)
+                finally:
+                    if sock is not None:
+                        sock.close()
+            if key is None:
+                return MachineError(
+                    machine.name, f"{where} showed no host key", "Look at what listens there.", "unreachable"
+                )
+            return " ".join(key.export_public_key().decode().split()[:2])
+
+        results = await asyncio.gather(*(one(machine) for machine in machines))
+    return {machine.name: result for machine, result in zip(machines, results, strict=True)}
+
+
 @asynccontextmanager
 async def _tunnel(bastion: Bastion, login: Login, name: str) -> AsyncIterator[asyncssh.SSHClientConnection]:
     try:
@@ -331,7 +383,10 @@ def _trusted(name: str, target: Machine | Bastion, login: Login) -> Any:
             return ([asyncssh.import_public_key(target.host_key)], [], [])
         except asyncssh.KeyImportError as error:
             raise MachineError(
-                name, f"its hostKey is no public key ({error})", "Use the line that ssh-keyscan prints.", "host-key"
+                name,
+                f"its hostKey is no public key ({error})",
+                "Use what `python3 -m components.host_keys` prints.",
+                "host-key",
             ) from None
     if login.known_hosts:
         try:
@@ -351,7 +406,7 @@ def _trusted(name: str, target: Machine | Bastion, login: Login) -> Any:
     raise MachineError(
         name,
         f"its host key is not known ({target.address} is neither pinned by hostKey nor in a known_hosts file)",
-        "Add hostKey (`ssh-keyscan` prints it; compare it on the machine's console), or say ssh.hostKeys: unverified.",
+        "Add hostKey (`python3 -m components.host_keys` prints it; compare it on the machine's console), or say ssh.hostKeys: unverified.",
         "unknown-host",
     )
 

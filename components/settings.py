@@ -26,6 +26,9 @@ PROJECT = "sealos-istio"
 OLDEST_KUBERNETES = (1, 14)
 """The oldest Kubernetes this sets up: the source walk-through's own precondition."""
 
+LONGEST_RANGE = 256
+"""Machines that one range of addresses may stand for; a typing error in one makes thousands."""
+
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """A DNS label (RFC 1123 section 2.1); Kubernetes takes a Node's name from the host's, in lower case."""
 
@@ -505,24 +508,8 @@ def parse(config: Mapping[str, Any], stack: str) -> Settings:
     )
     problems += found
     problems += _secrets_of_dashboards(dashboards, config)
-    machines: list[Machine] = []
-    for key, role in (("masters", "master"), ("nodes", "node")):
-        entries = config.get(key, [])
-        if not isinstance(entries, list):
-            problems.append(f"{PROJECT}:{key} must be a list of machines, each with name and address")
-            continue
-        for position, entry in enumerate(entries):
-            where = f"{key}[{position}]"
-            if not isinstance(entry, Mapping) or "role" in entry:
-                problems.append(
-                    f"{PROJECT}:{where} must be an object with name and address (its role is the list it stands in)"
-                )
-                continue
-            defaults = {"port": ssh.port, "user": ssh.user} if ssh else {}
-            machine, found = _section(Machine, where, {**defaults, **entry, "role": role})
-            problems += found
-            if machine:
-                machines.append(machine)
+    machines, found = listed_machines(config, ssh)
+    problems += found
     if not config.get("masters"):
         problems.append(
             f"{PROJECT}:masters names no machine; a cluster needs one master, or three or five for high availability"
@@ -539,6 +526,76 @@ def parse(config: Mapping[str, Any], stack: str) -> Settings:
         return Settings(machines=tuple(machines), ssh=ssh, cluster=cluster, istio=istio, dashboards=dashboards)
     except SettingsError as error:
         raise error from None
+
+
+def listed_machines(config: Mapping[str, Any], ssh: Ssh | None) -> tuple[list[Machine], list[str]]:
+    """The machines that `masters` and `nodes` list, ranges written out, and what is wrong with the lists.
+
+    Args:
+        config: as for `parse`.
+        ssh: where port and user come from that an entry does not give; None when it could not be read.
+    """
+    machines: list[Machine] = []
+    problems: list[str] = []
+    defaults = {"port": ssh.port, "user": ssh.user} if ssh else {}
+    for key, role in (("masters", "master"), ("nodes", "node")):
+        entries = config.get(key, [])
+        if not isinstance(entries, list):
+            problems.append(f"{PROJECT}:{key} must be a list of machines, each with name and address")
+            continue
+        for position, entry in enumerate(entries):
+            where = f"{key}[{position}]"
+            if not isinstance(entry, Mapping) or "role" in entry:
+                problems.append(
+                    f"{PROJECT}:{where} must be an object with name and address (its role is the list it stands in)"
+                )
+                continue
+            try:
+                single = _written_out(entry)
+            except ValueError as error:
+                problems.append(f"{PROJECT}:{where}.{error}")
+                continue
+            for one in single:
+                machine, found = _section(Machine, where, {**defaults, **one, "role": role})
+                problems += found
+                if machine:
+                    machines.append(machine)
+    return machines, problems
+
+
+def _written_out(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The entries that one with a range of addresses stands for: names numbered on from the first, digits kept.
+
+    Raises:
+        ValueError: key and reason.
+    """
+    address, name = entry.get("address"), entry.get("name")
+    if not isinstance(address, str) or "-" not in address:
+        return [entry]
+    try:
+        first, last = (ipaddress.IPv4Address(part.strip()) for part in address.split("-"))
+    except ValueError:
+        raise ValueError(
+            f"address: {address!r} is no range of IPv4 addresses; write it as 192.168.0.2-192.168.0.5"
+        ) from None
+    count = int(last) - int(first) + 1
+    if not 1 <= count <= LONGEST_RANGE:
+        raise ValueError(f"address: {address} is a range of {count} addresses; a range has 1 to {LONGEST_RANGE}")
+    numbered = re.fullmatch(r"(.*?)(\d+)", name) if isinstance(name, str) else None
+    if numbered is None:
+        raise ValueError(
+            f"name: {name!r} must end with the first machine's number (as sealos02), since address is a range"
+        )
+    if entry.get("hostKey") and count > 1:
+        raise ValueError(
+            "hostKey: a range has one key per machine; name a known_hosts file in ssh.knownHosts "
+            "(`python3 -m components.host_keys --known-hosts` prints one)"
+        )
+    stem, digits = numbered.groups()
+    return [
+        {**entry, "name": f"{stem}{int(digits) + step:0{len(digits)}}", "address": str(first + step)}
+        for step in range(count)
+    ]
 
 
 def _secrets_of_dashboards(dashboards: DashboardSettings | None, config: Mapping[str, Any]) -> Iterable[str]:
@@ -685,8 +742,9 @@ def _pinned(settings: Settings) -> Iterable[str]:
     for place, machine in _places(settings):
         if not machine.host_key:
             yield (
-                f"{PROJECT}:{place}.hostKey is missing: {machine.name} could be anyone. Add the line that ssh-keyscan "
-                f"prints, or {PROJECT}:ssh.knownHosts, or say {PROJECT}:ssh.hostKeys: unverified"
+                f"{PROJECT}:{place}.hostKey is missing: {machine.name} could be anyone. Add what "
+                f"`python3 -m components.host_keys` prints (and compare it), or {PROJECT}:ssh.knownHosts, or say "
+                f"{PROJECT}:ssh.hostKeys: unverified"
             )
     if settings.ssh.bastion and not settings.ssh.bastion.host_key:
         yield f"{PROJECT}:ssh.bastion.hostKey is missing: every log-in passes the bastion; pin it as the machines"

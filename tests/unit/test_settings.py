@@ -368,3 +368,54 @@ def test_a_gateway_cut_to_http_cannot_do_tls() -> None:
 
     [problem] = problems(cut)
     assert "lack 443" in problem
+
+
+def ranged(**entry: Any) -> Config:
+    node = {"name": "sealos02", "address": "192.168.0.3-192.168.0.5"} | entry
+    return config() | {"nodes": [node], "ssh": {"knownHosts": "known_hosts"}}
+
+
+def test_a_range_of_addresses_is_numbered_on() -> None:
+    nodes = parse(ranged(port=2222), "dev").nodes
+    assert [(m.name, m.address, m.port) for m in nodes] == [
+        ("sealos02", "192.168.0.3", 2222),
+        ("sealos03", "192.168.0.4", 2222),
+        ("sealos04", "192.168.0.5", 2222),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [("node8", "node10"), ("node08", "node10"), ("rack1-n098", "rack1-n100")],
+)
+def test_numbers_keep_their_digits(first: str, last: str) -> None:
+    names = [m.name for m in parse(ranged(name=first), "dev").nodes]
+    assert (names[0], names[-1]) == (first, last)
+
+
+def test_a_range_of_one() -> None:
+    assert len(parse(ranged(address="192.168.0.3-192.168.0.3", hostKey=KEY), "dev").nodes) == 1
+
+
+def test_a_range_over_a_byte() -> None:
+    addresses = [m.address for m in parse(ranged(address="192.168.0.254-192.168.1.1"), "dev").nodes]
+    assert addresses == ["192.168.0.254", "192.168.0.255", "192.168.1.0", "192.168.1.1"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"address": "192.168.0.3-5"}, "is no range of IPv4 addresses; write it as"),
+        ({"address": "192.168.0.3-192.168.0.4-192.168.0.5"}, "is no range"),
+        ({"address": "192.168.0.5-192.168.0.3"}, "range of -1 addresses"),
+        ({"address": "10.0.0.0-10.255.255.255"}, "a range has 1 to 256"),
+        ({"name": "worker"}, "must end with the first machine's number"),
+        ({"name": None}, "must end with the first machine's number"),
+        ({"hostKey": KEY}, "a range has one key per machine"),
+        ({"name": "sealos01"}, "is listed already as masters[0].name"),
+        ({"address": "192.168.0.1-192.168.0.4"}, "is listed already as masters[0].address"),
+    ],
+)
+def test_ranges_that_are_refused(entry: Config, words: str) -> None:
+    found = problems(lambda c: c.update(ranged(**entry)))
+    assert any(words in problem for problem in found), found
