@@ -110,6 +110,47 @@ class Host:
         """
         return await self._send(_JOB_LOADER, script, files or {}, timeout, on_line)
 
+    async def put(
+        self,
+        source: Path,
+        target: str,
+        timeout: float,  # noqa: ASYNC109
+        on_progress: Callable[[int, int], None],
+    ) -> None:
+        """Sends a file by SFTP.
+
+        Args:
+            source: the file here.
+            target: its absolute path on the host; a file that is there is written over.
+            timeout: seconds for the whole transfer.
+            on_progress: gets the bytes sent and all of them.
+
+        Raises:
+            MachineError: when it can't be written there, takes too long, or the connection is lost.
+        """
+
+        def told(_source: bytes, _target: bytes, done: int, total: int) -> None:
+            on_progress(done, total)
+
+        try:
+            async with asyncio.timeout(timeout), self._connection.start_sftp_client() as sftp:
+                await sftp.put(str(source), target, progress_handler=told)
+        except TimeoutError:
+            raise self._gave_up(timeout, []) from None
+        except asyncssh.SFTPConnectionLost as error:
+            raise MachineError(
+                self.machine.name,
+                f"the connection was lost while {target} was sent ({_reason(error)})",
+                "Run `pulumi up` again.",
+                "lost",
+            ) from None
+        except (asyncssh.Error, OSError) as error:
+            raise MachineError(
+                self.machine.name,
+                f"{target} could not be written ({_reason(error)})",
+                "Look at the room and the rights there, and at the SFTP subsystem in its sshd_config.",
+            ) from None
+
     async def _send(
         self,
         loader: Path,

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 import pulumi
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -104,6 +105,51 @@ class Artifact(_Model):
                 f"{value!r} must be an absolute path of letters, digits and ._+@- (it names a file on the first master)"
             )
         return value
+
+
+class Provided(Artifact):
+    """A file that the first master needs: it is there already, or comes from here or from a URL.
+
+    Attributes:
+        path: absolute path on the first master; /root and the name of file or url unless given.
+        sha256: as in Artifact; with file or url it must be given.
+        file: where it lies here, relative to the project.
+        url: where it is fetched from, here, and then sent; http or https.
+    """
+
+    file: str | None = None
+    url: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_path(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "path" not in data:
+            source = data.get("file") or data.get("url")
+            if isinstance(source, str) and source:
+                return {**data, "path": "/root/" + urlsplit(source).path.rsplit("/", 1)[-1]}
+        return data
+
+    @field_validator("url")
+    @classmethod
+    def _web(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{value!r} is no http or https URL")
+        if parts.username or parts.password:
+            raise ValueError("must not hold a user or password, since it stands in plain in the stack's file and state")
+        return value
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.file and self.url:
+            raise ValueError("has both file and url; keep one")
+        if (self.file or self.url) and not self.sha256:
+            raise ValueError(
+                "needs sha256 beside file or url: what is sent must be what you meant (`sha256sum` prints it)"
+            )
+        return self
 
 
 class Machine(_Model):
@@ -225,8 +271,8 @@ class ClusterSettings(_Model):
     Attributes:
         name: identifies the cluster to its own tooling; the stack's name unless given.
         kubernetes_version: vX.Y.Z, the package's version.
-        package: the offline package; /root/kubeX.Y.Z.tar.gz unless given.
-        sealos: the sealos binary; /root/sealos unless given.
+        package: the offline package; on the first master as /root/kubeX.Y.Z.tar.gz unless given.
+        sealos: the sealos binary; on the first master as /root/sealos unless given.
         vip: the address at which nodes reach the masters (kept by sealos with IPVS).
         pod_cidr, service_cidr: IPv4 networks of pods and services.
         network: the pod network that sealos applies.
@@ -241,8 +287,8 @@ class ClusterSettings(_Model):
 
     name: str = ""
     kubernetes_version: str = "v1.16.3"
-    package: Artifact = Artifact(path="/root/kube.tar.gz")
-    sealos: Artifact = Artifact(path="/root/sealos")
+    package: Provided = Provided(path="/root/kube.tar.gz")
+    sealos: Provided = Provided(path="/root/sealos")
     vip: str = "10.103.97.2"
     pod_cidr: str = "100.64.0.0/10"
     service_cidr: str = "10.96.0.0/12"
@@ -260,12 +306,19 @@ class ClusterSettings(_Model):
 
     @model_validator(mode="before")
     @classmethod
-    def _default_package(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and "package" not in data:
-            version = data.get("kubernetesVersion", data.get("kubernetes_version", "v1.16.3"))
-            if isinstance(version, str) and re.fullmatch(r"v\d+\.\d+\.\d+", version):
-                return {**data, "package": {"path": f"/root/kube{version[1:]}.tar.gz"}}
-        return data
+    def _default_paths(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        version = data.get("kubernetesVersion", data.get("kubernetes_version", "v1.16.3"))
+        paths = {"sealos": "/root/sealos"}
+        if isinstance(version, str) and re.fullmatch(r"v\d+\.\d+\.\d+", version):
+            paths["package"] = f"/root/kube{version[1:]}.tar.gz"
+        filled = dict(data)
+        for key, path in paths.items():
+            given = data.get(key, {})
+            if isinstance(given, Mapping) and not {"path", "file", "url"} & set(given):
+                filled[key] = {**given, "path": path}
+        return filled
 
     @field_validator("kubernetes_version")
     @classmethod

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 
 from components.driver import Verb, drive
-from components.sealos import drivers, requests, teardown
+from components.sealos import artifacts, drivers, requests, teardown
 
 VERBS = {
     "preflight": Verb(
         requests.Preflight, drivers.run_preflight, "look at all machines and report everything that stands in the way"
     ),
+    "provide": Verb(requests.Provide, artifacts.run_provide, "put the package or sealos on the first master"),
+    "withdraw": Verb(requests.Provide, artifacts.run_withdraw, "take that off again"),
     "install": Verb(requests.Install, drivers.run_install, "make the first master, or see that it is there"),
     "update": Verb(
         requests.Install, drivers.run_update, "after a change: see that the cluster is there; never installs"

@@ -13,7 +13,7 @@ from pulumi_command import local
 
 from components.istio.host_ports import host_ports
 from components.sealos import sealos_config
-from components.settings import Machine, Settings
+from components.settings import Machine, Provided, Settings
 
 _OLDEST_WITH_SERVER_SIDE_APPLY = (1, 16)
 """Server-side apply is on by default from Kubernetes 1.16 (beta) on. It is what lets a create that a killed run had made, but
@@ -62,7 +62,10 @@ class SealosCluster(pulumi.ComponentResource):
         self._fleet: pulumi.Output[Mapping[str, Any]] = pulumi.Output.secret(args.fleet)
         settings, cluster = args.settings, args.settings.cluster
         first = settings.first_master
-        package, sealos = cluster.package.model_dump(by_alias=True), cluster.sealos.model_dump(by_alias=True)
+        # where it comes from concerns only the step that puts it there
+        package, sealos = (
+            a.model_dump(by_alias=True, include={"path", "sha256"}) for a in (cluster.package, cluster.sealos)
+        )
         timeouts = cluster.timeouts.model_dump(by_alias=True)
         machines = [machine.model_dump(by_alias=True) for machine in settings.machines]
         identity = {
@@ -84,8 +87,8 @@ class SealosCluster(pulumi.ComponentResource):
             {
                 "cluster": cluster.name,
                 "kubernetesVersion": cluster.kubernetes_version,
-                "package": package,
-                "sealos": sealos,
+                "package": _source(cluster.package),
+                "sealos": _source(cluster.sealos),
                 "maxClockSkew": cluster.max_clock_skew,
                 "recover": cluster.recover,
                 "vip": cluster.vip,
@@ -95,6 +98,25 @@ class SealosCluster(pulumi.ComponentResource):
                 **cluster.preflight.model_dump(by_alias=True),
             },
         )
+        # Only what the user has not put there: from a file here or a URL, for all machines that sealos copies it to.
+        provided = [
+            self._command(
+                what,
+                "provide",
+                [first],
+                {
+                    "what": what,
+                    "artifact": _source(artifact),
+                    "limit": cluster.timeouts.install,
+                    "machines": [machine.name for machine in settings.machines],
+                },
+                delete="withdraw",
+                triggers=[artifact.path],
+                opts=pulumi.ResourceOptions(depends_on=[preflight]),
+            )
+            for what, artifact in (("package", cluster.package), ("sealos", cluster.sealos))
+            if artifact.file or artifact.url
+        ]
         # The first master alone: a machine more or less must not touch the installation. It is cleaned by the list on the
         # first master. A changed password or limit comes in as `update`, which looks and never installs.
         self.anchor = self._command(
@@ -111,7 +133,9 @@ class SealosCluster(pulumi.ComponentResource):
             update="update",
             delete="clean",
             # were it ever replaced (`--replace`), the late clean of the old one would take the new one with it
-            opts=pulumi.ResourceOptions(depends_on=[preflight], protect=cluster.protect, delete_before_replace=True),
+            opts=pulumi.ResourceOptions(
+                depends_on=[preflight, *provided], protect=cluster.protect, delete_before_replace=True
+            ),
         )
         # What follows is deleted_with the installation: gone with it on destroy, and made again if it is ever replaced.
         # Before the members, because whichever of them comes first joins all that stand in it.
@@ -138,7 +162,9 @@ class SealosCluster(pulumi.ComponentResource):
                 },
                 delete="leave",
                 triggers=[machine.address, machine.role],
-                opts=pulumi.ResourceOptions(depends_on=[wanted], deleted_with=self.anchor, delete_before_replace=True),
+                opts=pulumi.ResourceOptions(
+                    depends_on=[wanted, *provided], deleted_with=self.anchor, delete_before_replace=True
+                ),
             )
             for machine in settings.machines
             if machine != first
@@ -211,6 +237,13 @@ class SealosCluster(pulumi.ComponentResource):
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), opts),
         )
+
+
+def _source(artifact: Provided) -> dict[str, Any]:
+    """The artifact with where it comes from, as far as that is given."""
+    return artifact.model_dump(by_alias=True, include={"path", "sha256"}) | artifact.model_dump(
+        by_alias=True, include={"file", "url"}, exclude_none=True
+    )
 
 
 def _host_ports(settings: Settings) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from components.driver import DriverError, progress
 from components.login import Machine, MachineError
 from components.machines import Host, connect, on_all
+from components.sealos import artifacts, findings, installation, nodes, preflight, requests, sealos_config
 from components.sealos import facts as facts_of
-from components.sealos import findings, installation, nodes, preflight, requests, sealos_config
 from components.sealos.facts import Facts
 
 HERE = Path(__file__).parent
@@ -121,13 +121,24 @@ async def run_preflight(request: requests.Preflight) -> str:
             )
         return preflight.Seen(facts_of.parse(result.stdout), clock)
 
-    found = preflight.judge(request, await on_all(request.fleet, look))
+    seen, sources = await asyncio.gather(on_all(request.fleet, look), asyncio.to_thread(_sources, request))
+    found = preflight.judge(request, seen, sources)
     report = findings.report(found, len(request.fleet.machines))
     if findings.stop(found):
         raise DriverError(report)
     if found:
         progress("preflight", report)
     return f"{len(request.fleet.machines)} machines looked at"
+
+
+def _sources(request: requests.Preflight) -> dict[str, preflight.Source]:
+    """What is sent from here, as far as it is here."""
+    found = {}
+    for what, artifact in (("package", request.package), ("sealos", request.sealos)):
+        if file := artifacts.local(artifact):
+            size = file.stat().st_size if file.is_file() else None
+            found[what] = preflight.Source(size, artifacts.problem(what, artifact))
+    return found
 
 
 async def _clock(host: Host) -> preflight.Clock:

@@ -73,11 +73,8 @@ for artifact in package sealos; do
         echo "${artifact}_sha256 $(sha256sum <"$path" | cut -d' ' -f1)"
     fi
 done
-sealos=$(value sealos)
-if [[ -n $sealos && -x $sealos && -f $sealos ]]; then
-    # a home of its own, because sealos writes a log wherever it runs
-    mkdir -p "$dir/home"
-    echo "sealos_version $(HOME=$dir/home timeout 20 "$sealos" version 2>&1 </dev/null | plain | tr '\n' ' ' || true)"
+if version=$(sealos_version); then
+    echo "sealos_version $version"
 fi
 if [[ -x /usr/bin/kubectl && -r $admin ]]; then
     if kube get nodes -o json >"$dir/nodes" 2>"$dir/why"; then

@@ -56,6 +56,16 @@ plain() {
     sed -E 's/\x1b\[[0-9;]*[A-Za-z]//g; s/\b[a-z0-9]{6}\.[a-z0-9]{16}\b/<token>/g; s/\b[0-9a-f]{64}\b/<hash or key>/g'
 }
 
+# What the sealos of the request says about its version, in one line; fails when it can't be run.
+sealos_version() {
+    local program
+    program=$(value sealos)
+    [[ -n $program && -x $program && -f $program ]] || return 1
+    # a home of its own, because sealos writes a log wherever it runs
+    mkdir -p "$dir/home"
+    HOME=$dir/home timeout 20 "$program" version 2>&1 </dev/null | plain | tr '\n' ' ' || true
+}
+
 # sealos's config without the keys named in $1 (top level, with what is indented below them).
 without_keys() {
     awk -v keys="$1" '

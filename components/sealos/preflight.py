@@ -53,16 +53,35 @@ class Seen:
     clock: Clock
 
 
-def judge(request: Preflight, seen: Mapping[str, Seen | MachineError]) -> list[Finding]:
+@dataclass(frozen=True)
+class Source:
+    """An artifact that is sent from here.
+
+    Attributes:
+        size: bytes; None when it is not here yet.
+        problem: why it can't be sent.
+    """
+
+    size: int | None = None
+    problem: str | None = None
+
+
+def judge(
+    request: Preflight, seen: Mapping[str, Seen | MachineError], sources: Mapping[str, Source] | None = None
+) -> list[Finding]:
     """Everything wrong with the machines, in their order, taken as cluster.preflight wants it.
 
     Args:
         request: the machines and what they are judged by.
         seen: by machine name, what the probe found, or why it could not.
+        sources: package and sealos, where they come from here or a URL.
     """
     facts = {name: s.facts for name, s in seen.items() if isinstance(s, Seen)}
     clocks = {name: s.clock for name, s in seen.items() if isinstance(s, Seen)}
-    first = request.fleet.first_master
+    first, sources = request.fleet.first_master, sources or {}
+    package = facts[first.name].package_bytes if first.name in facts else None
+    if "package" in sources and sources["package"].size is not None:
+        package = sources["package"].size
     found = list(_versions(request, first))
     for machine in request.fleet.machines:
         result = seen[machine.name]
@@ -76,11 +95,11 @@ def judge(request: Preflight, seen: Mapping[str, Seen | MachineError]) -> list[F
         found += _traces(request, machine, result.facts, member=member)
         found += _gateway_ports(request, machine, result.facts, member=member)
         if not member:
-            found += _room(machine, result.facts, facts.get(first.name))
+            found += _room(machine, result.facts, package or 0)
             found += _networks(request, machine, result.facts)
             found += _runtimes(request, machine, result.facts)
         if machine == first:
-            found += _artifacts(request, machine, result.facts)
+            found += _artifacts(request, machine, result.facts, sources)
     found += _doubles(facts)
     found += _addresses(request, facts)
     found += _skews(clocks, request.max_clock_skew)
@@ -296,8 +315,7 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
         )
 
 
-def _room(machine: Machine, facts: Facts, lead: Facts | None) -> Iterator[Finding]:
-    package = (lead.package_bytes if lead else None) or 0
+def _room(machine: Machine, facts: Facts, package: int) -> Iterator[Finding]:
     for what, free, needed in (
         ("/var/lib", facts.free_lib, _LEAST_FREE),
         ("/root", facts.free_root, _PACKAGE_ROOM * package),
@@ -312,7 +330,7 @@ def _room(machine: Machine, facts: Facts, lead: Facts | None) -> Iterator[Findin
             )
 
 
-def _artifacts(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
+def _artifacts(request: Preflight, machine: Machine, facts: Facts, sources: Mapping[str, Source]) -> Iterator[Finding]:
     def error(code: str, cause: str, fix: str) -> Finding:
         return Finding(machine.name, code, "error", cause, fix)
 
@@ -321,11 +339,17 @@ def _artifacts(request: Preflight, machine: Machine, facts: Facts) -> Iterator[F
         ("sealos", request.sealos, facts.sealos_bytes, facts.sealos_sha256),
     ]
     for what, artifact, size, sha256 in pairs:
-        if size is None:
+        if artifact.file or artifact.url:
+            # it is sent when it is not there yet, or is another file
+            if sha256 != artifact.sha256 and what in sources and (problem := sources[what].problem):
+                yield error(
+                    what, problem, "Put it there, or correct the setting; it is sent from here to the first master."
+                )
+        elif size is None:
             yield error(
                 what,
                 f"{artifact.path} (cluster.{what}.path) is not there",
-                f"Copy the {'offline package' if what == 'package' else 'sealos binary'} to {machine.name} beforehand.",
+                f"Copy the {'offline package' if what == 'package' else 'sealos binary'} to {machine.name}, or set cluster.{what}.file or .url to have it sent.",
             )
         elif not size:
             yield error(what, f"{artifact.path} is empty", "Copy it again.")
@@ -343,7 +367,7 @@ def _artifacts(request: Preflight, machine: Machine, facts: Facts) -> Iterator[F
             f"{' and '.join(unchecked)} {'is' if len(unchecked) == 1 else 'are'} not set: a file cut off on its way, or another one, would not be noticed",
             "Set it to what `sha256sum` prints where the file comes from.",
         )
-    if facts.sealos_bytes:
+    if facts.sealos_bytes and not (sources.get("sealos") and facts.sealos_sha256 != request.sealos.sha256):
         if facts.sealos_version is None:
             yield error(
                 "sealos", f"{request.sealos.path} is not executable", f"`chmod 0755 {request.sealos.path}` on it."

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from components.login import Fleet, Machine, Request
 
 
 class Artifact(Request):
-    """A file on the first master; fields as in the stack's settings."""
+    """A file on the first master; fields as in the stack's settings, where it comes from only for who needs that."""
 
     path: str
     sha256: str | None = None
+    file: str | None = None
+    url: str | None = None
+
+
+class Provide(Request):
+    """The first master, and what it shall hold.
+
+    Attributes:
+        what: which of the two.
+        artifact: with file or url, and sha256.
+        limit: seconds for fetching it, and again for sending it.
+        machines: whom it is for; when one is added, it is seen to again.
+    """
+
+    fleet: Fleet
+    what: Literal["package", "sealos"]
+    artifact: Artifact
+    limit: float = Field(default=1800, gt=0)
+    machines: tuple[str, ...] = ()
 
 
 class Limits(Request):

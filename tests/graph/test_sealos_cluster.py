@@ -141,7 +141,7 @@ def test_every_verb_is_one_of_the_drivers() -> None:
 
     used = {
         inputs[key].removeprefix("python3 -m components.sealos ")
-        for inputs in Seen(stack()).commands().values()
+        for inputs in Seen(stack(package={"file": "package", "sha256": "a" * 64})).commands().values()
         for key in ("create", "update", "delete")
         if key in inputs
     }
@@ -276,3 +276,24 @@ def test_every_step_belongs_to_the_component() -> None:
     for name, request in Seen(stack()).monitor.requests.items():
         if name.startswith("cluster-"):
             assert request.parent.endswith("sealos-istio:sealos:Cluster::cluster"), name
+
+
+def test_what_the_user_has_not_put_there_is_sent_before_the_installation() -> None:
+    sha = "a" * 64
+    seen = Seen(
+        stack(
+            package={"url": "https://example.org/kube.tar.gz", "sha256": sha}, sealos={"file": "sealos", "sha256": sha}
+        )
+    )
+    assert seen.edges("package") == seen.edges("sealos") == {"preflight"}
+    assert seen.edges("install") == {"preflight", "package", "sealos"}
+    assert seen.edges("member-sealos02") == {"wanted", "package", "sealos"}
+    request = seen.request("cluster-package")
+    assert request["artifact"] == {"path": "/root/kube.tar.gz", "sha256": sha, "url": "https://example.org/kube.tar.gz"}
+    assert request["machines"] == ["sealos01", "sealos02", "sealos03", "sealos04"]
+    assert [machine["name"] for machine in request["fleet"]["machines"]] == ["sealos01"]
+    # it is taken off again after the cluster, which needs it for that
+    assert not seen.monitor.requests["cluster-package"].deletedWith
+    # where it comes from touches neither the cluster nor its members
+    for name in ("cluster-install", "cluster-member-sealos02"):
+        assert seen.request(name)["package"] == {"path": "/root/kube.tar.gz", "sha256": sha}

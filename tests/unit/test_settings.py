@@ -419,3 +419,37 @@ def test_a_range_over_a_byte() -> None:
 def test_ranges_that_are_refused(entry: Config, words: str) -> None:
     found = problems(lambda c: c.update(ranged(**entry)))
     assert any(words in problem for problem in found), found
+
+
+SHA = "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ({"sha256": SHA}, "/root/kube1.16.3.tar.gz"),
+        ({"path": "/srv/kube.tar.gz"}, "/srv/kube.tar.gz"),
+        ({"file": "packages/k.tar.gz", "sha256": SHA}, "/root/k.tar.gz"),
+        ({"url": "https://example.org/a/k.tar.gz?x=1", "sha256": SHA}, "/root/k.tar.gz"),
+        ({"url": "https://example.org/a", "path": "/srv/k.tar.gz", "sha256": SHA}, "/srv/k.tar.gz"),
+    ],
+)
+def test_where_the_package_comes_from(given: Config, path: str) -> None:
+    assert parse(config() | {"cluster": {"package": given}}, "dev").cluster.package.path == path
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"file": "k.tar.gz"}, "cluster.package: needs sha256 beside file or url"),
+        ({"url": "https://example.org/k.tar.gz"}, "cluster.package: needs sha256"),
+        ({"file": "k", "url": "https://example.org/k", "sha256": SHA}, "has both file and url"),
+        ({"url": "ftp://example.org/k", "sha256": SHA}, "is no http or https URL"),
+        ({"url": "https://me:pw@example.org/k", "sha256": SHA}, "must not hold a user or password"),
+        ({"url": "https://example.org/", "sha256": SHA}, "cluster.package.path: '/root/' must be an absolute path"),
+        ({"file": "my package.tar.gz", "sha256": SHA}, "must be an absolute path of letters"),
+    ],
+)
+def test_packages_that_are_refused(given: Config, words: str) -> None:
+    found = problems(lambda c: c.update(cluster={"package": given}))
+    assert any(words in problem for problem in found), found
