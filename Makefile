@@ -15,7 +15,7 @@ export PATH := $(PATH):/usr/local/go/bin
 # one stamp per content of the requirements, so that a changed pin is installed; two makes at once wait for each other
 STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help up preview review down test test-fast check lint go-test tools env venv lock
+.PHONY: help up preview render review down test test-fast check lint go-test tools env venv lock
 .NOTPARALLEL:
 
 help: ## show this
@@ -32,6 +32,11 @@ preview: venv ## what `make up` (or STACK=…) would change, as a reviewer reads
 review: venv ## the pull-request check on every stack: summary, policies, gate (docs/review.md)
 	@$(VENV)/python -m review check $(if $(BASE),--base $(BASE))
 
+render: venv ## the objects that Istio will make of a stack's settings: make render [STACK=dev] [ARGS=--diff]
+	@$(VENV)/python -m tools build istio >&2
+	@set="$$($(VENV)/python -m tools env 2>/dev/null || true)"; eval "$$set"; \
+		PATH="$$(dirname "$$($(VENV)/python -m tools path istioctl)"):$$PATH" exec $(VENV)/python -m components.istio render --stack $(STACK) $(ARGS)
+
 down: venv ## destroy stack dev, then end the lab
 	@$(VENV)/python -m tools down
 
@@ -43,6 +48,7 @@ test: venv check ## every test: checks, Go modules, unit, graph, lab
 
 test-fast: venv check ## the same without the lab (under a minute once set up)
 	@$(VENV)/python -m tools build --only engine
+	@$(VENV)/python -m tools build istio
 	@$(MAKE) -s go-test
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) -m "not lab"
 

@@ -42,13 +42,16 @@ def progress(where: str, text: str) -> None:
     print(f"[{where}] {text}", file=sys.stderr, flush=True)
 
 
-def drive(program: str, verbs: Mapping[str, Verb], arguments: Sequence[str] | None = None) -> int:
+def drive(
+    program: str, verbs: Mapping[str, Verb], arguments: Sequence[str] | None = None, epilog: str | None = None
+) -> int:
     """Runs the verb that the command line names.
 
     Args:
         program: how it is called, for --help.
         verbs: what there is.
         arguments: the command line; sys.argv's by default.
+        epilog: what --help says below the verbs.
 
     Returns:
         The exit status: 0, or 1 after one message on standard error.
@@ -56,6 +59,7 @@ def drive(program: str, verbs: Mapping[str, Verb], arguments: Sequence[str] | No
     parser = argparse.ArgumentParser(
         prog=program,
         description="Does one step on the stack's machines. Pulumi runs it; the request is JSON on standard input.",
+        epilog=epilog,
     )
     commands = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for name, verb in verbs.items():

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
@@ -20,7 +21,9 @@ import pulumi
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
-from components.istio.versions import check_pair
+from components.istio import operator_file
+from components.istio.operator_file import CNI_VALUES
+from components.istio.versions import RELEASES, check_pair
 from components.sealos.findings import CODES
 
 PROJECT = "sealos-istio"
@@ -342,6 +345,7 @@ class CniSettings(_Model):
         exclude_namespaces: namespaces whose pods it leaves alone.
         log_level: the plugin's own log level.
         config_file: the chain it joins, a file in /etc/cni/net.d.
+        k8s: further settings of its DaemonSet, as in an IstioOperator's spec.components.cni.k8s.
     """
 
     enabled: bool = True
@@ -349,6 +353,82 @@ class CniSettings(_Model):
     exclude_namespaces: tuple[str, ...] = Field(default=("istio-system", "kube-system"), strict=False)
     log_level: Literal["debug", "info", "warn", "error", "fatal"] = "info"
     config_file: str = Field(default="10-calico.conflist", pattern=r"^[A-Za-z0-9._-]+$")
+    k8s: dict[str, Any] = Field(default_factory=dict, alias="k8s")
+
+
+class GatewayPort(_Model):
+    """A port of a gateway in its node's network: what clients reach is what Envoy listens on.
+
+    Attributes:
+        name: begins with the protocol (http2, https, tcp, tls-…), by which Istio knows how to handle it.
+        port: on the node and in the Service.
+        protocol: TCP or UDP.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    port: int = Field(ge=1, le=65535)
+    protocol: Literal["TCP", "UDP"] = "TCP"
+
+
+class HostNetwork(_Model):
+    """A gateway that listens on its nodes' own addresses (components/istio/host_network.py makes it safe).
+
+    Attributes:
+        nodes: names of the machines that it runs on, one pod each.
+        ports: all that it opens for clients; every other port of the profile is cut.
+    """
+
+    nodes: tuple[str, ...] = Field(min_length=1, strict=False)
+    ports: tuple[GatewayPort, ...] = Field(
+        default=(GatewayPort(name="http2", port=80), GatewayPort(name="https", port=443)),
+        min_length=1,
+        strict=False,
+    )
+
+
+class GatewaySettings(_Model):
+    """One ingress or egress gateway, as in an IstioOperator, and hostNetwork, which stands for all that this takes.
+
+    Attributes:
+        name: of its Deployment and Service.
+        enabled: whether it is there.
+        namespace: where; the mesh's own by default.
+        label: its pods' labels, by which Gateway objects find it.
+        k8s: as in an IstioOperator, overlays included; made safe before it reaches the operator (components/istio/overlays.py).
+        host_network: where and with which ports it lives in its nodes' network; None for an ordinary gateway.
+    """
+
+    name: str | None = None
+    enabled: bool | str = True
+    namespace: str | None = None
+    label: dict[str, str] = Field(default_factory=dict)
+    k8s: dict[str, Any] | None = Field(default=None, alias="k8s")
+    host_network: HostNetwork | None = None
+
+    def as_operator(self) -> dict[str, Any]:
+        """As an IstioOperator says it, without what was left out and without hostNetwork."""
+        return self.model_dump(by_alias=True, exclude_unset=True, exclude={"host_network"})
+
+
+class AddonSettings(_Model):
+    """One of Istio's add-ons.
+
+    Attributes:
+        enabled: whether it is there.
+        k8s: as in an IstioOperator's spec.addonComponents; 1.5 carries out no overlays of add-ons (istio#23048).
+    """
+
+    enabled: bool
+    k8s: dict[str, Any] = Field(default_factory=dict, alias="k8s")
+
+    @field_validator("k8s")
+    @classmethod
+    def _no_overlays(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if "overlays" in value:
+            raise ValueError(
+                "has overlays, which Istio ignores for add-ons (istio#23048); set the add-on's values instead"
+            )
+        return value
 
 
 class IstioSettings(_Model):
@@ -357,11 +437,12 @@ class IstioSettings(_Model):
     Attributes:
         version: Istio's version; it must fit the cluster's (components/istio/versions.py).
         hub: where the images come from; the operator's is `hub/operator:version`.
-        profile: the profile that everything else is laid over.
+        file: a whole IstioOperator written by others, relative to the project, instead of the keys below that it states.
+        profile: the profile that everything else is laid over (docs/istio.md lists what each installs).
         name, namespace: the IstioOperator's own.
         cni: the CNI plugin.
-        ingress_gateways, egress_gateways: as in an IstioOperator's spec.components, overlays included; made safe before
-            they reach the operator (components/istio/overlays.py).
+        ingress_gateways, egress_gateways: the gateways; a list replaces the profile's own.
+        addon_components: Istio's add-ons by name, on or off against the profile.
         components, values, mesh_config: the rest of an IstioOperator's spec, as it is.
         ready_timeout: seconds until the mesh must be ready.
         istioctl: the istioctl binary on the first master; None leaves it out.
@@ -369,12 +450,16 @@ class IstioSettings(_Model):
 
     version: str = "1.5.0"
     hub: str = "istio"
+    file: str | None = None
     profile: Literal["default", "demo", "empty", "minimal", "remote", "separate"] = "default"
     name: str = "istiocontrolplane"
     namespace: str = "istio-system"
     cni: CniSettings = CniSettings()
-    ingress_gateways: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
-    egress_gateways: tuple[dict[str, Any], ...] = Field(default=(), strict=False)
+    ingress_gateways: tuple[GatewaySettings, ...] = Field(default=(), strict=False)
+    egress_gateways: tuple[GatewaySettings, ...] = Field(default=(), strict=False)
+    addon_components: dict[Literal["prometheus", "grafana", "kiali", "tracing", "istiocoredns"], AddonSettings] = Field(
+        default_factory=dict
+    )
     components: dict[str, Any] = Field(default_factory=dict)
     values: dict[str, Any] = Field(default_factory=dict)
     mesh_config: dict[str, Any] = Field(default_factory=dict)
@@ -386,6 +471,15 @@ class IstioSettings(_Model):
     def _own_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
         if doubled := sorted({"cni", "ingressGateways", "egressGateways"} & set(value)):
             raise ValueError(f"{', '.join(doubled)} has a key of its own in istio; write it there")
+        return value
+
+    @field_validator("values")
+    @classmethod
+    def _cni_has_its_own(cls, value: dict[str, Any]) -> dict[str, Any]:
+        cni = value.get("cni")
+        if isinstance(cni, Mapping) and (doubled := [name for name in CNI_VALUES if name in cni]):
+            keys = ", ".join(f"cni.{name} (as istio.cni.{CNI_VALUES[name]})" for name in doubled)
+            raise ValueError(f"{keys} has a key of its own; write it there, so that the check of every node knows it")
         return value
 
 
@@ -535,13 +629,14 @@ class Settings(_Model):
         return self
 
 
-def parse(config: Mapping[str, Any], stack: str) -> Settings:
+def parse(config: Mapping[str, Any], stack: str, directory: Path | None = None) -> Settings:
     """The settings that a stack's configuration states.
 
     Args:
         config: values by key without the project's prefix: `masters` and `nodes` (lists), `ssh`, `cluster`, `istio`
             and `dashboards` (objects), and, for their presence only, the secrets.
         stack: the stack's name, which is the cluster's unless `cluster.name` says otherwise.
+        directory: the project's, where files that the configuration names are; the working directory by default.
 
     Raises:
         SettingsError: with every problem found.
@@ -554,7 +649,7 @@ def parse(config: Mapping[str, Any], stack: str) -> Settings:
     problems += found
     cluster, found = _section(ClusterSettings, "cluster", _named(config.get("cluster", {}), stack))
     problems += found
-    istio, found = _section(IstioSettings, "istio", config["istio"]) if config.get("istio") else (None, [])
+    istio, found = _mesh(config["istio"], directory) if config.get("istio") else (None, [])
     problems += found
     dashboards, found = (
         _section(DashboardSettings, "dashboards", config["dashboards"]) if config.get("dashboards") else (None, [])
@@ -722,6 +817,21 @@ def _decoded(raw: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
+def _mesh(data: Any, directory: Path | None) -> tuple[IstioSettings | None, list[str]]:
+    """The mesh's settings, with the IstioOperator of `istio.file` where there is one."""
+    if not isinstance(data, Mapping) or not isinstance(file := data.get("file"), str):
+        return _section(IstioSettings, "istio", data)
+    read, problems = operator_file.read((directory or Path.cwd()) / file, file)
+    if problems:
+        return None, [f"{PROJECT}:istio.file: {problem}" for problem in problems]
+    merged, doubled = operator_file.laid_over(data, read)
+    if doubled:
+        return None, [
+            f"{PROJECT}:istio.{key} and {file} (istio.file) say different things; keep one" for key in doubled
+        ]
+    return _section(IstioSettings, "istio", merged)
+
+
 def _named(cluster: Any, stack: str) -> Any:
     return {"name": stack, **cluster} if isinstance(cluster, Mapping) else cluster
 
@@ -809,27 +919,55 @@ def _mesh_fits(settings: Settings) -> Iterable[str]:
         return
     if problem := check_pair(istio.version, settings.cluster.kubernetes_version):
         yield f"{PROJECT}:istio.version: {problem}"
-    yield from _gateways_are_safe(istio)
+    if istio.version.rpartition(".")[0] not in RELEASES:
+        return  # what that version makes of the rest, nobody knows
+    yield from _gateways_are_safe(settings, istio)
     names = {m.name for m in settings.machines}
     for key, gateways in (("ingressGateways", istio.ingress_gateways), ("egressGateways", istio.egress_gateways)):
         for position, gateway in enumerate(gateways):
-            host = _at(gateway, "k8s", "nodeSelector", "kubernetes.io/hostname")
+            host = _at(gateway.k8s, "nodeSelector", "kubernetes.io/hostname")
             if host is not None and host not in names:
                 yield (
                     f"{PROJECT}:istio.{key}[{position}].k8s.nodeSelector: no machine is named {host!r}, so the gateway's "
                     f"pod could never be scheduled; the machines are {', '.join(sorted(names))}"
                 )
+            if gateway.host_network:
+                yield from _host_network_nodes(settings, f"istio.{key}[{position}]", gateway)
 
 
-def _gateways_are_safe(istio: IstioSettings) -> Iterable[str]:
+def _host_network_nodes(settings: Settings, where: str, gateway: GatewaySettings) -> Iterable[str]:
+    wanted = gateway.host_network.nodes if gateway.host_network else ()
+    roles = {machine.name: machine.role for machine in settings.machines}
+    for node in wanted:
+        if node not in roles:
+            yield (
+                f"{PROJECT}:{where}.hostNetwork.nodes: no machine is named {node!r}; the machines are "
+                f"{', '.join(sorted(roles))}"
+            )
+        elif roles[node] == "master" and not (gateway.k8s or {}).get("tolerations"):
+            yield (
+                f"{PROJECT}:{where}.hostNetwork.nodes: {node} is a master, whose taint keeps pods off; name a node, or add "
+                f"k8s.tolerations: [{{key: node-role.kubernetes.io/master, operator: Exists, effect: NoSchedule}}]"
+            )
+
+
+def _gateways_are_safe(settings: Settings, istio: IstioSettings) -> Iterable[str]:
     """Before anything is changed: the mesh comes last, and what it can't take must not be found out there."""
-    from components.istio.istio_operator import plan  # which itself reads the settings' models
+    from components.istio import host_network  # which itself reads the settings' models, as the next does
+    from components.istio.istio_operator import plan
     from components.istio.overlays import OverlayError
 
     try:
-        plan(istio)
+        made = plan(istio)
     except OverlayError as error:
         yield from (f"{PROJECT}:{problem}" for problem in error.problems)
+        return
+    names = [machine.name for machine in settings.machines]
+    claims = [
+        *host_network.machine_claims(settings),
+        *host_network.gateway_claims(made.manifest, made.host_network, names, istio.version),
+    ]
+    yield from (f"{PROJECT}:{problem}" for problem in host_network.conflicts(claims))
 
 
 def _at(data: Any, *path: str) -> Any:

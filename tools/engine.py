@@ -6,6 +6,7 @@ and put into a PULUMI_HOME of this checkout's own, so that the user's ~/.pulumi 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -338,8 +339,12 @@ def variables(engine: Engine, environment: Mapping[str, str] | None = None) -> d
     venv = parts.ROOT / ".venv" / "bin"
     state = parts.ROOT / ".state"
     state.mkdir(mode=0o700, exist_ok=True)
+    ours = [str(venv), str(engine.pulumi.parent)]
+    # previews show what Istio will make of the settings where its istioctl is there (components/istio/renderer.py)
+    with contextlib.suppress(ToolMissing):
+        ours.append(str(parts.binary("istioctl").parent))
     found = {
-        "PATH": path_with([str(venv), str(engine.pulumi.parent)], ambient.get("PATH", os.defpath)),
+        "PATH": path_with(ours, ambient.get("PATH", os.defpath)),
         "PULUMI_BACKEND_URL": f"file://{state}",
         "PULUMI_PYTHON_CMD": str(venv / "python"),
         "PULUMI_SKIP_UPDATE_CHECK": "true",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.dashboards.catalog import dashboards_of, why_not
-from components.istio.istio_operator import plan
-from components.istio.overlays import make_safe
+from components.istio.host_network import pinned_to
+from components.istio.istio_operator import KINDS, plan, safe_gateways
 
 if TYPE_CHECKING:
     from components.settings import ContourSettings, DashboardSettings, IstioSettings, Settings
@@ -101,7 +101,7 @@ def _gateway(dashboards: DashboardSettings, istio: IstioSettings) -> Iterator[st
         )
         return
     wanted = WEB_PORTS if dashboards.tls else WEB_PORTS[:1]
-    safe = make_safe(istio.ingress_gateways, "ingress", istio.version, istio.values)
+    safe = safe_gateways(istio, "ingress")
     for name, ports in safe.ports.items():
         for port in sorted(set(wanted) - {port["port"] for port in ports}):
             yield (
@@ -125,8 +125,8 @@ def _contour(contour: ContourSettings, kubernetes: str, settings: Settings, isti
 
 def _shared_ports(nodes: Iterable[str], istio: IstioSettings) -> Iterator[str]:
     """A port of a node belongs to one process: Envoy's host ports and a gateway in the node's network would both want it."""
-    for kind, gateways in (("ingress", istio.ingress_gateways), ("egress", istio.egress_gateways)):
-        safe = make_safe(gateways, "ingress" if kind == "ingress" else "egress", istio.version, istio.values)
+    for kind in KINDS:
+        safe = safe_gateways(istio, kind)
         for gateway in safe.gateways:
             name = gateway["name"]
             if name not in safe.host_network or not gateway["enabled"]:
@@ -135,20 +135,14 @@ def _shared_ports(nodes: Iterable[str], istio: IstioSettings) -> Iterator[str]:
             if not (clash := sorted(ports & set(WEB_PORTS))):
                 continue
             shown = " and ".join(map(str, clash))
-            host = _pinned_to(gateway)
-            if host is None:
+            pinned = pinned_to(gateway.get("k8s", {}))
+            if not pinned:
                 yield (
                     f"{KEY}.contour.nodes: {name} takes ports {shown} in the network of whatever node it lands on; pin it with "
                     f"istio.{kind}Gateways[].k8s.nodeSelector kubernetes.io/hostname, so that Contour's Envoy can keep off"
                 )
-            elif host in nodes:
+            elif shared := sorted(pinned & set(nodes)):
                 yield (
-                    f"{KEY}.contour.nodes: {host} is where {name} takes ports {shown} in the node's own network; "
+                    f"{KEY}.contour.nodes: {', '.join(shared)} is where {name} takes ports {shown} in the node's own network; "
                     f"Contour's Envoy needs the same ports, so name other nodes"
                 )
-
-
-def _pinned_to(gateway: Mapping[str, Any]) -> str | None:
-    selector = gateway.get("k8s", {}).get("nodeSelector", {})
-    host = selector.get("kubernetes.io/hostname")
-    return host if isinstance(host, str) else None

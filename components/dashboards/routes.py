@@ -193,9 +193,8 @@ def gateway(routes: Sequence[Route], dashboards: DashboardSettings, istio: Istio
 def _gateway_label(istio: IstioSettings) -> str:
     """The chart's own label of the ingress gateway's pods, unless the settings give another."""
     for wanted in istio.ingress_gateways:
-        label = wanted.get("label")
-        if isinstance(label, Mapping) and "istio" in label:
-            return str(label["istio"])
+        if "istio" in wanted.label:
+            return wanted.label["istio"]
     return "ingressgateway"
 
 

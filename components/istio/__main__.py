@@ -16,5 +16,11 @@ VERBS = {
     "istioctl-remove": Verb(IstioctlRequest, remove, "take istioctl and its completion away from the first master"),
 }
 
+ALSO = "`render --help`, which reads no request: the objects that Istio will make of a stack's settings."
+
 if __name__ == "__main__":
-    sys.exit(drive("python3 -m components.istio", VERBS))
+    if sys.argv[1:2] == ["render"]:
+        from components.istio.render_command import main  # it needs the settings, which the drivers don't
+
+        sys.exit(main(sys.argv[2:]))
+    sys.exit(drive("python3 -m components.istio", VERBS, epilog=ALSO))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
-from components.istio import istio_operator
+from components.istio import istio_operator, renderer
 from components.istio.objects import kubernetes_object, secret_json
 from components.istio.operator import IstioOperator
 from components.istio.operator_manifests import namespace as namespace_manifest
 from components.istio.overlays import OverlayError
+from components.istio.renderer import Absent, Rendered, RenderError
 from components.settings import IstioSettings
 
 GATE = "python3 -m components.istio gate"
@@ -58,6 +58,16 @@ class ControlPlane(pulumi.ComponentResource):
         for note in plan.notes:
             pulumi.info(f"sealos-istio:{note}", resource=self)
 
+        made = _rendered(plan, istio)
+        pulumi.info(_said(made, istio), resource=self)
+        spec = renderer.spec_hash(plan.manifest)
+        last = pulumi.Stash(
+            f"{name}-rendered",
+            input={} if isinstance(made, Absent) else {"spec": spec, "objects": made.shown()},
+            # where there is no renderer, what was rendered last stays, so that it shows no change
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["input"] if isinstance(made, Absent) else None),
+        )
+
         namespace = kubernetes_object(
             f"{name}-namespace", namespace_manifest(istio.namespace), pulumi.ResourceOptions(parent=self)
         )
@@ -76,7 +86,8 @@ class ControlPlane(pulumi.ComponentResource):
         request = {
             "fleet": args.fleet,
             "wanted": plan.wanted,
-            "spec": hashlib.sha256(json.dumps(plan.manifest["spec"], sort_keys=True).encode()).hexdigest(),
+            "spec": spec,
+            "rendered": last.input.apply(lambda found: renderer.gate_view(found, istio.namespace)),
         }
         self.gate = local.Command(
             f"{name}-gate",
@@ -89,3 +100,32 @@ class ControlPlane(pulumi.ComponentResource):
         stdout: pulumi.Output[str] = pulumi.Output.unsecret(self.gate.stdout)
         self.report = stdout.apply(json.loads)
         self.register_outputs({"report": self.report})
+
+
+def _rendered(plan: istio_operator.ControlPlanePlan, istio: IstioSettings) -> Rendered | Absent:
+    """What Istio will make of the plan, checked against what was asked for.
+
+    Raises:
+        pulumi.RunError: when Istio's renderer refuses it, or something that was asked for is not in what it makes.
+    """
+    try:
+        made = renderer.rendered(plan.manifest, istio.version)
+    except RenderError as error:
+        raise pulumi.RunError(f"sealos-istio:istio: Istio {istio.version}'s own renderer refuses it: {error}") from None
+    if not isinstance(made, Absent) and (missed := renderer.unfulfilled(plan.manifest, made)):
+        raise pulumi.RunError("\n".join(f"sealos-istio:{problem}" for problem in missed))
+    return made
+
+
+def _said(made: Rendered | Absent, istio: IstioSettings) -> str:
+    """For the preview: what the settings come to."""
+    if isinstance(made, Absent):
+        installs = ", ".join(sorted(istio_operator.PROFILE_DEPLOYMENTS[istio.profile])) or "nothing by itself"
+        return (
+            f"profile {istio.profile} installs {installs}. What Istio makes of all settings is not shown: {made.reason} "
+            f"(docs/istio.md)"
+        )
+    return (
+        f"Istio {istio.version} makes {len(made.objects)} objects of profile {istio.profile} and the settings, to run: "
+        f"{', '.join(made.workloads()) or 'nothing'}. `pulumi preview --diff` shows how they change, `make render` shows them whole"
+    )

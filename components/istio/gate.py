@@ -62,6 +62,35 @@ class Wanted(Request):
     fields: tuple[Field, ...] = ()
 
 
+class RenderedSet(Request):
+    """What Istio's own renderer made of an IstioOperator (components/istio/renderer.py).
+
+    Attributes:
+        spec: the hash of the IstioOperator's spec that was rendered.
+        deployments: names of all Deployments in the mesh's namespace.
+        fields: what their live objects, and the Services, must hold.
+    """
+
+    spec: str
+    deployments: tuple[str, ...]
+    fields: tuple[Field, ...]
+
+
+def with_rendered(wanted: Wanted, spec: str, rendered: RenderedSet | None) -> Wanted:
+    """What is wanted, by the rendered set where that is of the same spec; otherwise by the tables alone.
+
+    Args:
+        wanted: as the settings say.
+        spec: the hash of the IstioOperator's spec that is applied.
+        rendered: what was rendered last; of another spec when that was changed where there is no renderer.
+    """
+    if rendered is None or rendered.spec != spec:
+        return wanted
+    asked = {(field_.kind, field_.name, field_.path) for field_ in wanted.fields}
+    more = tuple(f for f in rendered.fields if (f.kind, f.name, f.path) not in asked)
+    return wanted.model_copy(update={"deployments": rendered.deployments, "fields": wanted.fields + more})
+
+
 class View(Request):
     """What the API server said in one look.
 

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from components.driver import DriverError, progress
-from components.istio.gate import Verdict, View, Wanted, judge, last_words, report
+from components.istio.gate import RenderedSet, Verdict, View, Wanted, judge, last_words, report, with_rendered
 from components.istio.versions import release
 from components.login import Fleet, Request
 from components.machines import Result, connect
@@ -41,12 +41,14 @@ class GateRequest(Request):
     Attributes:
         fleet: how to reach the first master.
         wanted: what must be true there.
-        spec: a hash of the IstioOperator's spec; it only makes another request of another spec.
+        spec: a hash of the IstioOperator's spec, so that another spec makes another request.
+        rendered: what Istio's own renderer made of the settings, where it was asked.
     """
 
     fleet: Fleet
     wanted: Wanted
     spec: str = ""
+    rendered: RenderedSet | None = None
 
 
 class _Host(Protocol):
@@ -62,7 +64,8 @@ async def gate(request: GateRequest) -> str:
     """
     machine = request.fleet.first_master
     async with connect(machine, request.fleet.login) as host:
-        return json.dumps(await wait(host, request.wanted, lambda text: progress(machine.name, text)))
+        wanted = with_rendered(request.wanted, request.spec, request.rendered)
+        return json.dumps(await wait(host, wanted, lambda text: progress(machine.name, text)))
 
 
 async def wait(

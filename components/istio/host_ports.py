@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from components.istio.overlays import ENVOY_METRICS_PORT, make_safe
+from components.istio.host_network import pinned_to
+from components.istio.istio_operator import KINDS, safe_gateways
+from components.istio.overlays import ENVOY_METRICS_PORT
 
 if TYPE_CHECKING:
     from components.settings import IstioSettings
@@ -20,13 +22,13 @@ def host_ports(istio: IstioSettings) -> dict[str | None, dict[int, str]]:
         OverlayError: when a gateway can't be made safe; the settings have refused it before.
     """
     found: dict[str | None, dict[int, str]] = {}
-    for gateways, kind in ((istio.ingress_gateways, "ingress"), (istio.egress_gateways, "egress")):
-        safe = make_safe(gateways, "ingress" if kind == "ingress" else "egress", istio.version, istio.values)
+    for kind in KINDS:
+        safe = safe_gateways(istio, kind)
         for gateway in safe.gateways:
             name: str = gateway["name"]
             if not gateway["enabled"] or name not in safe.host_network:
                 continue
-            host = gateway.get("k8s", {}).get("nodeSelector", {}).get("kubernetes.io/hostname")
+            hosts: list[str | None] = [*sorted(pinned_to(gateway.get("k8s", {})))] or [None]
             listed = safe.ports.get(name)
             numbers = {
                 number
@@ -34,6 +36,7 @@ def host_ports(istio: IstioSettings) -> dict[str | None, dict[int, str]]:
                 for number in (port["port"], port.get("targetPort"))
                 if isinstance(number, int)
             }
-            for number in sorted((numbers or set(_USUAL)) | {ENVOY_METRICS_PORT}):
-                found.setdefault(host, {})[number] = name
+            for host in hosts:
+                for number in sorted((numbers or set(_USUAL)) | {ENVOY_METRICS_PORT}):
+                    found.setdefault(host, {})[number] = name
     return found

@@ -5,11 +5,21 @@ Pure: no Pulumi, no SSH. Sources: the 1.5.0 profiles (operator/data/profiles) an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from components.istio.overlays import ENVOY_METRICS_PORT, Note, SafeGateways, make_safe, merge_under, parse_path
+from components.istio import host_network
+from components.istio.overlays import (
+    ENVOY_METRICS_PORT,
+    Note,
+    OverlayError,
+    SafeGateways,
+    make_safe,
+    merge_under,
+    parse_path,
+)
+from components.istio.shapes import GatewayKind
 
 if TYPE_CHECKING:
     from components.settings import IstioSettings
@@ -46,6 +56,17 @@ COMPONENT_DEPLOYMENTS: Mapping[str, str] = {
 }
 """spec.components keys that stand for one Deployment. A component's own namespace is not looked at."""
 
+ADDON_DEPLOYMENTS: Mapping[str, str] = {
+    "prometheus": "prometheus",
+    "grafana": "grafana",
+    "kiali": "kiali",
+    "tracing": "istio-tracing",
+    "istiocoredns": "istiocoredns",
+}
+"""spec.addonComponents keys by the Deployment that each stands for."""
+
+KINDS: tuple[GatewayKind, ...] = ("ingress", "egress")
+
 GATEWAY_CONTAINER = "istio-proxy"
 CNI_DAEMON_SET = "istio-cni-node"
 
@@ -58,11 +79,13 @@ class ControlPlanePlan:
         manifest: the IstioOperator.
         wanted: the ready gate's input, as JSON data; see components/istio/gate.py.
         notes: what was made safe on the way.
+        host_network: names of the gateways whose pods live in their nodes' network.
     """
 
     manifest: dict[str, Any]
     wanted: dict[str, Any]
     notes: tuple[Note, ...]
+    host_network: frozenset[str] = frozenset()
 
 
 def plan(istio: IstioSettings) -> ControlPlanePlan:
@@ -71,20 +94,61 @@ def plan(istio: IstioSettings) -> ControlPlanePlan:
     Raises:
         OverlayError: when a gateway can't be made safe.
     """
-    ingress = make_safe(istio.ingress_gateways, "ingress", istio.version, istio.values)
-    egress = make_safe(istio.egress_gateways, "egress", istio.version, istio.values)
+    ingress, egress = (safe_gateways(istio, kind) for kind in KINDS)
     manifest = {
         "apiVersion": "install.istio.io/v1alpha1",
         "kind": "IstioOperator",
         "metadata": {"name": istio.name, "namespace": istio.namespace},
         "spec": _spec(istio, ingress, egress),
     }
-    return ControlPlanePlan(manifest, _wanted(istio, ingress, egress), ingress.notes + egress.notes)
+    notes = ingress.notes + egress.notes + tuple(_addon_notes(istio))
+    in_host_network = ingress.host_network | egress.host_network
+    return ControlPlanePlan(manifest, _wanted(istio, ingress, egress), notes, in_host_network)
+
+
+def safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
+    """The gateways of one kind as the operator gets them, host network written out.
+
+    Raises:
+        OverlayError: when one can't be made safe.
+    """
+    settings = istio.ingress_gateways if kind == "ingress" else istio.egress_gateways
+    problems: list[str] = []
+    notes: list[Note] = []
+    given, values = [], istio.values
+    for position, gateway in enumerate(settings):
+        where = f"istio.{kind}Gateways[{position}]"
+        expanded = host_network.expand(gateway, where, kind, istio.version, istio.values)
+        problems += expanded.problems
+        notes += expanded.notes
+        given.append(expanded.gateway)
+        values = merge_under(values, expanded.values)
+    if problems:
+        raise OverlayError(problems)
+    safe = make_safe(given, kind, istio.version, values)
+    return replace(safe, values=merge_under(values, safe.values), notes=(*notes, *safe.notes))
+
+
+def _addon_notes(istio: IstioSettings) -> Iterator[Note]:
+    kiali = istio.addon_components.get("kiali")
+    chart = istio.values.get("kiali")
+    if (
+        kiali
+        and kiali.enabled
+        and istio.profile != "demo"
+        and not (isinstance(chart, Mapping) and chart.get("createDemoSecret"))
+    ):
+        yield Note(
+            "istio.addonComponents.kiali",
+            f"nobody can log in before there is a Secret kiali (username, passphrase) in {istio.namespace}",
+        )
 
 
 def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
     components: dict[str, Any] = {**istio.components, "cni": {"enabled": istio.cni.enabled}}
     values = merge_under(merge_under(istio.values, ingress.values), egress.values)
+    if istio.cni.k8s:
+        components["cni"]["k8s"] = dict(istio.cni.k8s)
     if istio.cni.enabled:
         components["cni"]["namespace"] = istio.cni.namespace
         cni = {
@@ -99,6 +163,10 @@ def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> 
     if egress.gateways:
         components["egressGateways"] = list(egress.gateways)
     spec: dict[str, Any] = {"profile": istio.profile, "hub": istio.hub, "tag": istio.version, "components": components}
+    if istio.addon_components:
+        spec["addonComponents"] = {
+            name: addon.model_dump(by_alias=True, exclude_unset=True) for name, addon in istio.addon_components.items()
+        }
     if values:
         spec["values"] = values
     if istio.mesh_config:
@@ -115,6 +183,8 @@ def expected_deployments(istio: IstioSettings, ingress: SafeGateways, egress: Sa
         component = istio.components.get(key)
         if isinstance(component, Mapping) and isinstance(component.get("enabled"), bool):
             (names.add if component["enabled"] else names.discard)(name)
+    for addon, settings in istio.addon_components.items():
+        (names.add if settings.enabled else names.discard)(ADDON_DEPLOYMENTS[addon])
     for safe, profile_name in ((ingress, "istio-ingressgateway"), (egress, "istio-egressgateway")):
         if safe.gateways:  # the list replaces the profile's
             names.discard(profile_name)

@@ -22,6 +22,7 @@ class Release:
         appends_at_minus_one: whether `[-1]` in an overlay's path appends to a list (otherwise the operator panics).
         deletes_map_keys: whether an overlay without a value deletes a map's key (otherwise it is silently ignored).
         gateway_names: the names that its charts can render; empty where the gateway's own name is used.
+        gateway_run_as_root: whether a gateway runs as root only when values.gateways.NAME.runAsRoot says so.
         forgets_recreated: whether the operator's object cache ignores an IstioOperator that was deleted and created again.
         operator_command: the container's command.
         completion: how istioctl writes completion files; `collateral` is a folder of files, `completion` prints one.
@@ -36,6 +37,7 @@ class Release:
     appends_at_minus_one: bool = False
     deletes_map_keys: bool = False
     gateway_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    gateway_run_as_root: bool = False
     forgets_recreated: bool = True
     operator_command: tuple[str, ...] = ("operator", "server")
     completion: Literal["collateral", "completion"] = "collateral"

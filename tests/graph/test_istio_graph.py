@@ -129,6 +129,7 @@ def test_native_types_and_names(seen: Seen) -> None:
         "operator-deployment": "kubernetes:apps/v1:Deployment",
         "operator-service": "kubernetes:core/v1:Service",
         "mesh": "sealos-istio:istio:ControlPlane",
+        "mesh-rendered": "pulumi:index:Stash",
         "mesh-namespace": "kubernetes:core/v1:Namespace",
         "mesh-istio-operator": "kubernetes:install.istio.io/v1alpha1:IstioOperator",
         "mesh-gate": "command:local:Command",

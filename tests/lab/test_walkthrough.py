@@ -124,8 +124,8 @@ def test_first_preview_shows_every_resource_and_dials_nobody(stack: Stack, lab: 
     ]
     preview = stack.project.preview()
     assert set(changes(preview).values()) == {"create"}
-    # the stack; cluster: 6 steps, 3 members; operator: 7 objects; mesh: namespace, IstioOperator, gate; CNI check; istioctl
-    assert len(preview["steps"]) == 1 + (1 + 6 + 3) + (1 + 7) + (1 + 3) + (1 + 1) + (1 + 1)
+    # the stack; cluster: 6 steps, 3 members; operator: 7 objects; mesh: rendered set, namespace, IstioOperator, gate; CNI check; istioctl
+    assert len(preview["steps"]) == 1 + (1 + 6 + 3) + (1 + 7) + (1 + 4) + (1 + 1) + (1 + 1)
     after = [
         lab.run(name, "sh", "-c", "find / -xdev -type f -newer /proc/1 2>/dev/null | sort").stdout for name in NAMES
     ]
