@@ -24,10 +24,11 @@ if istio := settings.istio:
     # What lives in the cluster goes with it: a full destroy doesn't take it apart first, nor waits for a finalizer.
     in_cluster = pulumi.ResourceOptions(providers=[cluster.provider], deleted_with=cluster.anchor)
     operator = IstioOperator("istio-operator", IstioOperatorArgs(istio), in_cluster)
-    mesh = ControlPlane("istio", ControlPlaneArgs(istio, first_master, operator), in_cluster)
+    mesh = ControlPlane("istio", ControlPlaneArgs(istio, first_master, fleet, operator), in_cluster)
     if istio.cni.enabled:
-        # Every machine is probed, so that one added later is checked, too.
-        CniCheck("istio-cni", CniCheckArgs(istio, fleet, mesh.gate))
+        # Every machine is checked, so that one added later is, too.
+        nodes = {m.name: fleet_request(settings, credentials, [m]) for m in settings.machines}
+        CniCheck("istio-cni", CniCheckArgs(istio, nodes, [mesh.gate, cluster.provider], mesh.found_changed_at))
     if istio.istioctl:
         on_host = pulumi.ResourceOptions(depends_on=[cluster.anchor])
         Istioctl("istioctl", IstioctlArgs(istio.version, istio.istioctl, first_master), on_host)

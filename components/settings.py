@@ -446,6 +446,8 @@ class IstioSettings(_Model):
         components, values, mesh_config: the rest of an IstioOperator's spec, as it is.
         ready_timeout: seconds until the mesh must be ready.
         istioctl: the istioctl binary on the first master; None leaves it out.
+        crds: what becomes of Istio's own definitions, and with them of every Gateway, VirtualService and so on, when the mesh
+            is taken out of the stack: `keep`, or `deleteWithMesh`. It must have been in the last `up` before that.
     """
 
     version: str = "1.5.0"
@@ -465,6 +467,7 @@ class IstioSettings(_Model):
     mesh_config: dict[str, Any] = Field(default_factory=dict)
     ready_timeout: int = Field(default=300, ge=10)
     istioctl: Artifact | None = None
+    crds: Literal["keep", "deleteWithMesh"] = "keep"
 
     @field_validator("components")
     @classmethod
@@ -919,6 +922,8 @@ def _mesh_fits(settings: Settings) -> Iterable[str]:
         return
     if problem := check_pair(istio.version, settings.cluster.kubernetes_version):
         yield f"{PROJECT}:istio.version: {problem}"
+    if problem := check_cni_namespace(istio.cni, settings.cluster.kubernetes_version):
+        yield f"{PROJECT}:istio.cni.namespace: {problem}"
     if istio.version.rpartition(".")[0] not in RELEASES:
         return  # what that version makes of the rest, nobody knows
     yield from _gateways_are_safe(settings, istio)
@@ -949,6 +954,21 @@ def _host_network_nodes(settings: Settings, where: str, gateway: GatewaySettings
                 f"{PROJECT}:{where}.hostNetwork.nodes: {node} is a master, whose taint keeps pods off; name a node, or add "
                 f"k8s.tolerations: [{{key: node-role.kubernetes.io/master, operator: Exists, effect: NoSchedule}}]"
             )
+
+
+def check_cni_namespace(cni: CniSettings, kubernetes: str) -> str | None:
+    """Why the CNI plugin's pods could not be made in that namespace; None when they can.
+
+    Source: Kubernetes' admission plugin Priority takes system-cluster-critical and system-node-critical outside kube-system
+    only since 1.17 (cilium/cilium pull request 12151 has the switch).
+    """
+    _, minor = (int(part) for part in kubernetes.removeprefix("v").split(".")[:2])
+    if cni.enabled and cni.namespace != "kube-system" and minor < 17:
+        return (
+            f"{cni.namespace!r} can't hold the plugin on Kubernetes {kubernetes}: its pods are critical add-ons "
+            f"(system-cluster-critical), which up to Kubernetes 1.16 may only run in kube-system; write kube-system"
+        )
+    return None
 
 
 def _gateways_are_safe(settings: Settings, istio: IstioSettings) -> Iterable[str]:

@@ -36,6 +36,10 @@ PLAYED: tuple[tuple[str, str], ...] = (
         "install-cni",
         "our own code: appends istio-cni to the chain as the real script does, from the ConfigMap; the plugin itself is an empty shell",
     ),
+    (
+        "istiod",
+        "our own code: fills its authority into Istio's webhooks and a ConfigMap of every namespace, by its own account; it serves nothing",
+    ),
 )
 
 SEALOS_PLAYED = (

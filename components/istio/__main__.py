@@ -6,12 +6,16 @@ import sys
 
 from components.driver import Verb, drive
 from components.istio.cni_probe import CniRequest, cni_check
+from components.istio.drift import LookRequest, found_changed_at
 from components.istio.gate_probe import GateRequest, gate
 from components.istio.istioctl_driver import IstioctlRequest, install, remove
+from components.istio.sweep import SweepRequest, sweep
 
 VERBS = {
     "gate": Verb(GateRequest, gate, "wait until the mesh is what was asked for, or say why it isn't"),
-    "cni-check": Verb(CniRequest, cni_check, "wait until istio-cni ends the CNI chain of every node"),
+    "look": Verb(LookRequest, found_changed_at, "whether something changed the mesh since the gate was passed"),
+    "sweep": Verb(SweepRequest, sweep, "take away what a mesh left, once its IstioOperator is gone"),
+    "cni-check": Verb(CniRequest, cni_check, "wait until istio-cni ends the CNI chain of the nodes"),
     "istioctl": Verb(IstioctlRequest, install, "put istioctl and its completion on the first master"),
     "istioctl-remove": Verb(IstioctlRequest, remove, "take istioctl and its completion away from the first master"),
 }

@@ -95,3 +95,15 @@ def _plugins(chain: CniChain, path: str, text: str) -> Iterator[str]:
         yield f"{path}: {PLUGIN} also excludes {', '.join(more)}"
     if plugin.get("log_level") != chain.log_level:
         yield f"{path}: {PLUGIN} logs at {plugin.get('log_level')!r}, wanted {chain.log_level!r}"
+
+
+def without_plugin(conflist: str) -> str | None:
+    """The chain without the plugin, as text; None when it isn't in it (or the text is no chain, which then is not ours)."""
+    try:
+        chain: dict[str, Any] = json.loads(conflist)
+        plugins = [plugin for plugin in chain["plugins"] if plugin.get("type") != PLUGIN]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if len(plugins) == len(chain["plugins"]):
+        return None
+    return json.dumps({**chain, "plugins": plugins}, indent=2) + "\n"

@@ -1,16 +1,17 @@
-"""CniCheck: stops the update unless istio-cni ends the CNI chain of every node."""
+"""CniCheck: stops the update unless istio-cni ends the CNI chain of every node, one check a node."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain as chained
 from typing import Any
 
 import pulumi
 from pulumi_command import local
 
-from components.istio.objects import secret_json
+from components.istio.objects import drift_environment, ignored_in_preview, secret_json
 from components.settings import IstioSettings
 
 CNI_CHECK = "python3 -m components.istio cni-check"
@@ -22,48 +23,61 @@ class CniCheckArgs:
 
     Attributes:
         istio: what the chains must end with.
-        fleet: every machine of the cluster and how to log in (components/fleet.py); secret.
-        mesh_ready: the ready gate. A DaemonSet of 1.5 is ready before it has done anything, but without it there is nothing.
+        nodes: how to reach each node (components/fleet.py), by its name; secret.
+        after: what must be there before: the ready gate, since a DaemonSet of 1.5 is ready before it has done anything, but
+            without it there is nothing; and the cluster with all its nodes.
+        found_changed_at: see components/istio/drift.py; a chain that was changed later is found by the next update.
     """
 
     istio: IstioSettings
-    fleet: pulumi.Input[Mapping[str, Any]]
-    mesh_ready: pulumi.Resource
+    nodes: Mapping[str, pulumi.Input[Mapping[str, Any]]]
+    after: Sequence[pulumi.Resource]
+    found_changed_at: pulumi.Output[str]
 
 
 class CniCheck(pulumi.ComponentResource):
-    """One probe over all nodes at once.
+    """One check a node, so that a preview shows the new one's.
 
     It judges and fails inside its command: a failed create leaves no state, so the next `up` looks again. Its input holds
-    what it guards (machines, CNI settings, Istio's version), so it is taken again when one of them changes, and only then.
+    what it guards (the machine, CNI settings, Istio's version), so it is taken again when one of them changes.
 
     Attributes:
-        report: configFile and nodes (names).
+        report: names of the nodes whose chain is as wanted.
     """
 
-    report: pulumi.Output[dict[str, Any]]
+    report: pulumi.Output[list[str]]
 
     def __init__(self, name: str, args: CniCheckArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sealos-istio:istio:CniCheck", name, None, opts)
-        cni = args.istio.cni
-        request = {
-            "fleet": args.fleet,
-            "chain": {
-                "configFile": cni.config_file,
-                "excludedNamespaces": list(cni.exclude_namespaces),
-                "logLevel": cni.log_level,
-            },
-            "installer": f"{args.istio.hub}/install-cni:{args.istio.version}",
-            "timeout": args.istio.ready_timeout,
-        }
-        probe = local.Command(
-            f"{name}-probe",
-            create=CNI_CHECK,
-            stdin=secret_json(request),
-            add_previous_output_in_env=False,
-            logging=local.Logging.STDERR,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.mesh_ready]),
-        )
-        stdout: pulumi.Output[str] = pulumi.Output.unsecret(probe.stdout)
-        self.report = stdout.apply(json.loads)
+        checked: list[pulumi.Output[list[str]]] = []
+        for node, fleet in args.nodes.items():
+            request = {
+                "fleet": fleet,
+                "chain": chain(args.istio),
+                "installer": f"{args.istio.hub}/install-cni:{args.istio.version}",
+                "timeout": args.istio.ready_timeout,
+            }
+            probe = local.Command(
+                f"{name}-{node}",
+                create=CNI_CHECK,
+                stdin=secret_json(request),
+                environment=drift_environment(args.found_changed_at),
+                add_previous_output_in_env=False,
+                logging=local.Logging.STDERR,
+                opts=pulumi.ResourceOptions(
+                    parent=self, depends_on=list(args.after), ignore_changes=ignored_in_preview()
+                ),
+            )
+            stdout: pulumi.Output[str] = pulumi.Output.unsecret(probe.stdout)
+            checked.append(stdout.apply(lambda text: list(json.loads(text)["nodes"])))
+        self.report = pulumi.Output.all(*checked).apply(lambda nodes: sorted(chained.from_iterable(nodes)))
         self.register_outputs({"report": self.report})
+
+
+def chain(istio: IstioSettings) -> dict[str, Any]:
+    """The wanted end of every node's chain, as the `CniChain` of components/istio/cni_chain.py."""
+    return {
+        "configFile": istio.cni.config_file,
+        "excludedNamespaces": list(istio.cni.exclude_namespaces),
+        "logLevel": istio.cni.log_level,
+    }

@@ -25,7 +25,7 @@ class CniRequest(Request):
     """What `cni-check` reads.
 
     Attributes:
-        fleet: every machine of the cluster.
+        fleet: the machines to look at.
         chain: what each must have.
         installer: the image that writes it; it only makes another request of another version.
         timeout: seconds until all must have it. The installer's pod may be ready before it has written anything.
@@ -53,6 +53,12 @@ def parse(text: str) -> NodeFiles:
     )
 
 
+async def wrong_with(host: Host, chain: CniChain) -> list[str]:
+    """One look at a node: every problem of its chain."""
+    result = await host.run(SCRIPT, {"config_file": chain.config_file.encode()}, 30)
+    return [result.last_words] if result.status else problems(chain, parse(result.stdout))
+
+
 async def cni_check(request: CniRequest) -> str:
     """Waits until every node's chain is as wanted; a report as JSON.
 
@@ -64,8 +70,7 @@ async def cni_check(request: CniRequest) -> str:
         """What is still wrong on a node when its time is up: one connection for all looks."""
         end = monotonic() + request.timeout
         while True:
-            result = await host.run(SCRIPT, {"config_file": request.chain.config_file.encode()}, 30)
-            found = [result.last_words] if result.status else problems(request.chain, parse(result.stdout))
+            found = await wrong_with(host, request.chain)
             if not found or monotonic() >= end:
                 return found
             await asyncio.sleep(INTERVAL)
@@ -81,11 +86,11 @@ async def cni_check(request: CniRequest) -> str:
         raise DriverError(
             "\n".join(
                 [
-                    f"istio-cni does not end the CNI chain of every node after {request.timeout:g} s:",
+                    f"istio-cni does not end the CNI chain of {', '.join(answers)} as wanted after {request.timeout:g} s:",
                     *wrong,
                     _ADVICE,
                 ]
             )
         )
-    progress("cni", f"istio-cni ends the chain of {len(answers)} nodes")
+    progress("cni", f"istio-cni ends the chain of {', '.join(answers)}")
     return json.dumps({"configFile": request.chain.config_file, "nodes": sorted(answers)})

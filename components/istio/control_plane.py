@@ -11,7 +11,8 @@ import pulumi
 from pulumi_command import local
 
 from components.istio import istio_operator, renderer
-from components.istio.objects import kubernetes_object, secret_json
+from components.istio.cni_check import chain
+from components.istio.objects import drift_environment, ignored_in_preview, kubernetes_object, secret_json
 from components.istio.operator import IstioOperator
 from components.istio.operator_manifests import namespace as namespace_manifest
 from components.istio.overlays import OverlayError
@@ -21,6 +22,9 @@ from components.settings import IstioSettings
 GATE = "python3 -m components.istio gate"
 """No path of this machine, so that another one sees no change."""
 
+LOOK = "python3 -m components.istio look"
+SWEEP = "python3 -m components.istio sweep"
+
 
 @dataclass(frozen=True)
 class ControlPlaneArgs:
@@ -28,11 +32,13 @@ class ControlPlaneArgs:
 
     Attributes:
         istio: what is wanted.
-        fleet: how to reach the first master (components/fleet.py); secret.
+        first_master: how to reach it (components/fleet.py); secret.
+        fleet: how to reach every machine; secret.
         operator: who carries it out.
     """
 
     istio: IstioSettings
+    first_master: pulumi.Input[Mapping[str, Any]]
     fleet: pulumi.Input[Mapping[str, Any]]
     operator: IstioOperator
 
@@ -42,10 +48,12 @@ class ControlPlane(pulumi.ComponentResource):
 
     Attributes:
         gate: the ready gate; what needs the mesh depends on it.
+        found_changed_at: what an update's look at the mesh said, see components/istio/drift.py; nothing in a preview.
         report: what the gate found, see components/istio/gate.py `report`; nothing in it is secret.
     """
 
     gate: local.Command
+    found_changed_at: pulumi.Output[str]
     report: pulumi.Output[dict[str, Any]]
 
     def __init__(self, name: str, args: ControlPlaneArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -71,31 +79,63 @@ class ControlPlane(pulumi.ComponentResource):
         namespace = kubernetes_object(
             f"{name}-namespace", namespace_manifest(istio.namespace), pulumi.ResourceOptions(parent=self)
         )
+        # It exists for its delete, which comes after the IstioOperator's: what 1.5's operator leaves behind is taken away.
+        leftovers = local.Command(
+            f"{name}-leftovers",
+            create=":",
+            delete=SWEEP,
+            stdin=secret_json(
+                {
+                    "fleet": args.fleet,
+                    "name": istio.name,
+                    "namespace": istio.namespace,
+                    "crds": istio.crds,
+                    "configFile": istio.cni.config_file if istio.cni.enabled else None,
+                }
+            ),
+            add_previous_output_in_env=False,
+            logging=local.Logging.STDERR,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         resource = kubernetes_object(
             f"{name}-istio-operator",
             plan.manifest,
             pulumi.ResourceOptions(
                 parent=self,
                 # whoever clears the finalizer, its rights included, must still be there when this is deleted
-                depends_on=[namespace, *args.operator.needed_to_clear_finalizers],
+                depends_on=[namespace, leftovers, *args.operator.needed_to_clear_finalizers],
                 # two IstioOperators at once would fight over the same objects
                 delete_before_replace=True,
                 custom_timeouts=pulumi.CustomTimeouts(delete="10m"),
             ),
         )
+        rendered = last.input.apply(lambda found: renderer.gate_view(found, istio.namespace))
+        self.found_changed_at = _look(
+            {
+                "fleet": args.fleet,
+                "wanted": plan.wanted,
+                "spec": spec,
+                "rendered": rendered,
+                "chain": chain(istio) if istio.cni.enabled else None,
+            }
+        )
+        metadata: pulumi.Output[dict[str, Any]] = resource.__dict__["metadata"]
         request = {
-            "fleet": args.fleet,
+            "fleet": args.first_master,
             "wanted": plan.wanted,
             "spec": spec,
-            "rendered": last.input.apply(lambda found: renderer.gate_view(found, istio.namespace)),
+            "rendered": rendered,
+            # one that was made again is another one: 1.5.0's operator says HEALTHY to it and does nothing (istio#22325)
+            "uid": metadata.apply(lambda found: str(found.get("uid", ""))),
         }
         self.gate = local.Command(
             f"{name}-gate",
             create=GATE,
             stdin=secret_json(request),
+            environment=drift_environment(self.found_changed_at),
             add_previous_output_in_env=False,
             logging=local.Logging.STDERR,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[resource]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[resource], ignore_changes=ignored_in_preview()),
         )
         stdout: pulumi.Output[str] = pulumi.Output.unsecret(self.gate.stdout)
         self.report = stdout.apply(json.loads)
@@ -129,3 +169,14 @@ def _said(made: Rendered | Absent, istio: IstioSettings) -> str:
         f"Istio {istio.version} makes {len(made.objects)} objects of profile {istio.profile} and the settings, to run: "
         f"{', '.join(made.workloads()) or 'nothing'}. `pulumi preview --diff` shows how they change, `make render` shows them whole"
     )
+
+
+def _look(request: Mapping[str, Any]) -> pulumi.Output[str]:
+    """Asks the machines, in an update only: a preview has no host to need."""
+    if pulumi.runtime.is_dry_run():
+        return pulumi.Output.from_input("")
+    looked = local.run_output(
+        command=LOOK, stdin=secret_json(request), add_previous_output_in_env=False, logging=local.Logging.NONE
+    )
+    answer: pulumi.Output[str] = pulumi.Output.unsecret(looked).apply(lambda result: str(result.stdout))
+    return answer

@@ -6,6 +6,7 @@ status has no observedGeneration, so after a change it may still be the old one'
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -50,6 +51,7 @@ class Wanted(Request):
         cni: its DaemonSet, which must be ready on every node; None without the plugin.
         gateway: the ingress gateway that is reported; None when there is none.
         fields: what was asked for and must be found in live objects.
+        injector: the MutatingWebhookConfiguration that must be there; None where nothing injects sidecars.
     """
 
     version: str
@@ -60,6 +62,7 @@ class Wanted(Request):
     cni: CniDaemonSet | None = None
     gateway: str | None = None
     fields: tuple[Field, ...] = ()
+    injector: str | None = None
 
 
 class RenderedSet(Request):
@@ -100,7 +103,10 @@ class View(Request):
         daemon_set: the CNI plugin's; None when it isn't there.
         nodes: the cluster's.
         operator: Deployments and Pods of the operator's namespace.
+        webhooks: all webhook configurations of the cluster.
+        record: the ConfigMap in which the gate notes what it has seen; None before the first time.
         settled: whether the operator has finished the last reconcile that it began; None when its log doesn't tell.
+        refused: why it gave up, once for every attempt since it last finished one.
     """
 
     istio_operator: dict[str, Any] | None
@@ -108,7 +114,10 @@ class View(Request):
     daemon_set: dict[str, Any] | None
     nodes: tuple[dict[str, Any], ...]
     operator: tuple[dict[str, Any], ...]
+    webhooks: tuple[dict[str, Any], ...] = ()
+    record: dict[str, Any] | None = None
     settled: bool | None = None
+    refused: tuple[str, ...] = ()
 
     def named(self, kind: str, name: str) -> Object | None:
         """The object of the mesh's namespace."""
@@ -166,6 +175,7 @@ class Verdict:
 def judge(wanted: Wanted, view: View) -> Verdict:
     """Compares one look with what is wanted; every problem at once."""
     status, problems = _status(wanted, view)
+    problems += list(_refused(wanted, view))
     problems += list(_operator(view))
     for name in wanted.deployments:
         deployment = view.named("Deployment", name)
@@ -178,6 +188,7 @@ def judge(wanted: Wanted, view: View) -> Verdict:
             ]
     if wanted.cni:
         problems += list(_daemon_set(wanted.cni, view))
+    problems += list(_webhooks(wanted, view))
     problems += list(_fields(wanted, view))
     return Verdict(status, tuple(dict.fromkeys(problems)))
 
@@ -201,6 +212,36 @@ def _status(wanted: Wanted, view: View) -> tuple[str, list[Problem]]:
         return word, failed or [Problem("error", f"{where}: status ERROR without a reason")]
     shown = "has no status yet" if word == "NONE" else f"is {word}"
     return word, [Problem("status", f"{where} {shown}")]
+
+
+REFUSED_OFTEN = 3
+"""Attempts after which the operator's reason counts: a conflict or a slow API server is gone by the second."""
+
+
+def _refused(wanted: Wanted, view: View) -> Iterator[Problem]:
+    """1.5.0 gives up without a status when it can't render (operator/pkg/helmreconciler/reconciler.go), and tries for ever."""
+    for reason, count in Counter(view.refused).items():
+        sort: Literal["error", "status"] = "error" if count >= REFUSED_OFTEN else "status"
+        yield Problem(
+            sort, f"IstioOperator {wanted.namespace}/{wanted.name}: the operator can't carry it out: {reason[:600]}"
+        )
+
+
+def _webhooks(wanted: Wanted, view: View) -> Iterator[Problem]:
+    """Istio's programs fill in their own authority; until then the API server can't call them."""
+    names = {(o["kind"], o["metadata"]["name"]) for o in view.webhooks}
+    if wanted.injector and ("MutatingWebhookConfiguration", wanted.injector) not in names:
+        yield Problem("missing", f"MutatingWebhookConfiguration {wanted.injector} does not exist")
+    for configuration in view.webhooks:
+        for webhook in configuration.get("webhooks") or []:
+            client = webhook.get("clientConfig", {})
+            service = client.get("service") or {}
+            if service.get("namespace") == wanted.namespace and not client.get("caBundle"):
+                yield Problem(
+                    "waiting",
+                    f"{configuration['kind']} {configuration['metadata']['name']}: webhook {webhook['name']} has no CA bundle yet; "
+                    f"{service.get('name')} fills it in (failurePolicy {webhook.get('failurePolicy', 'Ignore')})",
+                )
 
 
 def _operator(view: View) -> Iterator[Problem]:

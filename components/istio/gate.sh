@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the ready gate asks of the cluster, on the first master with its own kubectl.
-# $1: a directory with `verb` (look, logs or restart) and the names that it needs, one file each.
+# $1: a directory with `verb` (look, logs, restart or record) and what it needs, one file each.
 set -euo pipefail
 
 dir=$1
@@ -32,15 +32,23 @@ case $(read_name verb) in
     fi
     nodes=$(part nodes nodes)
     own=$(part operator -n istio-operator deployments,pods)
-    # the status has no generation, but the log tells whether the last thing that was begun has been finished
-    begun_or_done=$'\t(Reconciling IstioOperator|end reconciling resources)$'
-    last=$(ask -n istio-operator logs deployment/istio-operator 2>/dev/null | grep -aE "$begun_or_done" | tail -n 1 || true)
-    case $last in
-      *'end reconciling resources') settled=true ;;
-      *'Reconciling IstioOperator') settled=false ;;
-      *) settled=null ;;
-    esac
-    printf '{%s,%s,%s,%s,%s,"settled":%s}\n' "$operator" "$mesh" "$daemon_set" "$nodes" "$own" "$settled"
+    webhooks=$(part webhooks mutatingwebhookconfigurations,validatingwebhookconfigurations)
+    record=$(part record -n istio-operator configmaps sealos-istio)
+    # The status has no generation, but the log tells whether the last thing that was begun has been finished, and how often
+    # it was given up since: then the status stays what it was, or none is written.
+    log=$(ask -n istio-operator logs deployment/istio-operator 2>/dev/null || true)
+    settled=null
+    refused=()
+    while IFS= read -r line; do
+      case $line in
+        *'end reconciling resources') settled=true refused=() ;;
+        *'Reconciling IstioOperator') settled=false ;;
+        *) refused+=("${line#*reconciling err: }") ;;
+      esac
+    done < <(grep -aE $'\t(info\t(Reconciling IstioOperator|end reconciling resources)$|error\treconciling err: )' <<<"$log" || true)
+    words=$(printf '%s\n' "${refused[@]}" | base64 -w0)
+    printf '{%s,%s,%s,%s,%s,%s,%s,"settled":%s,"refused":"%s"}\n' \
+      "$operator" "$mesh" "$daemon_set" "$nodes" "$own" "$webhooks" "$record" "$settled" "$words"
     ;;
   logs)
     ask -n istio-operator logs deployment/istio-operator --tail=600
@@ -49,8 +57,11 @@ case $(read_name verb) in
     # the pod, not a rollout: a rollout would change the pod template that Pulumi owns
     ask -n istio-operator delete pods -l name=istio-operator --wait=false
     ;;
+  record)
+    ask apply -f "$dir/record" >/dev/null
+    ;;
   *)
-    echo "gate.sh knows look, logs and restart" >&2
+    echo "gate.sh knows look, logs, restart and record" >&2
     exit 64
     ;;
 esac

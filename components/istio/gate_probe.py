@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
 from components.driver import DriverError, progress
-from components.istio.gate import RenderedSet, Verdict, View, Wanted, judge, last_words, report, with_rendered
+from components.istio.gate import (
+    REFUSED_OFTEN,
+    RenderedSet,
+    Verdict,
+    View,
+    Wanted,
+    judge,
+    last_words,
+    report,
+    with_rendered,
+)
 from components.istio.versions import release
 from components.login import Fleet, Request
 from components.machines import Result, connect
@@ -32,6 +44,12 @@ IGNORED_LASTS = 30.0
 DONE_LASTS = 8.0
 """Seconds that stand in for both when the operator's log shows that it is done: then nothing more will come."""
 
+FOUND_CHANGED_AT = "FOUND_CHANGED_AT"
+"""The variable with which `up` takes the gate anew, see components/istio/drift.py; noted in the cluster once it is passed."""
+
+RECORD = "sealos-istio"
+"""The ConfigMap of the operator's namespace in which it is noted."""
+
 _TOO_LATE = "the mesh was not ready after {:g} s"
 
 
@@ -43,12 +61,14 @@ class GateRequest(Request):
         wanted: what must be true there.
         spec: a hash of the IstioOperator's spec, so that another spec makes another request.
         rendered: what Istio's own renderer made of the settings, where it was asked.
+        uid: the IstioOperator's own, so that one that was made again makes another request.
     """
 
     fleet: Fleet
     wanted: Wanted
     spec: str = ""
     rendered: RenderedSet | None = None
+    uid: str = ""
 
 
 class _Host(Protocol):
@@ -65,7 +85,9 @@ async def gate(request: GateRequest) -> str:
     machine = request.fleet.first_master
     async with connect(machine, request.fleet.login) as host:
         wanted = with_rendered(request.wanted, request.spec, request.rendered)
-        return json.dumps(await wait(host, wanted, lambda text: progress(machine.name, text)))
+        found = await wait(host, wanted, lambda text: progress(machine.name, text))
+        await _record(host, os.environ.get(FOUND_CHANGED_AT, ""))
+        return json.dumps(found)
 
 
 async def wait(
@@ -84,7 +106,7 @@ async def wait(
     trouble = ""
     good_since: float | None = None
     while True:
-        looked = await _look(host, wanted)
+        looked = await look(host, wanted)
         now = clock()
         if isinstance(looked, View):
             verdict, trouble = judge(wanted, looked), ""
@@ -104,7 +126,8 @@ async def wait(
             good_since = None
             current = {p.text for p in (*verdict.failed, *verdict.ignored)}
             since = {text: since.get(text, now) for text in current}
-            error_lasts, ignored_lasts = (DONE_LASTS, DONE_LASTS) if looked.settled else (ERROR_LASTS, IGNORED_LASTS)
+            done = looked.settled or len(looked.refused) >= REFUSED_OFTEN
+            error_lasts, ignored_lasts = (DONE_LASTS, DONE_LASTS) if done else (ERROR_LASTS, IGNORED_LASTS)
             if any(now - since[p.text] >= error_lasts for p in verdict.failed):
                 raise DriverError(await _message("the operator could not apply the mesh", host, verdict, trouble))
             stuck = any(now - since[p.text] >= ignored_lasts for p in verdict.ignored)
@@ -130,7 +153,7 @@ async def wait(
         await sleep(min(INTERVAL, max(0.1, end - now)))
 
 
-async def _look(host: _Host, wanted: Wanted) -> View | str:
+async def look(host: _Host, wanted: Wanted) -> View | str:
     """One look; a text when the API server did not answer."""
     files = {"verb": b"look", "namespace": wanted.namespace.encode(), "name": wanted.name.encode()}
     if wanted.cni:
@@ -142,8 +165,21 @@ async def _look(host: _Host, wanted: Wanted) -> View | str:
         found = json.loads(result.stdout)
     except ValueError:
         return f"kubectl on the first master printed no JSON: {result.stdout[:200]!r}"
-    lists = {key: (found[key] or {}).get("items", []) for key in ("mesh", "nodes", "operator")}
-    return View.model_validate({**found, **lists})
+    lists = {key: (found[key] or {}).get("items", []) for key in ("mesh", "nodes", "operator", "webhooks")}
+    refused = base64.b64decode(found["refused"]).decode(errors="replace").split("\n")
+    return View.model_validate({**found, **lists, "refused": [line for line in refused if line]})
+
+
+async def _record(host: _Host, found_changed_at: str) -> None:
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": RECORD, "namespace": "istio-operator"},
+        "data": {"foundChangedAt": found_changed_at},
+    }
+    result = await host.run(SCRIPT, {"verb": b"record", "record": json.dumps(manifest).encode()}, 60)
+    if result.status != 0:
+        raise DriverError(f"the mesh is as wanted, but that could not be noted in the cluster: {_last_line(result)}")
 
 
 async def _restart(host: _Host) -> None:

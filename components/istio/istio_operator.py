@@ -209,6 +209,7 @@ def _wanted(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -
         "cni": {"namespace": istio.cni.namespace, "name": CNI_DAEMON_SET} if istio.cni.enabled else None,
         "gateway": next(iter(enabled), "istio-ingressgateway" if "istio-ingressgateway" in names else None),
         "fields": fields,
+        "injector": "istio-sidecar-injector" if {"istiod", "istio-sidecar-injector"} & set(names) else None,
     }
 
 

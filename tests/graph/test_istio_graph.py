@@ -20,7 +20,8 @@ from components.istio.operator_manifests import CRD_NAME, RESTART_ANNOTATION
 from components.settings import Artifact, IstioSettings
 
 PASSWORD = "not-for-anyone"
-REPORT = {"status": "HEALTHY", "gateway": {"type": "ClusterIP"}}
+LOOKED = "2026-01-02T03:04:05Z"
+REPORT = {"nodes": ["sealos01"], "status": "HEALTHY", "gateway": {"type": "ClusterIP"}}
 
 
 @dataclass
@@ -31,6 +32,7 @@ class Seen:
     inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
     options: dict[str, pulumi.ResourceOptions] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
+    looks: list[Any] = field(default_factory=list)
 
 
 class Mocks(pulumi.runtime.Mocks):
@@ -45,8 +47,10 @@ class Mocks(pulumi.runtime.Mocks):
         )
         return f"{args.name}-id", {**args.inputs, "stdout": stdout}
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], None]:
-        raise AssertionError(f"unexpected call {args.token}")
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        assert (args.token, args.args["command"]) == ("command:local:run", "python3 -m components.istio look")
+        self.seen.looks.append(args.args)
+        return {"stdout": LOOKED}, []
 
 
 def settings(**more: Any) -> IstioSettings:
@@ -69,7 +73,9 @@ def fleet() -> pulumi.Output[dict[str, Any]]:
     return pulumi.Output.secret({"machines": [machine], "login": {"password": PASSWORD}})
 
 
-def run(program: Callable[[], dict[str, pulumi.Output[Any]]], monkeypatch: pytest.MonkeyPatch) -> Seen:
+def run(
+    program: Callable[[], dict[str, pulumi.Output[Any]]], monkeypatch: pytest.MonkeyPatch, preview: bool = False
+) -> Seen:
     """Runs a program on mocks; what it returns is resolved, and a value that never resolves fails the test."""
     seen = Seen()
     register = pulumi.Resource.__init__
@@ -80,7 +86,7 @@ def run(program: Callable[[], dict[str, pulumi.Output[Any]]], monkeypatch: pytes
         register(self, t, name, custom, *rest, **named)
 
     monkeypatch.setattr(pulumi.Resource, "__init__", init)
-    pulumi.runtime.set_mocks(Mocks(seen), preview=False)
+    pulumi.runtime.set_mocks(Mocks(seen), preview=preview)
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def wrapped() -> pulumi.Output[None]:
@@ -99,8 +105,9 @@ def run(program: Callable[[], dict[str, pulumi.Output[Any]]], monkeypatch: pytes
 
 def mesh() -> dict[str, pulumi.Output[Any]]:
     operator = IstioOperator("operator", IstioOperatorArgs(settings()))
-    plane = ControlPlane("mesh", ControlPlaneArgs(settings(), fleet(), operator))
-    check = CniCheck("cni", CniCheckArgs(settings(), fleet(), plane.gate))
+    plane = ControlPlane("mesh", ControlPlaneArgs(settings(), fleet(), fleet(), operator))
+    nodes = {"sealos01": fleet(), "sealos02": fleet()}
+    check = CniCheck("cni", CniCheckArgs(settings(), nodes, [plane.gate], plane.found_changed_at))
     tool = Istioctl("istioctl", IstioctlArgs("1.5.0", Artifact(path="/root/istioctl"), fleet()))
     return {"report": plane.report, "chain": check.report, "path": tool.path}
 
@@ -132,9 +139,11 @@ def test_native_types_and_names(seen: Seen) -> None:
         "mesh-rendered": "pulumi:index:Stash",
         "mesh-namespace": "kubernetes:core/v1:Namespace",
         "mesh-istio-operator": "kubernetes:install.istio.io/v1alpha1:IstioOperator",
+        "mesh-leftovers": "command:local:Command",
         "mesh-gate": "command:local:Command",
         "cni": "sealos-istio:istio:CniCheck",
-        "cni-probe": "command:local:Command",
+        "cni-sealos01": "command:local:Command",
+        "cni-sealos02": "command:local:Command",
         "istioctl": "sealos-istio:istio:Istioctl",
         "istioctl-install": "command:local:Command",
     }
@@ -143,6 +152,7 @@ def test_native_types_and_names(seen: Seen) -> None:
 def test_the_operator_and_its_rights_outlive_the_istio_operator(seen: Seen) -> None:
     assert after(seen, "mesh-istio-operator") == {
         "mesh-namespace",
+        "mesh-leftovers",
         "operator-deployment",
         "operator-service-account",
         "operator-cluster-role",
@@ -156,7 +166,7 @@ def test_the_operator_and_its_rights_outlive_the_istio_operator(seen: Seen) -> N
         "operator-crd",
     }
     assert after(seen, "mesh-gate") == {"mesh-istio-operator"}
-    assert after(seen, "cni-probe") == {"mesh-gate"}
+    assert after(seen, "cni-sealos01") == after(seen, "cni-sealos02") == {"mesh-gate"}
 
 
 def test_every_object_is_taken_over_when_a_killed_run_had_made_it(seen: Seen) -> None:
@@ -177,24 +187,49 @@ def test_two_istio_operators_never_meet(seen: Seen) -> None:
 
 def test_log_in_data_is_secret_and_findings_are_not(seen: Seen) -> None:
     commands = [name for name, typ in seen.types.items() if typ == "command:local:Command"]
-    assert len(commands) == 3
+    assert len(commands) == 5
     for name in commands:
         assert PASSWORD in seen.inputs[name]["stdin"]["value"], "the request must be wrapped as a secret"
         rest = {key: value for key, value in seen.inputs[name].items() if key != "stdin"}
         assert PASSWORD not in json.dumps(rest)
-        assert not {"triggers", "environment"} & set(rest)
-        assert rest["create"].startswith("python3 -m components.istio ")
+        assert "triggers" not in rest
+        assert rest["create"].startswith("python3 -m components.istio ") or name == "mesh-leftovers"
         assert rest["addPreviousOutputInEnv"] is False
     assert seen.inputs["istioctl-install"]["delete"] == "python3 -m components.istio istioctl-remove"
     assert seen.outputs["report"] == (REPORT, False)
     assert seen.outputs["path"] == ("/usr/local/bin/istioctl", False)
 
 
+def test_what_is_left_is_swept_after_the_istio_operator_and_never_before(seen: Seen) -> None:
+    sweep = seen.inputs["mesh-leftovers"]
+    assert (sweep["create"], sweep["delete"]) == (":", "python3 -m components.istio sweep")
+    request = json.loads(sweep["stdin"]["value"])
+    assert (request["crds"], request["name"], request["configFile"]) == (
+        "keep",
+        "istiocontrolplane",
+        "10-calico.conflist",
+    )
+    assert not after(seen, "mesh-leftovers"), "the sweep is deleted last, so it depends on nothing of the mesh"
+
+
+def test_an_update_looks_once_and_a_preview_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    guarded = {"mesh-gate", "cni-sealos01", "cni-sealos02"}
+    for preview in (False, True):
+        with monkeypatch.context() as patched:
+            asyncio.set_event_loop(asyncio.new_event_loop())
+            seen = run(mesh, patched, preview)
+        assert len(seen.looks) == (0 if preview else 1)
+        for name in guarded:
+            assert seen.inputs[name].get("environment") == (None if preview else {"FOUND_CHANGED_AT": LOOKED})
+            assert bool(seen.options[name].ignore_changes) is preview
+    assert PASSWORD not in json.dumps({name: seen.inputs[name].get("environment") for name in guarded})
+
+
 def test_the_gate_looks_again_when_the_spec_changes_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
     def request(istio: IstioSettings) -> Any:
         def program() -> dict[str, pulumi.Output[Any]]:
             operator = IstioOperator("operator", IstioOperatorArgs(istio))
-            return {"report": ControlPlane("mesh", ControlPlaneArgs(istio, fleet(), operator)).report}
+            return {"report": ControlPlane("mesh", ControlPlaneArgs(istio, fleet(), fleet(), operator)).report}
 
         with monkeypatch.context() as patched:
             asyncio.set_event_loop(asyncio.new_event_loop())
@@ -225,7 +260,7 @@ def test_an_unsafe_gateway_is_one_readable_error(monkeypatch: pytest.MonkeyPatch
 
     def program() -> dict[str, pulumi.Output[Any]]:
         operator = IstioOperator("operator", IstioOperatorArgs(bad))
-        return {"report": ControlPlane("mesh", ControlPlaneArgs(bad, fleet(), operator)).report}
+        return {"report": ControlPlane("mesh", ControlPlaneArgs(bad, fleet(), fleet(), operator)).report}
 
     with pytest.raises(pulumi.RunError, match=r"sealos-istio:istio\.ingressGateways\[0\]\.name: 'edge'"):
         run(program, monkeypatch)

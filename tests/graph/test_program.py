@@ -47,8 +47,10 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     (f"{OPERATOR}$kubernetes:core/v1:Service", "istio-operator-service"): {"istio-operator-deployment"},
     (MESH, "istio"): set(),
     (f"{MESH}$kubernetes:core/v1:Namespace", "istio-namespace"): set(),
+    (f"{MESH}${COMMAND}", "istio-leftovers"): set(),
     (f"{MESH}$kubernetes:install.istio.io/v1alpha1:IstioOperator", "istio-istio-operator"): {
         "istio-namespace",
+        "istio-leftovers",
         "istio-operator-namespace",
         "istio-operator-deployment",
         "istio-operator-service-account",
@@ -59,7 +61,10 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     (f"{MESH}$pulumi:index:Stash", "istio-rendered"): set(),
     (f"{MESH}${COMMAND}", "istio-gate"): {"istio-istio-operator", "istio-rendered"},
     ("sealos-istio:istio:CniCheck", "istio-cni"): set(),
-    (f"sealos-istio:istio:CniCheck${COMMAND}", "istio-cni-probe"): {"istio-gate"},
+    **{
+        (f"sealos-istio:istio:CniCheck${COMMAND}", f"istio-cni-{machine}"): {"istio-gate", "cluster-provider"}
+        for machine in ("sealos01", *NODES)
+    },
     ("sealos-istio:istio:Istioctl", "istioctl"): {"cluster-install"},
     (f"sealos-istio:istio:Istioctl${COMMAND}", "istioctl-install"): set(),
 }

@@ -124,8 +124,8 @@ def test_first_preview_shows_every_resource_and_dials_nobody(stack: Stack, lab: 
     ]
     preview = stack.project.preview()
     assert set(changes(preview).values()) == {"create"}
-    # the stack; cluster: 6 steps, 3 members; operator: 7 objects; mesh: rendered set, namespace, IstioOperator, gate; CNI check; istioctl
-    assert len(preview["steps"]) == 1 + (1 + 6 + 3) + (1 + 7) + (1 + 4) + (1 + 1) + (1 + 1)
+    # the stack; cluster: 6 steps, 3 members; operator: 7 objects; mesh: rendered set, namespace, IstioOperator, leftovers, gate; a CNI check a node; istioctl
+    assert len(preview["steps"]) == 1 + (1 + 6 + 3) + (1 + 7) + (1 + 5) + (1 + 4) + (1 + 1)
     after = [
         lab.run(name, "sh", "-c", "find / -xdev -type f -newer /proc/1 2>/dev/null | sort").stdout for name in NAMES
     ]
@@ -219,7 +219,7 @@ def test_nothing_changes_when_nothing_changed(up: Stack, lab: Lab) -> None:
     assert done.status == 0, done.text
     done = up.up()
     assert done.status == 0, done.text
-    assert re.search(r"Resources:\s+27 unchanged", done.stdout), done.stdout
+    assert re.search(r"Resources:\s+32 unchanged", done.stdout), done.stdout
     assert lab.run("sealos01", "cat", "/root/.sealos-standin-count").stdout.strip() == "1"
 
 

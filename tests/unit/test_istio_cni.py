@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from components.driver import DriverError
-from components.istio import cni_probe
-from components.istio.cni_chain import CniChain, NodeFiles, problems
+from components.istio import cni_probe, sweep
+from components.istio.cni_chain import CniChain, NodeFiles, problems, without_plugin
 from components.login import Fleet
 from components.machines import Result
 
@@ -103,3 +103,36 @@ def test_the_report_names_every_problem_of_every_node(monkeypatch: pytest.Monkey
     with pytest.raises(DriverError) as failed:
         asyncio.run(cni_probe.cni_check(request))
     assert str(failed.value).count("sealos01: ") == str(failed.value).count("sealos02: ") == 3
+
+
+def test_a_chain_without_the_plugin_keeps_all_else() -> None:
+    chain = {"cniVersion": "0.3.1", "name": "k8s-pod-network", "plugins": [CALICO, ISTIO, {"type": "portmap"}]}
+    restored = without_plugin(json.dumps(chain))
+    assert restored is not None
+    assert json.loads(restored) == {**chain, "plugins": [CALICO, {"type": "portmap"}]}
+    assert without_plugin(restored) is None
+    assert without_plugin('{"plugins": [') is None
+
+
+def test_restoring_a_node_takes_away_the_plugin_and_nothing_else(tmp_path: Path) -> None:
+    folder, binaries, request = tmp_path / "net.d", tmp_path / "bin", tmp_path / "request"
+    for path in (folder, binaries, request):
+        path.mkdir()
+    (folder / "10-calico.conflist").write_text("old")
+    (folder / "10-calico.conflist").chmod(0o640)
+    for path in (
+        folder / "calico-kubeconfig",
+        folder / "ZZZ-istio-cni-kubeconfig",
+        binaries / "calico",
+        binaries / "istio-cni",
+    ):
+        path.touch()
+    (request / "config_file").write_text("10-calico.conflist")
+    (request / "conflist").write_text("new")
+    environment = {"CNI_FOLDER": str(folder), "CNI_BINARIES": str(binaries), "PATH": "/usr/bin:/bin"}
+    for _ in range(2):
+        subprocess.run(["bash", str(sweep.RESTORE), str(request)], env=environment, check=True)
+    assert (folder / "10-calico.conflist").read_text() == "new"
+    assert (folder / "10-calico.conflist").stat().st_mode & 0o777 == 0o640
+    assert sorted(p.name for p in folder.iterdir()) == ["10-calico.conflist", "calico-kubeconfig"]
+    assert [p.name for p in binaries.iterdir()] == ["calico"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import json
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from components.driver import DriverError
-from components.istio import gate_probe
+from components.istio import drift, gate_probe
 from components.istio.gate import View, Wanted, covers, judge, last_words, report
 from components.machines import Result
 
@@ -30,6 +31,7 @@ WANTED = Wanted.model_validate(
             {"kind": "Deployment", "name": NAME, "path": ["spec", "template", "spec", "hostNetwork"], "value": True},
             {"kind": "Service", "name": NAME, "path": ["spec", "ports"], "value": [{"name": "http2", "port": 80}]},
         ],
+        "injector": "istio-sidecar-injector",
     }
 )
 
@@ -63,6 +65,12 @@ def ready() -> dict[str, Any]:
         "metadata": {"name": "sealos02"},
         "status": {"addresses": [{"type": "InternalIP", "address": "198.51.100.12"}]},
     }
+    client = {"caBundle": "LS0t", "service": {"name": "istiod", "namespace": "istio-system"}}
+    webhook = {
+        "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": "istio-sidecar-injector"},
+        "webhooks": [{"name": "sidecar-injector.istio.io", "clientConfig": client, "failurePolicy": "Fail"}],
+    }
     return {
         "istioOperator": {"status": {"status": 3, "componentStatus": {"Pilot": {"status": 3}}}},
         "mesh": [deployment("istiod"), deployment(NAME), service, pod],
@@ -77,7 +85,10 @@ def ready() -> dict[str, Any]:
         },
         "nodes": [node],
         "operator": [deployment("istio-operator", "istio-operator")],
+        "webhooks": [webhook, {"kind": "ValidatingWebhookConfiguration", "metadata": {"name": "istio-galley"}}],
+        "record": None,
         "settled": True,
+        "refused": [],
     }
 
 
@@ -161,6 +172,20 @@ def _set(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
             id="a port too many",
         ),
         pytest.param(_set("operator", value=[]), "status", "istio-operator does not exist", id="no operator"),
+        pytest.param(_set("webhooks", value=[]), "missing", "istio-sidecar-injector does not exist", id="no injector"),
+        pytest.param(
+            _set("webhooks", 0, "webhooks", 0, "clientConfig", "caBundle", value=""),
+            "waiting",
+            "webhook sidecar-injector.istio.io has no CA bundle yet; istiod fills it in (failurePolicy Fail)",
+            id="no authority in the webhook",
+        ),
+        pytest.param(
+            _set("refused", value=["patch error: path not found"] * 3),
+            "error",
+            "can't carry it out: patch error: path not found",
+            id="refused for good",
+        ),
+        pytest.param(_set("refused", value=["the object has been modified"]), "status", "modified", id="refused once"),
     ],
 )
 def test_each_problem_names_the_object(change: Callable[[dict[str, Any]], object], sort: str, words: str) -> None:
@@ -227,8 +252,9 @@ class PlayedHost:
         found = self.views.pop(0) if len(self.views) > 1 else self.views[0]
         if found is None:
             return Result("", "The connection to the server was refused", 1)
-        as_lists = {k: {"items": found[k]} for k in ("mesh", "nodes", "operator")}
-        return Result(json.dumps({**found, **as_lists}), "", 0)
+        as_lists = {k: {"items": found[k]} for k in ("mesh", "nodes", "operator", "webhooks")}
+        refused = base64.b64encode("".join(f"{line}\n" for line in found["refused"]).encode()).decode()
+        return Result(json.dumps({**found, **as_lists, "refused": refused}), "", 0)
 
     async def sleep(self, seconds: float) -> None:
         self.time += seconds
@@ -260,6 +286,13 @@ def test_an_error_that_lasts_fails_early_with_the_operators_words() -> None:
     assert host.time < WANTED.timeout / 2
 
 
+def test_a_spec_that_is_never_carried_out_fails_soon_though_the_old_status_is_healthy() -> None:
+    host = PlayedHost(changed(lambda d: d.update(settled=False, refused=["patch error: path not found"] * 5)))
+    with pytest.raises(DriverError, match="patch error: path not found"):
+        host.gate()
+    assert host.time < 2 * gate_probe.DONE_LASTS
+
+
 def test_an_error_of_the_last_spec_is_outlived() -> None:
     old = changed(lambda d: d.update(settled=False, istioOperator={"status": {"status": 4}}))
     assert PlayedHost(*[old] * 8, ready()).gate()[0]["status"] == "HEALTHY"
@@ -285,3 +318,12 @@ def test_without_the_log_all_must_stay_as_wanted_for_a_while() -> None:
     host = PlayedHost(changed(_set("settled", value=None)))
     host.gate()
     assert host.time >= gate_probe.SETTLED_AFTER
+
+
+def test_a_mesh_counts_as_changed_unless_it_is_as_wanted_or_at_work() -> None:
+    assert drift.unchanged(WANTED, view())
+    assert drift.unchanged(WANTED, view(_set("settled", value=False)))
+    assert not drift.unchanged(WANTED, view(lambda d: d["mesh"].pop(0)))
+    assert not drift.unchanged(WANTED, view(_set("istioOperator", value=None)))
+    assert drift.noted(view()) == ""
+    assert drift.noted(view(_set("record", value={"data": {"foundChangedAt": "then"}}))) == "then"

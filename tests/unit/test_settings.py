@@ -453,3 +453,19 @@ def test_where_the_package_comes_from(given: Config, path: str) -> None:
 def test_packages_that_are_refused(given: Config, words: str) -> None:
     found = problems(lambda c: c.update(cluster={"package": given}))
     assert any(words in problem for problem in found), found
+
+
+def test_a_critical_add_on_stays_in_kube_system_on_1_16() -> None:
+    with pytest.raises(
+        SettingsError, match=r"istio\.cni\.namespace: 'istio-system' can't hold the plugin on Kubernetes v1\.16\.3"
+    ):
+        parse(config() | {"istio": {"version": "1.5.0", "cni": {"namespace": "istio-system"}}}, "test")
+    parse(config() | {"istio": {"version": "1.5.0", "cni": {"namespace": "istio-system", "enabled": False}}}, "test")
+
+
+def test_crds_stay_unless_asked_for_in_words() -> None:
+    istio = parse(config() | {"istio": {"version": "1.5.0"}}, "test").istio
+    assert istio is not None
+    assert istio.crds == "keep"
+    with pytest.raises(SettingsError, match=r"istio\.crds"):
+        parse(config() | {"istio": {"version": "1.5.0", "crds": True}}, "test")

@@ -98,9 +98,12 @@ func InstallCNI() error {
 
 // Hidden runs the part that this program plays inside a container, if it was started as one.
 func Hidden(arguments []string) (handled bool, err error) {
+	name := filepath.Base(arguments[0])
 	switch {
-	case filepath.Base(arguments[0]) == installCNICommand:
+	case name == installCNICommand:
 		return true, InstallCNI()
+	case strings.HasPrefix(name, webhookCommand+"-"):
+		return true, ServeWebhooks(strings.TrimPrefix(name, webhookCommand+"-"))
 	case len(arguments) == 2 && arguments[1] == containerCommand:
 		return true, BecomeContainer()
 	}

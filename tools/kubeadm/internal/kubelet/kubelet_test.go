@@ -158,8 +158,11 @@ func TestRolesAndPrograms(t *testing.T) {
 	if _, _, real := program(&pod.Spec.Containers[1]); real {
 		t.Error("repair-cni has the same image, but is another program")
 	}
-	if RoleOf(&kube.Pod{Meta: kube.Meta{Labels: map[string]string{"app": "istiod"}}}) != Played {
-		t.Error("istiod is not left to kwok")
+	if RoleOf(&kube.Pod{Meta: kube.Meta{Labels: map[string]string{"app": "kiali"}}}) != Played {
+		t.Error("kiali is not left to kwok")
+	}
+	if _, builtin, real := program(&kube.Container{Image: "docker.io/istio/pilot:1.5.0"}); !real || builtin != "lab-webhook-istiod" {
+		t.Error("istiod's part is not played here:", builtin)
 	}
 	images := t.TempDir()
 	t.Setenv("LAB_IMAGES", images)
@@ -354,5 +357,29 @@ func TestCopyLog(t *testing.T) {
 		if got := recorder.Body.String(); got != c.want {
 			t.Errorf("tail %d, limit %d: %q, want %q", c.tail, c.limit, got, c.want)
 		}
+	}
+}
+
+func TestFillInTouchesOnlyEmptyWebhooksOfTheService(t *testing.T) {
+	webhook := func(service, namespace, bundle string) any {
+		return kube.Object{"clientConfig": kube.Object{"caBundle": bundle, "service": kube.Object{"name": service, "namespace": namespace}}}
+	}
+	bundles := func(configuration kube.Object) (found []string) {
+		for _, item := range configuration["webhooks"].([]any) {
+			found = append(found, item.(kube.Object)["clientConfig"].(kube.Object)["caBundle"].(string))
+		}
+		return found
+	}
+	configuration := kube.Object{"webhooks": []any{
+		webhook("istiod", "istio-system", ""), webhook("istiod", "istio-system", "old"), webhook("istiod", "other", ""), webhook("another", "istio-system", ""),
+	}}
+	if !fillIn(configuration, "istio-system", "istiod", "new") || !slices.Equal(bundles(configuration), []string{"new", "old", "", ""}) {
+		t.Error(bundles(configuration))
+	}
+	if fillIn(configuration, "istio-system", "istiod", "newer") {
+		t.Error("filled in twice")
+	}
+	if fillIn(kube.Object{"webhooks": nil}, "istio-system", "istiod", "new") {
+		t.Error("no webhooks, no change")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,6 +32,9 @@ var ownedLabels = []struct{ Key, Value string }{
 	{"name", "istio-operator"},
 	{"k8s-app", "istio-cni-node"},
 	{"k8s-app", "calico-node"},
+	{"app", "istiod"},
+	{"app", "galley"},
+	{"app", "sidecarInjectorWebhook"},
 }
 
 // RoleOf decides by the pod's labels.
@@ -53,7 +57,7 @@ func imageName(image string) string {
 	return name
 }
 
-// program finds what really runs for a container: a program of the images folder, or this one for install-cni.
+// program finds what really runs for a container: a program of the images folder, or this one in another part.
 // Containers of real pods without a program (repair-cni, calico-node itself) are played.
 func program(container *kube.Container) (path string, builtin string, real bool) {
 	switch name := imageName(container.Image); name {
@@ -64,6 +68,9 @@ func program(container *kube.Container) (path string, builtin string, real bool)
 		}
 		self, err := os.Executable()
 		return self, installCNICommand, err == nil
+	case "pilot", "galley", "sidecar_injector":
+		self, err := os.Executable()
+		return self, webhookCommand + "-" + webhookServices[name], err == nil
 	case "operator":
 		path, real = lab.Image("istio-operator")
 	case "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler":
@@ -215,6 +222,11 @@ func (w *worker) runOnce(index int, container *kube.Container, path, builtin str
 	called := *container
 	if builtin != "" {
 		called.Command, called.Args = []string{builtin}, nil
+		if builtin != installCNICommand {
+			// it reads nothing but its account, and some of what the real program mounts is made by programs that don't run here
+			called.Env, called.EnvFrom = nil, nil
+			called.Mounts = slices.DeleteFunc(slices.Clone(called.Mounts), func(m kube.VolumeMount) bool { return m.Path != serviceAccountPath })
+		}
 	}
 	spec, err := build(&w.pod, &called, path, w.who, w.sources)
 	if err != nil {

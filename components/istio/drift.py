@@ -1,0 +1,71 @@
+"""Whether something changed the mesh behind the stack's back: one look at every `pulumi up`, so that the next one repairs it.
+
+The engine can't notice: the Deployments are the operator's, not the stack's, and 1.5.0's operator compares with a cache
+instead of the cluster (istio#23238). So an update asks the cluster before it takes the gate. What it answers is a text that
+the gate noted there when it was passed; as long as the mesh is as wanted, the text stays and so does the gate. Otherwise it
+is the present time, which takes the gate and the CNI checks anew. A preview asks nobody: it has no host to need.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from components.driver import DriverError
+from components.istio.cni_chain import CniChain
+from components.istio.cni_probe import wrong_with
+from components.istio.gate import RenderedSet, View, Wanted, judge, with_rendered
+from components.istio.gate_probe import look
+from components.login import Fleet, MachineError, Request
+from components.machines import Host, on_all
+
+
+class LookRequest(Request):
+    """What `look` reads.
+
+    Attributes:
+        fleet: every machine.
+        wanted, spec, rendered: the ready gate's.
+        chain: the CNI check's; None without the plugin.
+    """
+
+    fleet: Fleet
+    wanted: Wanted
+    spec: str = ""
+    rendered: RenderedSet | None = None
+    chain: CniChain | None = None
+
+
+async def found_changed_at(request: LookRequest) -> str:
+    """What was noted when the gate was last passed; the present time when that isn't true any more, or can't be known.
+
+    It never fails: who can't be reached is found by the gate, which says so in words.
+    """
+    wanted = with_rendered(request.wanted, request.spec, request.rendered)
+
+    async def one(host: Host) -> str | None:
+        """None when this machine has something that isn't as wanted."""
+        if request.chain and await wrong_with(host, request.chain):
+            return None
+        if host.machine != request.fleet.first_master:
+            return ""
+        view = await look(host, wanted)
+        return noted(view) if isinstance(view, View) and unchanged(wanted, view) else None
+
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        answers = await on_all(request.fleet, one)
+    except (DriverError, MachineError, OSError):
+        return now
+    if any(answer is None or isinstance(answer, MachineError) for answer in answers.values()):
+        return now
+    return str(answers[request.fleet.first_master.name]) or now
+
+
+def unchanged(wanted: Wanted, view: View) -> bool:
+    """Whether all is as wanted. The operator may be at work: this very update may have given it some."""
+    return not judge(wanted, view.model_copy(update={"settled": True})).problems
+
+
+def noted(view: View) -> str:
+    """What the gate left in the cluster; empty when it was never passed there."""
+    return str(((view.record or {}).get("data") or {}).get("foundChangedAt", ""))

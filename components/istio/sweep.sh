@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# Takes away what Istio 1.5's operator leaves in the cluster once its IstioOperator is gone; run again, it finds nothing.
+# On the first master with its own kubectl. $1: a directory with name and namespace (the IstioOperator's) and crds (keep or
+# deleteWithMesh).
+set -euo pipefail
+
+dir=$1
+kubectl=${KUBECTL:-/usr/bin/kubectl}
+export KUBECONFIG=${ADMIN_CONF:-/etc/kubernetes/admin.conf}
+name=$(cat -- "$dir/name")
+namespace=$(cat -- "$dir/namespace")
+crds=$(cat -- "$dir/crds")
+
+ask() { "$kubectl" --request-timeout=30s "$@"; }
+say() { printf '%s\n' "$*" >&2; }
+
+if ask get crd istiooperators.install.istio.io -o name >/dev/null 2>&1; then
+  here=$(ask -n "$namespace" get istiooperators.install.istio.io "$name" --ignore-not-found -o name)
+  if [[ -n $here ]]; then
+    say "IstioOperator $namespace/$name is still there; nothing is swept while it stands. See docs/istio.md, Recovery"
+    exit 1
+  fi
+fi
+
+# With meshConfig in its spec, 1.5 looks for its own objects in the IstioOperator's namespace alone, and leaves the CNI plugin
+# (operator/pkg/controller/istiocontrolplane/inputs.go).
+owned=install.operator.istio.io/owner-kind=IstioOperator,install.operator.istio.io/owner-name=$name
+kinds=daemonsets,deployments,services,configmaps,serviceaccounts,roles,rolebindings
+left=$(ask get "$kinds" --all-namespaces -l "$owned" -o name)
+if [[ -n $left ]]; then
+  ask delete "$kinds" --all-namespaces -l "$owned" --wait=false >/dev/null
+  say "swept what the operator left: ${left//$'\n'/, }"
+fi
+kinds=clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations
+left=$(ask get "$kinds" -l "$owned" -o name)
+if [[ -n $left ]]; then
+  ask delete "$kinds" -l "$owned" >/dev/null
+  say "swept what the operator left: ${left//$'\n'/, }"
+fi
+
+# istiod writes this into every namespace and nobody takes it away; it writes it again as long as it runs.
+for _ in {1..20}; do
+  [[ -n $(ask -n "$namespace" get pods -l app=istiod -o name) ]] || break
+  sleep 1
+done
+ask get namespaces -o name | while IFS=/ read -r _ each; do
+  ask -n "$each" delete configmap istio-ca-root-cert --ignore-not-found >/dev/null
+done
+
+if [[ $crds == deleteWithMesh ]]; then
+  ask get crds -o name | sed -n 's|^customresourcedefinition[^/]*/||p' | grep -E '\.istio\.io$' |
+    grep -vxF istiooperators.install.istio.io >"$dir/doomed" || true
+  if [[ -s $dir/doomed ]]; then
+    xargs -r "$kubectl" --request-timeout=60s delete crd >/dev/null <"$dir/doomed"
+    say "deleted Istio's $(wc -l <"$dir/doomed") definitions and everything made of them, as istio.crds asks for"
+  fi
+fi
