@@ -82,7 +82,7 @@ class ControlPlane(pulumi.ComponentResource):
         # It exists for its delete, which comes after the IstioOperator's: what 1.5's operator leaves behind is taken away.
         leftovers = local.Command(
             f"{name}-leftovers",
-            create=":",
+            create="timeout 10 true",
             delete=SWEEP,
             stdin=secret_json(
                 {
