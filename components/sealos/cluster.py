@@ -188,7 +188,12 @@ class SealosCluster(pulumi.ComponentResource):
             "ready",
             "ready",
             [first],
-            {"machines": machines, "kubernetesVersion": cluster.kubernetes_version, "timeout": cluster.timeouts.ready},
+            {
+                # as Nodes: how they are reached is none of this step's business
+                "machines": [m.model_dump(include={"name", "address", "role"}) for m in settings.machines],
+                "kubernetesVersion": cluster.kubernetes_version,
+                "timeout": cluster.timeouts.ready,
+            },
             logging=local.Logging.STDERR,
             opts=pulumi.ResourceOptions(depends_on=[wanted, *members], deleted_with=self.anchor),
         )

@@ -20,12 +20,13 @@ SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 
 @dataclass(frozen=True)
 class Server:
-    """A running sshd: its port, its public host key, and a private key that it lets in."""
+    """A running sshd: its port, its public host key, and a private key that it lets in, its process."""
 
     port: int
     host_key: str
     private_key: str
     key_file: Path
+    pid: int
 
     def machine(self, **changes: object) -> Machine:
         return Machine.model_validate(
@@ -65,7 +66,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         else:
             pytest.fail(f"sshd did not start: {(home / 'log').read_text()}")
         public = asyncssh.read_private_key(host).export_public_key().decode().split()
-        yield Server(port, f"{public[0]} {public[1]}", user.read_text(), user)
+        yield Server(port, f"{public[0]} {public[1]}", user.read_text(), user, daemon.pid)
     finally:
         daemon.terminate()
         daemon.wait(10)

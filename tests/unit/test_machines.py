@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
+from components import machines
 from components.login import Fleet, Login, Machine, MachineError
 from components.machines import Host, Result, connect, on_all
 from tests.unit.conftest import Server
@@ -103,6 +105,37 @@ def test_a_host_that_stays_mute_is_given_up_on() -> None:
         error = refusal(Machine(name="sealos02", address="127.0.0.1", port=mute.getsockname()[1]), unverified())
     assert error.code == "mute"
     assert 0.9 < time.monotonic() - begun < 3
+
+
+def descendants(pid: int) -> list[int]:
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return children + [deeper for child in children for deeper in descendants(child)]
+
+
+def test_a_host_that_falls_mute_after_log_in_is_given_up_on(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its kernel still takes what is sent; sshd itself does nothing any more."""
+    monkeypatch.setattr(machines, "_GRACE", 1.0)
+    frozen: list[int] = []
+
+    async def freeze(host: Host) -> float:
+        frozen.extend(descendants(server.pid))
+        assert frozen, "nobody is logged in: nothing tested"
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        begun = time.monotonic()
+        with pytest.raises(MachineError, match="sealos01: did not finish within 1 s"):
+            await host.run("true", timeout=1)
+        return time.monotonic() - begun
+
+    begun = time.monotonic()
+    try:
+        waited = on_host(server, freeze)
+        assert isinstance(waited, float)
+        assert waited < 4
+        assert time.monotonic() - begun < 9, "closing the connection waited for the dead host"
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
 
 
 def test_a_host_that_hangs_up_is_not_an_ssh_server() -> None:
