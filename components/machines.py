@@ -355,12 +355,12 @@ async def _dial(
     name: str, target: Machine | Bastion, login: Login, through: asyncssh.SSHClientConnection | None
 ) -> asyncssh.SSHClientConnection:
     where = f"{target.address}:{target.port}"
-    options = _options(name, target, login)
+    given = _options(name, target, login)
     heard = False  # whether the host took the TCP connection
     for attempt in range(1, _TRIES + 1):
         sock: socket.socket | None = None
         try:
-            async with asyncio.timeout(login.connect_timeout):
+            async with _with_agent(login, given) as options, asyncio.timeout(login.connect_timeout):
                 if through is None:
                     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
                     sock.setblocking(False)
@@ -378,18 +378,42 @@ async def _dial(
     raise AssertionError("unreachable: every attempt returns, raises or goes on to the next")
 
 
+@asynccontextmanager
+async def _with_agent(login: Login, options: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    """The options with the agent's keys behind the stack's own, where the stack wants the agent asked.
+
+    Not left to asyncssh, which asks an agent only beside keys of its own, and then offers the agent's before them.
+    """
+    if not login.agent:
+        yield options
+        return
+    path = os.environ.get("SSH_AUTH_SOCK")
+    fix = "Start one (`eval $(ssh-agent)`, `ssh-add`) where Pulumi runs, or take ssh.agent out of the settings."
+    if not path:
+        raise MachineError("ssh.agent", "there is no agent: SSH_AUTH_SOCK is not set", fix, "login")
+    async with AsyncExitStack() as stack:
+        try:
+            async with asyncio.timeout(login.connect_timeout):
+                agent = await stack.enter_async_context(asyncssh.connect_agent(path))
+                keys = list(await agent.get_keys())
+        except (OSError, ValueError, asyncssh.Error, TimeoutError) as error:
+            raise MachineError(
+                "ssh.agent", f"the agent at {path} can't be asked ({_reason(error)})", fix, "login"
+            ) from None
+        yield {**options, "client_keys": [*(options["client_keys"] or []), *keys] or None}
+
+
 def _options(name: str, target: Machine | Bastion, login: Login) -> dict[str, Any]:
     key = login.key_text()
     passphrase = login.private_key_passphrase.get_secret_value() if login.private_key_passphrase else None
     password = login.password.get_secret_value() if login.password else None
-    agent = os.environ.get("SSH_AUTH_SOCK") if login.agent else None
     trusted = _trusted(name, target, login)
     options = {
         "config": None,  # neither ~/.ssh/config nor other people's defaults decide whom the program trusts
         "username": target.user,
         "password": password or None,
         "client_keys": [_private_key(key, passphrase or None)] if key else None,
-        "agent_path": agent,
+        "agent_path": None,  # asked by _with_agent, which says when it can't be
         "known_hosts": trusted,
         "login_timeout": login.connect_timeout,
         "keepalive_interval": 15,

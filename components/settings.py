@@ -84,7 +84,9 @@ def _host_key(value: str | None) -> str | None:
     except binascii.Error:
         decoded = b""
     if not decoded[4:].startswith(kind.encode()):
-        raise ValueError("is no SSH public key; write the line of ssh-keyscan without the host: 'ssh-ed25519 AAAA…'")
+        raise ValueError(
+            "is no SSH public key; write it as `python3 -m components.host_keys` prints it: 'ssh-ed25519 AAAA…'"
+        )
     return f"{kind} {blob}"
 
 

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -216,6 +216,37 @@ def test_key_file_with_passphrase(server: Server, tmp_path: Path) -> None:
     assert refusal(server.machine(), server.login(**files)).machine == "privateKeyPassphrase"
     missing = refusal(server.machine(), server.login(privateKey=None, privateKeyFile="no/such/key"))
     assert "no/such/key can't be read" in str(missing)
+
+
+@pytest.fixture
+def agent(server: Server, tmp_path: Path) -> Iterator[str]:
+    """The socket of a real ssh-agent that has the server's key."""
+    sock = str(tmp_path / "agent")
+    process = subprocess.Popen(["ssh-agent", "-D", "-a", sock], stdout=subprocess.DEVNULL)
+    try:
+        wait_until(Path(sock).exists)
+        subprocess.run(
+            ["ssh-add", "-q", str(server.key_file)], env={**os.environ, "SSH_AUTH_SOCK": sock}, check=True, timeout=10
+        )
+        yield sock
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def test_an_agent_is_asked_only_when_said(server: Server, agent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", agent)
+    assert on_host(server, lambda host: host.run("exit 8"), privateKey=None, agent=True) == Result("", "", 8)
+    assert on_host(server, lambda host: host.run("exit 7"), agent=True) == Result("", "", 7)  # beside a key
+    assert refusal(server.machine(), server.login(privateKey=None)).code == "auth"
+
+
+@pytest.mark.parametrize(("sock", "words"), [("", "SSH_AUTH_SOCK is not set"), ("/no/such/sock", "can't be asked")])
+def test_an_agent_that_is_not_there(server: Server, sock: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSH_AUTH_SOCK", sock)
+    error = refusal(server.machine(), server.login(agent=True))
+    assert (error.machine, error.code) == ("ssh.agent", "login")
+    assert words in str(error)
 
 
 class PasswordServer(asyncssh.SSHServer):

@@ -447,3 +447,9 @@ def test_facts_as_the_script_prints_them() -> None:
     assert facts.listeners == {80: ("nginx: worker", 4711)}
     assert facts.vip_answers == "ping"
     assert facts.routes == (route("192.0.2.0/24"), route("10.64.0.0/10", "tun0", direct=False))
+
+
+def test_the_documentation_lists_every_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    for code, known in CODES.items():
+        assert f"| `{code}` | {known.what} | {'yes' if known.waivable else 'no'} |" in text

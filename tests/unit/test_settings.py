@@ -115,7 +115,7 @@ def gateway(host: str) -> Config:
         ),
         pytest.param(
             lambda c: c["nodes"][0].update(hostKey="ssh-ed25519 nonsense"),
-            ["nodes[0].hostKey", "ssh-keyscan"],
+            ["nodes[0].hostKey", "components.host_keys"],
             id="bad pin",
         ),
         pytest.param(
