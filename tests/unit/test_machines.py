@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import asyncssh
@@ -108,7 +108,10 @@ def test_a_host_that_stays_mute_is_given_up_on() -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:  # it has ended in between
+        return []
     return children + [deeper for child in children for deeper in descendants(child)]
 
 
@@ -118,10 +121,11 @@ def test_a_host_that_falls_mute_after_log_in_is_given_up_on(server: Server, monk
     frozen: list[int] = []
 
     async def freeze(host: Host) -> float:
-        frozen.extend(descendants(server.pid))
+        for pid in descendants(server.pid):
+            with suppress(ProcessLookupError):  # what is left of a connection before
+                os.kill(pid, signal.SIGSTOP)
+                frozen.append(pid)
         assert frozen, "nobody is logged in: nothing tested"
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
         begun = time.monotonic()
         with pytest.raises(MachineError, match="sealos01: did not finish within 1 s"):
             await host.run("true", timeout=1)
@@ -131,11 +135,12 @@ def test_a_host_that_falls_mute_after_log_in_is_given_up_on(server: Server, monk
     try:
         waited = on_host(server, freeze)
         assert isinstance(waited, float)
-        assert waited < 4
-        assert time.monotonic() - begun < 9, "closing the connection waited for the dead host"
+        assert waited < 8
+        assert time.monotonic() - begun < 14, "closing the connection waited for the dead host"
     finally:
         for pid in frozen:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 def test_a_host_that_hangs_up_is_not_an_ssh_server() -> None:
