@@ -235,6 +235,7 @@ class Timeouts(_Model):
     install: int = Field(default=1800, ge=10)
     join: int = Field(default=900, ge=10)
     clean: int = Field(default=600, ge=10)
+    drain: int = Field(default=300, ge=1)
     ready: int = Field(default=300, ge=10)
 
 
@@ -283,8 +284,11 @@ class ClusterSettings(_Model):
         network: the pod network that sealos applies.
         interface: sealos's --interface, a regular expression of network interface names.
         cert_sans: further names and addresses for the API server's certificate.
+        repo: registry and path that kubeadm names its images by; kubeadm's own unless given.
         max_clock_skew: seconds that a host's clock may differ from the median of all.
         preflight: how its findings are taken.
+        lost: names of machines that are gone for good: taken out of the lists of machines, they leave the cluster without
+            being asked. One that still answers leaves as any other.
         recover: whether a half-done installation may be cleaned and made again.
         protect: whether Pulumi refuses to delete the cluster.
         timeouts: limits of the stages.
@@ -300,8 +304,10 @@ class ClusterSettings(_Model):
     network: Literal["calico", "flannel", "cilium"] = "calico"
     interface: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.*|_-]+$")
     cert_sans: tuple[str, ...] = Field(default=(), strict=False)
+    repo: str = Field(default="", pattern=r"^[A-Za-z0-9._:/-]*$")
     max_clock_skew: float = Field(default=2.0, gt=0)
     preflight: PreflightSettings = PreflightSettings()
+    lost: tuple[str, ...] = Field(default=(), strict=False)
     recover: bool = False
     protect: bool = False
     timeouts: Timeouts = Timeouts()
@@ -1008,5 +1014,10 @@ def _address_plan(settings: Settings) -> Iterable[str]:
         for key, network in (("podCidr", pods), ("serviceCidr", services)):
             if address in network:
                 yield f"{PROJECT}:cluster.{key}: {network} holds the address {address} of {machine.name}; choose another range"
+        if machine.name in cluster.lost:
+            yield (
+                f"{PROJECT}:cluster.lost names {machine.name}, which is still listed as a {machine.role}; take it out of the list, or "
+                f"out of cluster.lost when it is back"
+            )
         if machine.address == cluster.vip:
             yield f"{PROJECT}:cluster.vip: {cluster.vip} is {machine.name}'s own address; the VIP must be nobody's"

@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from lab import played
-from lab.machines import NAMES, Lab, LabError
+from lab.machines import Lab, LabError
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Four Linux machines on this one, for trying the program: sealos01 (master) to sealos04.",
-    epilog="Environment: LAB_DIR (state directory, default .lab), LAB_NETWORK (default 198.51.100.0/24), LAB_SEALOS (path of a real sealos).",
+    help="Linux machines on this one, for trying the program: sealos01 (master) to sealos04, or more.",
+    epilog="Environment: LAB_DIR (state directory, default .lab), LAB_NETWORK (default 198.51.100.0/24), LAB_MACHINES (how many, default 4), LAB_SEALOS (path of a real sealos).",
 )
 out = Console()
 err = Console(stderr=True)
@@ -42,13 +42,13 @@ def up() -> None:
     with err.status("starting the lab") as line:
         started = lab.up(line.update)
     if not started:
-        out.print(f"The lab is up already: {len(NAMES)} machines on {lab.network}. Nothing to do.")
+        out.print(f"The lab is up already: {len(lab.names)} machines on {lab.network}. Nothing to do.")
         return
-    out.print(f"The lab is up: {len(NAMES)} machines on {lab.network} ({time.monotonic() - began:.1f} s).")
+    out.print(f"The lab is up: {len(lab.names)} machines on {lab.network} ({time.monotonic() - began:.1f} s).")
     for host in lab.hosts:
         out.print(f"  {host.name}  {host.address}  {host.role}", highlight=False)
     out.print(
-        f"Log in: python -m lab ssh {NAMES[0]}    Login data: {_shown(lab)}/inventory.yaml, id_ed25519, password, known_hosts",
+        f"Log in: python -m lab ssh {lab.names[0]}    Login data: {_shown(lab)}/inventory.yaml, id_ed25519, password, known_hosts",
         highlight=False,
         soft_wrap=True,
     )
@@ -119,9 +119,10 @@ def logs(
 @app.command()
 def reset(hosts: Annotated[list[str] | None, typer.Argument(help="machines; without any, all")] = None) -> None:
     """Make machines bare again: fresh disks, the same keys and password. What was on them is gone."""
-    names = tuple(hosts or NAMES)
+    lab = Lab()
+    names = tuple(hosts or lab.names)
     with err.status(f"resetting {', '.join(names)}"):
-        Lab().reset(names)
+        lab.reset(names)
     out.print(f"Bare again: {', '.join(names)}.")
 
 

@@ -37,7 +37,8 @@ from typing import Any, Literal, Self
 from lab import checks, disk, package
 
 PROJECT = Path(__file__).resolve().parent.parent
-NAMES = ("sealos01", "sealos02", "sealos03", "sealos04")
+NAMES = ("sealos01", "sealos02", "sealos03", "sealos04")  # what a lab has unless it is told a number
+MOST_MACHINES = 16
 DEFAULT_NETWORK = "198.51.100.0/24"  # TEST-NET-2: nobody's network
 FIRST_HOST = 11  # sealos01 is .11; the host's own end is .1
 PACKAGE = "root/" + package.FILE_NAME
@@ -99,13 +100,17 @@ def _run(command: Sequence[str], **options: Any) -> str:
 
 
 class Lab:
-    """Four machines on a network of this host.
+    """Machines on a network of this host; four unless told otherwise.
 
     Args:
         directory: state directory; default $LAB_DIR or .lab in the checkout.
         network: IPv4 network of at least 16 addresses; default $LAB_NETWORK, else the one it was on last, else 198.51.100.0/24.
         binaries: where the programs named in BINARIES are; default: what tools/ built.
         sealos: a real sealos for the first master; default $LAB_SEALOS, else the stand-in.
+        count: how many machines; default $LAB_MACHINES, else as many as it had last, else 4.
+
+    Attributes:
+        names: the machines', sealos01 first.
     """
 
     def __init__(
@@ -115,6 +120,7 @@ class Lab:
         *,
         binaries: Mapping[str, Path] | None = None,
         sealos: Path | str | None = None,
+        count: int | None = None,
     ) -> None:
         self.directory = Path(directory or os.environ.get("LAB_DIR") or PROJECT / ".lab").resolve()
         wanted = network or os.environ.get("LAB_NETWORK") or self._last_network() or DEFAULT_NETWORK
@@ -124,7 +130,8 @@ class Lab:
             raise LabError(
                 f"LAB_NETWORK: {wanted!r} is not an IPv4 network: {error}. Example: {DEFAULT_NETWORK}"
             ) from None
-        if self.network.num_addresses <= FIRST_HOST + len(NAMES):
+        self.names = self._names(count)
+        if self.network.num_addresses <= FIRST_HOST + len(self.names):
             raise LabError(f"LAB_NETWORK: {wanted} is too small, take a /24. Example: {DEFAULT_NETWORK}")
         self._binaries = binaries
         given = sealos or os.environ.get("LAB_SEALOS")
@@ -132,17 +139,29 @@ class Lab:
         self.key, self.known_hosts = self.directory / "id_ed25519", self.directory / "known_hosts"
         self.inventory = self.directory / "inventory.yaml"
 
+    def _last_plan(self) -> dict[str, Any]:
+        with contextlib.suppress(OSError, ValueError):
+            plan: dict[str, Any] = json.loads((self.directory / "plan.json").read_text())
+            return plan
+        return {}
+
     def _last_network(self) -> str | None:
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            return str(ipaddress.IPv4Interface(json.loads((self.directory / "plan.json").read_text())["host"]).network)
+        with contextlib.suppress(ValueError, KeyError):
+            return str(ipaddress.IPv4Interface(self._last_plan()["host"]).network)
         return None
+
+    def _names(self, count: int | None) -> tuple[str, ...]:
+        wanted = str(count or os.environ.get("LAB_MACHINES") or len(self._last_plan().get("machines", NAMES)))
+        if not wanted.isdecimal() or not 1 <= int(wanted) <= MOST_MACHINES:
+            raise LabError(f"LAB_MACHINES: {wanted!r} is no number of machines from 1 to {MOST_MACHINES}. Example: 6")
+        return tuple(f"sealos{number:02}" for number in range(1, int(wanted) + 1))
 
     # What it is -----------------------------------------------------------------------------------------------------------------
 
     @property
     def addresses(self) -> dict[str, str]:
         """Address by machine name."""
-        return {name: str(self.network[FIRST_HOST + number]) for number, name in enumerate(NAMES)}
+        return {name: str(self.network[FIRST_HOST + number]) for number, name in enumerate(self.names)}
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -152,7 +171,7 @@ class Lab:
             public = self.directory / "host_keys" / f"{name}.pub"
             if not public.exists():
                 raise LabError("the lab has no machines yet. Start it: python -m lab up")
-            role: Literal["master", "node"] = "master" if name == NAMES[0] else "node"
+            role: Literal["master", "node"] = "master" if name == self.names[0] else "node"
             found.append(Host(name, address, role, " ".join(public.read_text().split()[:2])))
         return tuple(found)
 
@@ -166,8 +185,8 @@ class Lab:
         return self._disk(name) / "root"
 
     def _disk(self, name: str) -> Path:
-        if name not in NAMES:
-            raise LabError(f"no machine {name!r}; the lab has {', '.join(NAMES)}")
+        if name not in self.names:
+            raise LabError(f"no machine {name!r}; the lab has {', '.join(self.names)}")
         return self.directory / "machines" / name
 
     # Up and down ----------------------------------------------------------------------------------------------------------------
@@ -196,14 +215,14 @@ class Lab:
             self._refuse(checks.findings(self.directory, self.network, self._unavailable()))
             progress("making keys, package and disks")
             self._make_login()
-            self._make_disks(NAMES)
+            self._make_disks(self.names)
             plan = self._write_plan()
             progress("starting the machines")
             self._launch(lock, plan)
         finally:
             os.close(lock)
         try:
-            self._wait_until_greeting(NAMES)
+            self._wait_until_greeting(self.names)
         except BaseException:
             self.down()
             raise
@@ -230,9 +249,9 @@ class Lab:
         self._settle()
         return False
 
-    def reset(self, names: Iterable[str] = NAMES) -> None:
-        """Make machines bare again (fresh disks, the same keys and password); those that are on are powered off and on."""
-        names = tuple(names)
+    def reset(self, names: Iterable[str] | None = None) -> None:
+        """Make machines (all by default) bare again: fresh disks, the same keys and password; those that are on are powered off and on."""
+        names = self.names if names is None else tuple(names)
         for name in names:
             self._disk(name)
         powered = {host.name for host in self.status(ssh=False).hosts if host.on} & set(names)
@@ -280,9 +299,13 @@ class Lab:
             )
             return Status(up=False, network=str(self.network), interface="", hosts=off, sealos=sealos)
         seen: dict[str, dict[str, Any]] = reply["machines"]
-        with ThreadPoolExecutor(len(NAMES)) as pool:
+        with ThreadPoolExecutor(len(self.names)) as pool:
             greets = dict(
-                zip(NAMES, pool.map(lambda n: ssh and seen[n]["on"] and _greets(self.addresses[n]), NAMES), strict=True)
+                zip(
+                    self.names,
+                    pool.map(lambda n: ssh and seen[n]["on"] and _greets(self.addresses[n]), self.names),
+                    strict=True,
+                )
             )
         hosts = tuple(
             HostStatus(name, address, seen[name]["on"], greets[name], tuple(seen[name]["programs"]))
@@ -434,7 +457,7 @@ class Lab:
         """Keys, password, known_hosts and inventory; what is there stays."""
         keys = self.directory / "host_keys"
         keys.mkdir(exist_ok=True, mode=0o700)
-        wanted = {self.key: "sealos-istio lab", **{keys / name: name for name in NAMES}}
+        wanted = {self.key: "sealos-istio lab", **{keys / name: name for name in self.names}}
         for path, comment in wanted.items():
             if not path.with_suffix(".pub").exists():
                 path.unlink(missing_ok=True)
@@ -477,7 +500,7 @@ class Lab:
                     public_key=self.key.with_suffix(".pub"),
                     host_key=self.directory / "host_keys" / name,
                 )
-        if NAMES[0] in names:
+        if self.names[0] in names:
             offline = package.build(
                 self.directory / "package", {program: self._binary(program) for program in package.PROGRAMS}
             )
@@ -486,7 +509,7 @@ class Lab:
                 "root/sealos": (self._binary("sealos"), 0o755),
                 "root/istioctl-1.5.0": (self._binary("istioctl"), 0o755),
             }
-            disk.bring(self._disk(NAMES[0]), brought)
+            disk.bring(self._disk(self.names[0]), brought)
             if self.sealos is not None:
                 disk.write(self.directory / "sealos-is-real", f"{self.sealos}\n")
             else:
@@ -495,7 +518,7 @@ class Lab:
     def _write_plan(self) -> Path:
         logs = self.directory / "logs"
         logs.mkdir(exist_ok=True)
-        for name in (*NAMES, "supervisor"):
+        for name in (*self.names, "supervisor"):
             (logs / f"{name}.log").write_text("")
         prefix = self.network.prefixlen
         plan = {
@@ -547,17 +570,22 @@ class Lab:
                     f"the lab is up but does not answer. Fix: python -m lab down, then up (log: {self.log_files()[0]})"
                 )
             time.sleep(0.05)
-        running = json.loads((self.directory / "plan.json").read_text())["host"]
+        plan = self._last_plan()
+        running, machines = plan["host"], len(plan["machines"])
         if running != f"{self.network[1]}/{self.network.prefixlen}":
             raise LabError(
                 f"the lab is up on another network ({running}). Fix: python -m lab down first, or unset LAB_NETWORK"
+            )
+        if machines != len(self.names):
+            raise LabError(
+                f"the lab is up with {machines} machines. Fix: python -m lab down first, or unset LAB_MACHINES"
             )
         off = [host.name for host in now.hosts if not host.on]
         if off:
             progress(f"starting {', '.join(off)}")
             self._make_disks([name for name in off if not self._disk(name).exists()])
             self._ask("start", off)
-        self._wait_until_greeting(NAMES)
+        self._wait_until_greeting(self.names)
         return bool(off)
 
     def _wait_until_greeting(self, names: Iterable[str], limit: float = 20) -> None:

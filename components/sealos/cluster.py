@@ -66,7 +66,8 @@ class SealosCluster(pulumi.ComponentResource):
         package, sealos = (
             a.model_dump(by_alias=True, include={"path", "sha256"}) for a in (cluster.package, cluster.sealos)
         )
-        timeouts = cluster.timeouts.model_dump(by_alias=True)
+        # a drain's limit goes the way of the wanted list, so that it holds for a machine that is being taken out
+        timeouts = cluster.timeouts.model_dump(by_alias=True, exclude={"drain"})
         machines = [machine.model_dump(by_alias=True) for machine in settings.machines]
         identity = {
             "name": cluster.name,
@@ -77,6 +78,7 @@ class SealosCluster(pulumi.ComponentResource):
             "network": cluster.network,
             "interface": cluster.interface,
             "certSans": list(cluster.cert_sans),
+            "repo": cluster.repo,
         }
 
         # All machines, so that every finding is reported before anything is changed; looked at again when one is added.
@@ -143,7 +145,7 @@ class SealosCluster(pulumi.ComponentResource):
             "wanted",
             "want",
             [first],
-            {"machines": machines},
+            {"machines": machines, "lost": list(cluster.lost), "drain": cluster.timeouts.drain},
             opts=pulumi.ResourceOptions(depends_on=[self.anchor], deleted_with=self.anchor),
         )
         members = [

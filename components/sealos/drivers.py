@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from components.driver import DriverError, progress
 from components.login import Machine, MachineError
 from components.machines import Host, connect, on_all
-from components.sealos import artifacts, findings, installation, nodes, preflight, requests, sealos_config
+from components.sealos import artifacts, drain, findings, installation, nodes, preflight, requests, sealos_config
 from components.sealos import facts as facts_of
 from components.sealos.facts import Facts
 
 HERE = Path(__file__).parent
 LIB = HERE / "lib.sh"
 _BUSY = 75  # lib.sh's status for "another state than the one it was sent for"
+_BLOCKED = 76  # leave.sh's, when the drain did not come to its end
 _SHORT = 60.0  # seconds for a script that only looks
 _PROBE = 180.0  # the same, when it checks the sum of a large package
 _REGISTERED = 10.0  # seconds after sealos's join within which the Node exists, or never will
@@ -74,6 +75,8 @@ async def work(
     result = await host.job(HERE / script, given, limit, lambda line: progress(host.machine.name, line))
     if result.status == _BUSY:
         raise _ChangedMeanwhile
+    if result.status == _BLOCKED:
+        raise _DrainBlocked(result.last_words)
     if result.status:
         # a script that has more to tell than why it stopped prints it: sealos's own last words, or the drain's
         said, why = result.stdout.rstrip(), result.last_words.splitlines()
@@ -88,6 +91,10 @@ async def work(
 
 class _ChangedMeanwhile(Exception):
     """Another job changed the machine between the look and the act."""
+
+
+class _DrainBlocked(Exception):
+    """Pods did not leave a machine in time."""
 
 
 def _indented(text: str) -> str:
@@ -265,9 +272,13 @@ async def sweep(host: Host, vip: str, copy: str | None) -> list[str]:
 
 async def run_want(request: requests.Want) -> str:
     """Writes down on the first master which machines the cluster shall have."""
-    listed = [machine.model_dump(mode="json", by_alias=True) for machine in request.machines]
+    written = {
+        "machines": [machine.model_dump(mode="json", by_alias=True) for machine in request.machines],
+        "lost": list(request.lost),
+        "drain": request.drain,
+    }
     async with connect(request.fleet.first_master, request.fleet.login) as host:
-        given = {**files(), "wanted.json": (json.dumps({"machines": listed}, indent=2) + "\n").encode()}
+        given = {**files(), "wanted.json": (json.dumps(written, indent=2) + "\n").encode()}
         result = await host.run(HERE / "want.sh", given, _SHORT)
         if result.status:
             raise DriverError(
@@ -276,11 +287,11 @@ async def run_want(request: requests.Want) -> str:
     return "\n".join(f"{machine.role} {machine.name} {machine.address}" for machine in request.machines)
 
 
-async def wanted_of(first: Host) -> list[Machine]:
-    """The machines that the cluster shall have, as the first master has it written down; empty when it has nothing."""
+async def wanted_of(first: Host) -> requests.Wanted:
+    """What the cluster shall have, as the first master has it written down; nothing when it has nothing."""
     text = await show(first, "wanted")
     try:
-        return [Machine.model_validate(entry) for entry in json.loads(text or "{}").get("machines", [])]
+        return requests.Wanted.model_validate_json(text or "{}")
     except ValueError:
         raise DriverError(
             f"{first.machine.name}: /etc/sealos-istio/wanted.json can't be read; `pulumi up --refresh` writes it anew"
@@ -291,7 +302,7 @@ async def run_join(request: requests.Member) -> str:
     """Sees to it that one machine is a Ready node, together with all others that are asked for."""
     member = request.fleet.named(request.member)
     async with _both(request) as (first, own):
-        wanted = await wanted_of(first)
+        wanted = (await wanted_of(first)).machines
         if member.name not in {machine.name for machine in wanted}:
             raise DriverError(
                 f"{member.name}: is not in the list of wanted machines on {first.machine.name}; run `pulumi up` without --target"
@@ -319,7 +330,9 @@ async def run_join(request: requests.Member) -> str:
                 said = f"\nsealos's last words:\n{_indented(words.rstrip())}" if words.strip() else ""
                 raise DriverError(f"{member.name}: did not join as asked for: {'; '.join(wrong)}{said}")
             await asyncio.sleep(_PAUSE)
-        await own.run(HERE / "forget_token.sh", timeout=_SHORT)
+        tidied = await own.run(HERE / "tidy.sh", files(), _SHORT)
+        if tidied.status:
+            raise DriverError(f"{member.name}: joined, but could not be tidied up: {tidied.last_words}")
     progress(member.name, "is a Ready node")
     node = present[member.name]
     return f"{node.role} {node.name} {node.address} {node.version}"
@@ -336,16 +349,23 @@ async def _both(request: requests.Member) -> AsyncIterator[tuple[Host, Host]]:
 
 
 async def run_leave(request: requests.Member) -> str:
-    """Takes one machine out of the cluster and leaves it bare."""
+    """Takes one machine out of the cluster and leaves it bare; a dead one only when the settings name it as lost.
+
+    Raises:
+        DriverError: with what blocks the drain, why the masters would lose their quorum, or what is left on the machine.
+    """
     member, first_master = request.fleet.named(request.member), request.fleet.first_master
     if member == first_master:
         raise DriverError(f"{member.name} is the first master; it goes with the whole cluster only (`pulumi destroy`)")
     login = request.fleet.login
     async with connect(first_master, login) as first:
+        wanted = await wanted_of(first)
         gone: MachineError | None = None
         try:
             async with connect(member, login) as own:
-                await _leave(request, first, gone=False)
+                if member.role == "master":
+                    await _lost_first(first, member, wanted.lost, request.timeouts.clean)
+                await _leave(request, first, wanted.drain, gone=False)
                 if left := await sweep(own, request.vip, request.package.path):
                     raise DriverError(f"{member.name}: left the cluster, but still holds: {', '.join(left)}")
         except MachineError as error:
@@ -353,22 +373,32 @@ async def run_leave(request: requests.Member) -> str:
                 raise
             gone = error
         if gone is not None:
+            if member.name not in wanted.lost:
+                raise DriverError(
+                    f"{member.name}: {gone.cause}; it is still a member. Bring it back and run this again; or, when it is gone for "
+                    f"good, add cluster.lost: [{member.name}], which takes it out of the cluster by its recorded name, without a drain"
+                )
             progress(
                 member.name,
-                f"warning: {gone.cause}; taking it out of the cluster without it. What it holds stays on it",
+                f"warning: {gone.cause}; taken out without it (cluster.lost). What it holds of the cluster, keys included, stays on it",
             )
-            await _leave(request, first, gone=True)
-            if member.role == "master":
-                progress(
-                    member.name,
-                    "warning: its etcd member may still be listed; see `etcdctl member list` on a remaining master",
-                )
+            await _leave(request, first, wanted.drain, gone=True)
         if member.name in await nodes_of(first):
             raise DriverError(f"{member.name}: is still a node of the cluster after it was cleaned; run it again")
     return ""
 
 
-async def _leave(request: requests.Member, first: Host, *, gone: bool) -> None:
+async def _lost_first(first: Host, member: Machine, lost: Collection[str], limit: float) -> None:
+    """Waits until those that are lost have left: they go at the same time, and etcd's quorum counts them as long as they are listed."""
+    begun = time.monotonic()
+    while waiting := sorted(set(lost) & set(await nodes_of(first)) - {member.name}):
+        if time.monotonic() - begun > limit:
+            return  # the quorum decides
+        progress(member.name, f"waiting until {', '.join(waiting)} left (cluster.lost)")
+        await asyncio.sleep(5 * _PAUSE)
+
+
+async def _leave(request: requests.Member, first: Host, limit: float, *, gone: bool) -> None:
     member = request.fleet.named(request.member)
     given = files(
         sealos=request.sealos.path,
@@ -376,23 +406,23 @@ async def _leave(request: requests.Member, first: Host, *, gone: bool) -> None:
         name=member.name,
         me=sealos_config.target(member),
         gone="yes" if gone else None,
-        drain_arguments=drain_arguments(request.kubernetes_version, request.timeouts.clean),
+        drain_arguments=drain.arguments(request.kubernetes_version, limit),
         lock_wait=request.timeouts.clean,
     )
     given |= sealos_config.login_files(request.fleet.login, request.package.path)
-    await work(first, "leave.sh", given, 3 * request.timeouts.clean, f"the removal of {member.name}")
-
-
-def drain_arguments(version: str, limit: float) -> bytes:
-    """`kubectl drain`'s arguments, one per line; PodDisruptionBudgets are respected within the limit.
-
-    Args:
-        version: the cluster's Kubernetes; the flag for emptyDir volumes was renamed in v1.20.
-        limit: seconds.
-    """
-    minor = int(version.split(".")[1])
-    volumes = "--delete-emptydir-data" if minor >= 20 else "--delete-local-data"
-    return f"--ignore-daemonsets\n{volumes}\n--force\n--timeout={limit:.0f}s\n".encode()
+    try:
+        await work(first, "leave.sh", given, 3 * request.timeouts.clean + limit, f"the removal of {member.name}")
+    except _DrainBlocked as blocked:
+        try:
+            pods, budgets = json.loads(await show(first, "pods")), json.loads(await show(first, "budgets"))
+            why = drain.blockers(member.name, pods, budgets)
+        except (DriverError, ValueError):
+            why = []
+        told = _indented("\n".join(why or [str(blocked)]))
+        raise DriverError(
+            f"{member.name}: could not be drained within {limit:.0f} s (cluster.timeouts.drain); it is still a member and in service. "
+            f"What blocks it:\n{told}\nGive these pods another place, or their budget another number, and run it again"
+        ) from None
 
 
 async def run_kubeconfig(request: requests.Kubeconfig) -> str:

@@ -34,5 +34,6 @@ until [[ $(kube get node "$name" -o 'jsonpath={.status.conditions[?(@.type=="Rea
     fi
     sleep 0.5
 done
+close_files
 mv -f -- "$etc/installing.json" "$etc/cluster.json"
 say "$name is Ready"

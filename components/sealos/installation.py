@@ -19,6 +19,7 @@ _NAMES = {
     "network": "cluster.network",
     "interface": "cluster.interface",
     "certSans": "cluster.certSans",
+    "repo": "cluster.repo",
 }
 
 
@@ -70,7 +71,8 @@ def decide(facts: Facts, cluster: Identity, first: Machine, *, recover: bool, ex
 
 
 def _of_marked(facts: Facts, cluster: Identity, first: Machine, *, existing: bool) -> Decision:
-    marker = facts.marker or {}
+    # clusters from before there was cluster.repo have kubeadm's own
+    marker = {"repo": "", **(facts.marker or {})}
     asked = cluster.model_dump(mode="json", by_alias=True)
     if marker.get("name") != cluster.name:
         return Decision(

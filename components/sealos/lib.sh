@@ -79,6 +79,16 @@ listed() {
     [[ -e $config ]] && sed -E "s/^ *- *//; s/[\"']//g" "$config" | grep -Fxq -- "$1"
 }
 
+# Files with keys are the owner's alone. kubeadm writes its own so; those that sealos copies to a master come out 0644.
+close_files() {
+    local dir
+    for dir in /etc/kubernetes /root/.sealos; do
+        if [[ -d $dir ]]; then
+            find "$dir" -xdev -type f \( -name '*.key' -o -name '*.conf' \) -exec chmod 0600 {} +
+        fi
+    done
+}
+
 replace_config() {
     mkdir -p /root/.sealos
     chmod 0700 /root/.sealos

@@ -81,6 +81,7 @@ class Identity(Request):
     network: str
     interface: str | None = None
     cert_sans: tuple[str, ...] = ()
+    repo: str = ""
 
 
 class Install(Request):
@@ -94,11 +95,26 @@ class Install(Request):
     timeouts: Limits = Limits()
 
 
-class Want(Request):
-    """The first master, and the machines that the cluster shall have."""
+class Wanted(Request):
+    """What the cluster shall have, as it is written down on the first master.
+
+    A removal is run with the settings that its member was made by; what a removal must know of today's settings is here.
+
+    Attributes:
+        machines: all of them.
+        lost: names of machines that are gone for good, and that may be taken out of the cluster without being asked.
+        drain: seconds that a drain may take.
+    """
+
+    machines: tuple[Machine, ...] = ()
+    lost: tuple[str, ...] = ()
+    drain: float = Field(default=300, gt=0)
+
+
+class Want(Wanted):
+    """The first master, and what the cluster shall have."""
 
     fleet: Fleet
-    machines: tuple[Machine, ...]
 
 
 class Member(Request):

@@ -41,7 +41,7 @@ def document(cluster: Identity, package: str, machines: Iterable[Machine], home:
         "vip": cluster.vip,
         "pkgurl": package,
         "version": cluster.kubernetes_version,
-        "repo": "",  # kubeadm's own default, which the package's images are named by
+        "repo": cluster.repo,  # empty is kubeadm's own default, which the package's images are named by
         "podcidr": cluster.pod_cidr,
         "svccidr": cluster.service_cidr,
         "certpath": f"{home}/pki",

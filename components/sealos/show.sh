@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Prints one thing of the first master: its nodes as JSON, its admin.conf, or the list of wanted machines.
-# $1: the script's private directory, with lib.sh and what (nodes, kubeconfig or wanted).
+# Prints one thing of the first master: nodes, pods or PodDisruptionBudgets as JSON, its admin.conf, or the list of wanted machines.
+# $1: the script's private directory, with lib.sh and what (one of the words below).
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
@@ -9,6 +9,8 @@ dir=$1
 case $(value what) in
     nodes) kube get nodes -o json ;;
     kubeconfig) cat -- "$admin" ;;
+    pods) kube get pods --all-namespaces -o json ;;
+    budgets) kube get poddisruptionbudgets --all-namespaces -o json ;;
     wanted) if [[ -e $etc/wanted.json ]]; then cat -- "$etc/wanted.json"; fi ;;
     *) die "nothing of that name to show" ;;
 esac

@@ -37,7 +37,7 @@ async def run_clean(request: requests.Install) -> str:
                 f"{error}\nNothing was cleaned: only {first.name} knows the cluster's other machines. Bring it back and run it again; "
                 f"or, when the machines are gone for good, `pulumi destroy --continue-on-error` and `pulumi state delete`"
             ) from None
-        others = [machine for machine in await drivers.wanted_of(leader) if machine.name != first.name]
+        others = [machine for machine in (await drivers.wanted_of(leader)).machines if machine.name != first.name]
 
         async def reach(machine: Machine) -> Host | MachineError:
             try:

@@ -27,7 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("lab"), NETWORK) as lab:
+    # two more than the walk-through has, for masters and nodes that come and go
+    with Lab(tmp_path_factory.mktemp("lab"), NETWORK, count=6) as lab:
         yield lab
 
 
@@ -38,6 +39,21 @@ def dev_config(lab: Lab) -> dict[str, Any]:
     config = {key.removeprefix("sealos-istio:"): value for key, value in yaml.safe_load(text)["config"].items()}
     config["ssh"] = {"knownHosts": str(lab.known_hosts), "privateKeyFile": str(lab.key)}
     return config
+
+
+@pytest.fixture(scope="package")
+def bare_config(lab: Lab, dev_config: dict[str, Any]) -> dict[str, Any]:
+    """A stack without a mesh, for what is about the cluster alone; which machines it has is said by `listed`."""
+    return {key: value for key, value in dev_config.items() if key != "istio"} | listed(lab, 1, (2, 3, 4))
+
+
+def listed(lab: Lab, masters: int | tuple[int, ...], nodes: tuple[int, ...]) -> dict[str, Any]:
+    """The settings masters and nodes, by the numbers of the lab's machines."""
+
+    def machines(numbers: tuple[int, ...]) -> list[dict[str, str]]:
+        return [{"name": f"sealos{n:02}", "address": lab.addresses[f"sealos{n:02}"]} for n in numbers]
+
+    return {"masters": machines((masters,) if isinstance(masters, int) else masters), "nodes": machines(nodes)}
 
 
 @pytest.fixture(scope="package")

@@ -5,6 +5,7 @@ No Kubernetes runs here, so every program of the package and the images is a sma
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -548,6 +549,22 @@ def test_a_second_lab_on_the_same_network_is_refused(lab: Lab, tmp_path: Path, p
 def test_an_unusable_network_is_refused(tmp_path: Path, network: str) -> None:
     with pytest.raises(LabError, match="LAB_NETWORK: "):
         Lab(tmp_path, network)
+
+
+@pytest.mark.parametrize("count", ["0", "17", "four"])
+def test_an_unusable_number_of_machines_is_refused(tmp_path: Path, count: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_MACHINES", count)
+    with pytest.raises(LabError, match=f"LAB_MACHINES: '{count}' is no number of machines"):
+        Lab(tmp_path)
+
+
+def test_a_lab_has_as_many_machines_as_asked_for_else_as_it_had_last(lab: Lab, tmp_path: Path) -> None:
+    assert Lab(tmp_path).names == NAMES
+    assert Lab(tmp_path, count=6).names == (*NAMES, "sealos05", "sealos06")
+    (tmp_path / "plan.json").write_text(json.dumps({"machines": [{}] * 2}))
+    assert Lab(tmp_path).names == NAMES[:2]
+    with pytest.raises(LabError, match="the lab is up with 4 machines"):
+        Lab(lab.directory, NETWORK, binaries={}, count=6).up()
 
 
 def test_a_lab_that_is_up_does_not_move_to_another_network(lab: Lab) -> None:

@@ -10,7 +10,7 @@ import yaml
 
 from components.login import Login, Machine, MachineError
 from components.sealos import nodes, sealos_config
-from components.sealos.drivers import drain_arguments
+from components.sealos.drain import arguments as drain_arguments
 from components.sealos.facts import Facts
 from components.sealos.installation import decide
 from components.sealos.requests import Identity

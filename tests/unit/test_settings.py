@@ -151,6 +151,11 @@ def gateway(host: str) -> Config:
             id="hosts in pods",
         ),
         pytest.param(
+            lambda c: c["cluster"].update(lost=["sealos02"]),
+            ["cluster.lost", "sealos02", "still listed"],
+            id="lost and listed",
+        ),
+        pytest.param(
             lambda c: c["cluster"].update(vip="192.168.0.3"), ["cluster.vip", "sealos02's own"], id="vip taken"
         ),
         pytest.param(

@@ -1,0 +1,245 @@
+"""Machines that come and go, as masters and as nodes, on six machines: previews as read, joins in one run, drains, a dead host.
+
+The tests of this file share one stack and follow each other.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from lab.machines import Lab
+from tests.lab.conftest import Kubectl, listed
+from tests.project import Project, changes
+
+COMMAND = "command:local:Command"
+WATCH = {f"{COMMAND} cluster-preflight", f"{COMMAND} cluster-wanted", f"{COMMAND} cluster-ready"}
+"""What looks again whenever the list of machines changes."""
+BUDGET = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: default}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers: [{name: web, image: web}]
+---
+apiVersion: policy/v1beta1
+kind: PodDisruptionBudget
+metadata: {name: web, namespace: default}
+spec:
+  minAvailable: MINIMUM
+  selector: {matchLabels: {app: web}}
+"""
+
+
+@pytest.fixture(scope="module")
+def project(lab: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    lab.reset()
+    project = Project.copy(tmp_path_factory.mktemp("members") / "project", "members", bare_config)
+    yield project
+    for name in lab.names:
+        lab.start_machine(name)
+    done = project.destroy()
+    assert done.status == 0, done.text
+
+
+def members(preview: dict[str, Any]) -> dict[str, str]:
+    """The members that a preview changes, by machine; everything else that it changes must be one of those that look again."""
+    found = changes(preview)
+    prefix = f"{COMMAND} cluster-member-"
+    assert {name: op for name, op in found.items() if not name.startswith(prefix)} == dict.fromkeys(WATCH, "update")
+    return {name.removeprefix(prefix): op for name, op in found.items() if name.startswith(prefix)}
+
+
+def nodes(kubectl: Kubectl) -> dict[str, str]:
+    """The role of each Ready node."""
+    found = {}
+    for node in kubectl.json("get", "nodes")["items"]:
+        assert {c["type"]: c["status"] for c in node["status"]["conditions"]}["Ready"] == "True", node["metadata"]
+        master = "node-role.kubernetes.io/master" in node["metadata"]["labels"]
+        found[node["metadata"]["name"]] = "master" if master else "node"
+    return found
+
+
+def sealos_runs(lab: Lab, verb: str) -> list[str]:
+    """The logs of sealos's runs of one kind on the first master."""
+    listed = lab.run("sealos01", "sh", "-c", f"ls /var/log/sealos-istio | grep -- -{verb}-")
+    return listed.stdout.split()
+
+
+def etcd_members(lab: Lab, master: str = "sealos01") -> set[str]:
+    """The names of etcd's members, as etcd itself on a master has them."""
+    pki = "/etc/kubernetes/pki"
+    done = lab.run(
+        master, "curl", "-sS", "--cacert", f"{pki}/etcd/ca.crt", "--cert", f"{pki}/apiserver-etcd-client.crt",
+        "--key", f"{pki}/apiserver-etcd-client.key", "-d", "{}", "https://127.0.0.1:2379/v3/cluster/member/list",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return {member["name"] for member in json.loads(done.stdout)["members"]}
+
+
+def bare(lab: Lab, name: str) -> None:
+    """Asserts that nothing of a cluster is on a machine."""
+    left = lab.run(
+        name,
+        "sh",
+        "-c",
+        "ls -d /etc/kubernetes /var/lib/etcd /var/lib/kubelet /root/.kube /usr/bin/kubelet 2>/dev/null",
+    )
+    assert left.stdout == "", f"{name}: {left.stdout}"
+    programs = set(lab.run(name, "sh", "-c", "cat /proc/[0-9]*/comm").stdout.split())
+    assert not programs & {"kubelet", "kwok", "etcd", "kube-apiserver"}, name
+
+
+@pytest.fixture(scope="module")
+def kubectl(project: Project) -> Kubectl:
+    done = project.up()
+    assert done.status == 0, done.text
+    return Kubectl(project)
+
+
+def scale(project: Project, lab: Lab, masters: int | tuple[int, ...], numbers: tuple[int, ...]) -> dict[str, str]:
+    """Changes the machines and brings the stack up; what the preview said of the members."""
+    project.edit_config(lambda config: config.update(listed(lab, masters, numbers)))
+    said = members(project.preview())
+    done = project.up()
+    assert done.status == 0, done.text
+    again = project.pulumi("preview", "--expect-no-changes", "--stack", project.stack)
+    assert again.status == 0, again.text
+    return said
+
+
+def test_three_nodes_are_one_join(kubectl: Kubectl, lab: Lab) -> None:
+    assert nodes(kubectl) == {"sealos01": "master", "sealos02": "node", "sealos03": "node", "sealos04": "node"}
+    assert len(sealos_runs(lab, "join")) == 1
+
+
+def test_two_more_nodes_are_one_join_more(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    assert scale(project, lab, 1, (2, 3, 4, 5, 6)) == {"sealos05": "create", "sealos06": "create"}
+    assert nodes(kubectl) == {"sealos01": "master"} | {f"sealos0{n}": "node" for n in range(2, 7)}
+    assert len(sealos_runs(lab, "join")) == 2
+
+
+def test_files_with_keys_are_the_owners_alone(kubectl: Kubectl, lab: Lab) -> None:
+    for name in lab.names:
+        look = (
+            "find /etc/kubernetes /root/.sealos -type f \\( -name '*.key' -o -name '*.conf' \\) -perm /077 2>/dev/null"
+        )
+        assert lab.run(name, "sh", "-c", look).stdout == "", name
+        assert lab.run(name, "ls", "/root/kubeadm-join-config.yaml").returncode != 0, name
+
+
+def test_a_budget_is_respected_and_what_blocks_is_named(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    lab.run("sealos01", "kubectl", "apply", "-f", "-", stdin=BUDGET.replace("MINIMUM", "2"))
+    lab.run("sealos01", "kubectl", "wait", "--for=condition=available", "deployment/web", "--timeout=30s")
+    pods = {p["metadata"]["name"]: p["spec"]["nodeName"] for p in kubectl.json("get", "pods", "-l", "app=web")["items"]}
+    name, place = next(iter(pods.items()))
+    stays = [n for n in (2, 3, 4, 5, 6) if f"sealos0{n}" != place]
+
+    def without_it(config: dict[str, Any]) -> None:
+        config.update(listed(lab, 1, tuple(stays)))
+        config["cluster"]["timeouts"] = {"drain": 4}
+
+    before = project.config_file.read_text()
+    project.edit_config(without_it)
+    done = project.up()
+    assert done.status != 0
+    assert (
+        f"{place}: could not be drained within 4 s (cluster.timeouts.drain); it is still a member and in service"
+        in done.text
+    )
+    assert (
+        f"pod default/{name}: PodDisruptionBudget web allows no disruption now (2 of 2 pods are healthy, 2 must be)"
+        in done.text
+    )
+    kept = {p["metadata"]["name"]: p["spec"]["nodeName"] for p in kubectl.json("get", "pods", "-l", "app=web")["items"]}
+    assert kept == pods
+    assert "unschedulable" not in kubectl.json("get", "node", place)["spec"]
+
+    lab.run(
+        "sealos01", "kubectl", "delete", "pdb", "web"
+    )  # policy/v1beta1 of 1.16 refuses a change of minAvailable on some servers
+    lab.run("sealos01", "kubectl", "apply", "-f", "-", stdin=BUDGET.replace("MINIMUM", "1"))
+    done = project.up()
+    assert done.status == 0, done.text
+    bare(lab, place)
+    moved = kubectl.json("get", "pods", "-l", "app=web")["items"]
+    assert len([p for p in moved if p["status"].get("phase") == "Running"]) == 2
+    assert place not in {p["spec"]["nodeName"] for p in moved}
+    project.config_file.write_text(before)
+    done = project.up()
+    assert done.status == 0, done.text
+
+
+def test_down_to_two_nodes(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    assert scale(project, lab, 1, (2, 3)) == dict.fromkeys(("sealos04", "sealos05", "sealos06"), "delete")
+    assert nodes(kubectl) == {"sealos01": "master", "sealos02": "node", "sealos03": "node"}
+    for number in (4, 5, 6):
+        bare(lab, f"sealos0{number}")
+
+
+def test_three_masters(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    before = len(sealos_runs(lab, "join"))
+    assert scale(project, lab, (1, 4, 5), (2, 3)) == {"sealos04": "create", "sealos05": "create"}
+    assert nodes(kubectl) == dict.fromkeys(("sealos01", "sealos04", "sealos05"), "master") | dict.fromkeys(
+        ("sealos02", "sealos03"), "node"
+    )
+    assert etcd_members(lab) == {"sealos01", "sealos04", "sealos05"}
+    assert len(sealos_runs(lab, "join")) <= before + 2, "masters join one by one, each once"
+    test_files_with_keys_are_the_owners_alone(kubectl, lab)
+
+
+def test_the_api_survives_the_loss_of_a_master(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    lab.stop_machine("sealos05")
+    assert lab.run("sealos02", "curl", "-sSk", "--max-time", "20", "https://10.103.97.2:6443/healthz").stdout == "ok"
+    kubectl("create", "namespace", "written-with-two-of-three")
+    # not even with two of three masters may a living one go
+    project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3))))
+    done = project.up()
+    assert done.status != 0
+    assert "sealos05: " in done.text
+    assert "cluster.lost: [sealos05]" in done.text
+
+
+def test_a_dead_master_goes_when_it_is_said_to_be_lost(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    project.edit_config(lambda config: config["cluster"].update(lost=["sealos05"]))
+    done = project.up()
+    assert done.status == 0, done.text
+    assert "What it holds of the cluster, keys included, stays on it" in done.text
+    assert nodes(kubectl) == {"sealos01": "master", "sealos02": "node", "sealos03": "node"}
+    assert etcd_members(lab) == {"sealos01"}
+    bare(lab, "sealos04")
+    lab.start_machine("sealos05")
+    lab.reset(["sealos05"])
+
+
+def test_another_role_is_a_replacement(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    project.edit_config(lambda config: config["cluster"].update(lost=[]))
+    said = scale(project, lab, (1, 2, 5), (3, 4))
+    assert said.pop("sealos02") in ("replace", "create-replacement", "delete-replaced")
+    assert said == {"sealos04": "create", "sealos05": "create"}
+    assert nodes(kubectl) == dict.fromkeys(("sealos01", "sealos02", "sealos05"), "master") | dict.fromkeys(
+        ("sealos03", "sealos04"), "node"
+    )
+    assert etcd_members(lab) == {"sealos01", "sealos02", "sealos05"}
+
+
+def test_nothing_secret_in_plain(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    done = project.pulumi("stack", "export", "--stack", project.stack)
+    assert not re.search(r"BEGIN (RSA|EC|OPENSSH) PRIVATE KEY|client-key-data", done.stdout)
+    assert lab.run("sealos01", "cat", "/root/.sealos-standin-count").stdout.strip() == "1"
+
+
+def test_three_masters_leave_bare_machines(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    done = project.destroy()
+    assert done.status == 0, done.text
+    for name in lab.names:
+        bare(lab, name)
