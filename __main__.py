@@ -17,12 +17,15 @@ first_master = fleet_request(settings, credentials, [settings.first_master])
 
 cluster = SealosCluster("cluster", SealosClusterArgs(settings, fleet))
 pulumi.export("kubeconfig", cluster.kubeconfig)
+pulumi.export("sealosBackup", cluster.sealos_backup)
 pulumi.export("apiServer", {"url": cluster.api_server, "version": settings.cluster.kubernetes_version})
 pulumi.export("nodes", cluster.nodes)
 
 if istio := settings.istio:
     # What lives in the cluster goes with it: a full destroy doesn't take it apart first, nor waits for a finalizer.
-    in_cluster = pulumi.ResourceOptions(providers=[cluster.provider], deleted_with=cluster.anchor)
+    in_cluster = pulumi.ResourceOptions(
+        providers=[cluster.provider], deleted_with=cluster.anchor, replace_with=[cluster.anchor]
+    )
     operator = IstioOperator("istio-operator", IstioOperatorArgs(istio), in_cluster)
     mesh = ControlPlane("istio", ControlPlaneArgs(istio, first_master, fleet, operator), in_cluster)
     if istio.cni.enabled:

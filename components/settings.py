@@ -289,6 +289,9 @@ class ClusterSettings(_Model):
         preflight: how its findings are taken.
         lost: names of machines that are gone for good: taken out of the lists of machines, they leave the cluster without
             being asked. One that still answers leaves as any other.
+        adopt: whether a live cluster that was made by hand with sealos may be taken over as it is.
+        identity_change: what becomes of a change of the keys that a live cluster keeps (name, version, vip, CIDRs, network,
+            interface, SANs, repo): `refuse` it, or `replace` the whole cluster with everything in it.
         recover: whether a half-done installation may be cleaned and made again.
         protect: whether Pulumi refuses to delete the cluster.
         timeouts: limits of the stages.
@@ -308,6 +311,8 @@ class ClusterSettings(_Model):
     max_clock_skew: float = Field(default=2.0, gt=0)
     preflight: PreflightSettings = PreflightSettings()
     lost: tuple[str, ...] = Field(default=(), strict=False)
+    adopt: bool = False
+    identity_change: Literal["refuse", "replace"] = "refuse"
     recover: bool = False
     protect: bool = False
     timeouts: Timeouts = Timeouts()

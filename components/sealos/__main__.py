@@ -24,6 +24,7 @@ VERBS = {
         requests.Kubeconfig, drivers.run_kubeconfig, "print the kubeconfig for use from outside (secret)"
     ),
     "ready": Verb(requests.Ready, drivers.run_ready, "wait until all machines are Ready nodes; print them"),
+    "backup": Verb(requests.Backup, drivers.run_backup, "print the first master's ~/.sealos for a rainy day (secret)"),
     "clean": Verb(requests.Install, teardown.run_clean, "take the whole cluster off all its machines"),
 }
 

@@ -12,13 +12,17 @@ import pulumi_kubernetes as kubernetes
 from pulumi_command import local
 
 from components.istio.host_ports import host_ports
-from components.sealos import sealos_config
+from components.sealos import installation, sealos_config
 from components.settings import Machine, Provided, Settings
 
 _OLDEST_WITH_SERVER_SIDE_APPLY = (1, 16)
 """Server-side apply is on by default from Kubernetes 1.16 (beta) on. It is what lets a create that a killed run had made, but
 not recorded, be made again: without it the provider's create of an object that exists fails (pulumi-kubernetes 4.25,
 pkg/await/await.go, Creation)."""
+
+
+_IDENTITY = "SEALOS_ISTIO_CLUSTER"
+"""Environment variable of the installation's command; holds what can't be changed in place. Drivers don't read it."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class SealosCluster(pulumi.ComponentResource):
 
     Attributes:
         kubeconfig: for use from outside; secret.
+        sealos_backup: the first master's ~/.sealos with the CA's keys, for components/sealos/restore.sh; secret.
         api_server: URL of the API server on the first master.
         nodes: name, address, role and version of every node, as the cluster itself says.
         anchor: the installation; what lives inside the cluster is `deleted_with` it.
@@ -50,6 +55,7 @@ class SealosCluster(pulumi.ComponentResource):
     """
 
     kubeconfig: pulumi.Output[str]
+    sealos_backup: pulumi.Output[str]
     api_server: pulumi.Output[str]
     nodes: pulumi.Output[list[dict[str, str]]]
     anchor: local.Command
@@ -93,6 +99,7 @@ class SealosCluster(pulumi.ComponentResource):
                 "sealos": _source(cluster.sealos),
                 "maxClockSkew": cluster.max_clock_skew,
                 "recover": cluster.recover,
+                "adopt": cluster.adopt,
                 "vip": cluster.vip,
                 "podCidr": cluster.pod_cidr,
                 "serviceCidr": cluster.service_cidr,
@@ -130,23 +137,41 @@ class SealosCluster(pulumi.ComponentResource):
                 "package": package,
                 "sealos": sealos,
                 "recover": cluster.recover,
+                "adopt": cluster.adopt,
                 "timeouts": timeouts,
             },
             update="update",
             delete="clean",
-            # were it ever replaced (`--replace`), the late clean of the old one would take the new one with it
+            # in plain, so that a preview shows what of it changes, and the hook can judge it
+            environment={_IDENTITY: json.dumps(identity)},
+            # when it is replaced, the late clean of the old one would take the new one with it
             opts=pulumi.ResourceOptions(
-                depends_on=[preflight, *provided], protect=cluster.protect, delete_before_replace=True
+                depends_on=[preflight, *provided],
+                protect=cluster.protect,
+                delete_before_replace=True,
+                replace_on_changes=["environment"] if cluster.identity_change == "replace" else None,
+                hooks=pulumi.ResourceHookBinding(
+                    before_update=[
+                        pulumi.ResourceHook(
+                            f"{name}-identity", _refuse_another_identity, pulumi.ResourceHookOptions(on_dry_run=True)
+                        )
+                    ]
+                ),
             ),
         )
-        # What follows is deleted_with the installation: gone with it on destroy, and made again if it is ever replaced.
+        # What follows is deleted_with the installation, gone with it on destroy, and made again when it is replaced.
         # Before the members, because whichever of them comes first joins all that stand in it.
         wanted = self._command(
             "wanted",
             "want",
             [first],
-            {"machines": machines, "lost": list(cluster.lost), "drain": cluster.timeouts.drain},
-            opts=pulumi.ResourceOptions(depends_on=[self.anchor], deleted_with=self.anchor),
+            {
+                "machines": machines,
+                "lost": list(cluster.lost),
+                "drain": cluster.timeouts.drain,
+                "limit": cluster.timeouts.clean,
+            },
+            opts=pulumi.ResourceOptions(depends_on=[self.anchor], deleted_with=self.anchor, replace_with=[self.anchor]),
         )
         members = [
             # taken out of the program, a member leaves properly; on a full destroy its leave is skipped
@@ -165,7 +190,10 @@ class SealosCluster(pulumi.ComponentResource):
                 delete="leave",
                 triggers=[machine.address, machine.role],
                 opts=pulumi.ResourceOptions(
-                    depends_on=[wanted, *provided], deleted_with=self.anchor, delete_before_replace=True
+                    depends_on=[wanted, *provided],
+                    deleted_with=self.anchor,
+                    replace_with=[self.anchor],
+                    delete_before_replace=True,
                 ),
             )
             for machine in settings.machines
@@ -177,9 +205,12 @@ class SealosCluster(pulumi.ComponentResource):
             [first],
             {},
             logging=local.Logging.NONE,
+            # another first master (docs/operations.md) is another address to reach the API server at
+            triggers=[first.address],
             opts=pulumi.ResourceOptions(
                 depends_on=[self.anchor],
                 deleted_with=self.anchor,
+                replace_with=[self.anchor],
                 additional_secret_outputs=["stdout", "stderr"],
                 # Read once per installation. A new password would make it unknown in a preview, and with it everything
                 # in the cluster would show as changed.
@@ -197,8 +228,25 @@ class SealosCluster(pulumi.ComponentResource):
                 "timeout": cluster.timeouts.ready,
             },
             logging=local.Logging.STDERR,
-            opts=pulumi.ResourceOptions(depends_on=[wanted, *members], deleted_with=self.anchor),
+            opts=pulumi.ResourceOptions(
+                depends_on=[wanted, *members], deleted_with=self.anchor, replace_with=[self.anchor]
+            ),
         )
+        # The CA's keys and sealos's own state live on the first master only; without them nothing joins or leaves any more.
+        backup = self._command(
+            "backup",
+            "backup",
+            [first],
+            {"machines": machines, "limit": cluster.timeouts.join},
+            logging=local.Logging.NONE,
+            opts=pulumi.ResourceOptions(
+                depends_on=[wanted, *members],
+                deleted_with=self.anchor,
+                replace_with=[self.anchor],
+                additional_secret_outputs=["stdout", "stderr"],
+            ),
+        )
+        self.sealos_backup = pulumi.Output.secret(backup.stdout)
         self.kubeconfig = pulumi.Output.secret(kubeconfig.stdout)
         self.api_server = pulumi.Output.from_input(sealos_config.api_server(first.address))
         self.nodes = pulumi.Output.unsecret(ready.stdout).apply(_nodes)
@@ -209,9 +257,18 @@ class SealosCluster(pulumi.ComponentResource):
             cluster_identifier=cluster.name,
             enable_server_side_apply=_version(cluster.kubernetes_version) >= _OLDEST_WITH_SERVER_SIDE_APPLY,
             # what lives in the cluster waits for it by its provider
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[ready], deleted_with=self.anchor),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[ready], deleted_with=self.anchor, replace_with=[self.anchor]
+            ),
         )
-        self.register_outputs({"kubeconfig": self.kubeconfig, "apiServer": self.api_server, "nodes": self.nodes})
+        self.register_outputs(
+            {
+                "kubeconfig": self.kubeconfig,
+                "sealosBackup": self.sealos_backup,
+                "apiServer": self.api_server,
+                "nodes": self.nodes,
+            }
+        )
 
     def _command(
         self,
@@ -223,6 +280,7 @@ class SealosCluster(pulumi.ComponentResource):
         update: str | None = None,
         delete: str | None = None,
         triggers: list[Any] | None = None,
+        environment: Mapping[str, str] | None = None,
         logging: local.Logging = local.Logging.STDERR,
         opts: pulumi.ResourceOptions | None = None,
     ) -> local.Command:
@@ -240,6 +298,7 @@ class SealosCluster(pulumi.ComponentResource):
             delete=_driver(delete) if delete else None,
             stdin=self._fleet.apply(of),
             triggers=triggers,
+            environment=environment,
             logging=logging,
             add_previous_output_in_env=False,
             opts=pulumi.ResourceOptions.merge(pulumi.ResourceOptions(parent=self), opts),
@@ -262,6 +321,23 @@ def _host_ports(settings: Settings) -> list[dict[str, Any]]:
         for host, taken in host_ports(settings.istio).items()
         for port, gateway in taken.items()
     ]
+
+
+def _refuse_another_identity(args: pulumi.ResourceHookArgs) -> None:
+    """Before the installation is updated, in a preview as well: what can't be changed in place is refused there and then.
+
+    Raises:
+        ValueError: with every such change; the engine shows its text as the resource's error.
+    """
+    old, new = (
+        json.loads(((inputs or {}).get("environment") or {}).get(_IDENTITY) or "{}")
+        for inputs in (args.old_inputs, args.new_inputs)
+    )
+    if old and (found := installation.changes(old, new)):
+        raise ValueError(
+            f"this can't be changed on a live cluster: {'; '.join(found)}. Set it back; or set cluster.identityChange: replace to "
+            f"have the whole cluster destroyed and made anew with everything in it; or `pulumi destroy` and `pulumi up`"
+        )
 
 
 def _driver(verb: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from components.driver import DriverError, progress
-from components.login import Machine, MachineError
+from components.login import MachineError
 from components.machines import Host, connect, on_all
 from components.sealos import artifacts, drain, findings, installation, nodes, preflight, requests, sealos_config
 from components.sealos import facts as facts_of
@@ -24,6 +24,7 @@ _SHORT = 60.0  # seconds for a script that only looks
 _PROBE = 180.0  # the same, when it checks the sum of a large package
 _REGISTERED = 10.0  # seconds after sealos's join within which the Node exists, or never will
 _PAUSE = 1.0
+_GRACE = 90.0  # seconds within which the cluster sees that a machine is gone
 
 
 def files(**values: str | bytes | float | None) -> dict[str, bytes]:
@@ -182,7 +183,12 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
         made = recovered = False
         while True:
             decision = installation.decide(
-                await _facts(host, limit.install), request.cluster, first, recover=request.recover, existing=existing
+                await _facts(host, limit.install),
+                request.cluster,
+                first,
+                recover=request.recover,
+                existing=existing,
+                adopt=request.adopt,
             )
             match decision.action:
                 case "nothing":
@@ -195,6 +201,14 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
                             host, "install.sh", _install_files(request), limit.install + limit.ready, "the installation"
                         )
                         made = True
+                    except _ChangedMeanwhile:
+                        continue
+                case "adopt":
+                    progress(first.name, decision.reason)
+                    given = files(lock_wait=limit.install)
+                    given["cluster.json"] = _marker(request.cluster)
+                    try:
+                        await work(host, "adopt.sh", given, limit.install + _SHORT, "the adoption")
                     except _ChangedMeanwhile:
                         continue
                 case "wait" if time.monotonic() < waited_until:
@@ -234,10 +248,15 @@ def _install_files(request: requests.Install) -> dict[str, bytes]:
             lock_wait=request.timeouts.install,
             ready_limit=f"{request.timeouts.ready:.0f}",
         ),
-        "cluster.json": (cluster.model_dump_json(by_alias=True, indent=2) + "\n").encode(),
+        "cluster.json": _marker(cluster),
         "config.yaml": sealos_config.config_file(sealos_config.document(cluster, request.package.path, [first])),
         **sealos_config.login_files(request.fleet.login, request.package.path),
     }
+
+
+def _marker(cluster: requests.Identity) -> bytes:
+    """What is written down about a cluster on its first master."""
+    return (cluster.model_dump_json(by_alias=True, indent=2) + "\n").encode()
 
 
 async def _wipe(host: Host, request: requests.Install) -> None:
@@ -284,7 +303,31 @@ async def run_want(request: requests.Want) -> str:
             raise DriverError(
                 f"{host.machine.name}: the list of wanted machines could not be written: {result.last_words}"
             )
+        await _forget_lost(host, request)
     return "\n".join(f"{machine.role} {machine.name} {machine.address}" for machine in request.machines)
+
+
+async def _forget_lost(host: Host, request: requests.Want) -> None:
+    """Takes the machines that are gone for good out of the cluster, before anything else of the members is changed.
+
+    Before, because etcd counts a dead master against the quorum as long as it is listed.
+    """
+    begun = time.monotonic()
+    for name in request.lost:
+        while (node := (await nodes_of(host)).get(name)) and node.ready:
+            # a machine that has just died is Ready for another 40 s (kube-controller-manager's node-monitor-grace-period)
+            if time.monotonic() - begun > _GRACE:
+                raise DriverError(
+                    f"{name}: cluster.lost names it, but its kubelet reports to the cluster. A machine that is there leaves properly "
+                    f"when it is taken out of the list of machines; take it out of cluster.lost"
+                )
+            progress(name, "waiting until the cluster sees that it is gone …")
+            await asyncio.sleep(5 * _PAUSE)
+        if node is None:
+            continue
+        progress(name, "taking it out of the cluster (cluster.lost); what it holds of it, keys included, stays on it")
+        given = files(role=node.role, name=name, address=node.address, gone="yes", lock_wait=request.limit)
+        await work(host, "leave.sh", given, request.limit + _PROBE, f"the removal of {name}")
 
 
 async def wanted_of(first: Host) -> requests.Wanted:
@@ -358,13 +401,14 @@ async def run_leave(request: requests.Member) -> str:
     if member == first_master:
         raise DriverError(f"{member.name} is the first master; it goes with the whole cluster only (`pulumi destroy`)")
     login = request.fleet.login
+    if await _took_over(request):
+        progress(member.name, f"is the first master now, in {first_master.name}'s place; it stays")
+        return ""
     async with connect(first_master, login) as first:
         wanted = await wanted_of(first)
         gone: MachineError | None = None
         try:
             async with connect(member, login) as own:
-                if member.role == "master":
-                    await _lost_first(first, member, wanted.lost, request.timeouts.clean)
                 await _leave(request, first, wanted.drain, gone=False)
                 if left := await sweep(own, request.vip, request.package.path):
                     raise DriverError(f"{member.name}: left the cluster, but still holds: {', '.join(left)}")
@@ -380,7 +424,7 @@ async def run_leave(request: requests.Member) -> str:
                 )
             progress(
                 member.name,
-                f"warning: {gone.cause}; taken out without it (cluster.lost). What it holds of the cluster, keys included, stays on it",
+                f"warning: {gone.cause}; it was taken out without it (cluster.lost)",
             )
             await _leave(request, first, wanted.drain, gone=True)
         if member.name in await nodes_of(first):
@@ -388,14 +432,20 @@ async def run_leave(request: requests.Member) -> str:
     return ""
 
 
-async def _lost_first(first: Host, member: Machine, lost: Collection[str], limit: float) -> None:
-    """Waits until those that are lost have left: they go at the same time, and etcd's quorum counts them as long as they are listed."""
-    begun = time.monotonic()
-    while waiting := sorted(set(lost) & set(await nodes_of(first)) - {member.name}):
-        if time.monotonic() - begun > limit:
-            return  # the quorum decides
-        progress(member.name, f"waiting until {', '.join(waiting)} left (cluster.lost)")
-        await asyncio.sleep(5 * _PAUSE)
+async def _took_over(request: requests.Member) -> bool:
+    """Whether the member was made the first master by hand (restore.sh), because the one it was joined by is gone."""
+    login = request.fleet.login
+    try:
+        async with connect(request.fleet.first_master, login):
+            return False
+    except MachineError as error:
+        if error.machine != request.fleet.first_master.name or error.code not in ("unreachable", "mute"):
+            raise
+    try:
+        async with connect(request.fleet.named(request.member), login) as own:
+            return facts_of.parse((await own.run(HERE / "facts.sh", files(), _SHORT)).stdout).marker is not None
+    except MachineError:
+        return False
 
 
 async def _leave(request: requests.Member, first: Host, limit: float, *, gone: bool) -> None:
@@ -405,6 +455,7 @@ async def _leave(request: requests.Member, first: Host, limit: float, *, gone: b
         role=member.role,
         name=member.name,
         me=sealos_config.target(member),
+        address=member.address,
         gone="yes" if gone else None,
         drain_arguments=drain.arguments(request.kubernetes_version, limit),
         lock_wait=request.timeouts.clean,
@@ -433,6 +484,14 @@ async def run_kubeconfig(request: requests.Kubeconfig) -> str:
             return sealos_config.kubeconfig(await show(host, "kubeconfig"), first.address).rstrip("\n")
         except ValueError as error:
             raise DriverError(f"{first.name}: {error}") from None
+
+
+async def run_backup(request: requests.Backup) -> str:
+    """The first master's ~/.sealos, CA keys included, as base64 of a gzipped archive; secret."""
+    first = request.fleet.first_master
+    async with connect(first, request.fleet.login) as host:
+        given = files(lock_wait=request.limit)
+        return (await work(host, "backup.sh", given, request.limit + _PROBE, "the backup of sealos's state")).strip()
 
 
 async def run_ready(request: requests.Ready) -> str:

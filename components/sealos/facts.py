@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
 
 @dataclass(frozen=True)
 class Route:
@@ -51,6 +53,7 @@ class Facts:
         marker: what our installation wrote down when it was done (an Identity), on a first master.
         intent: the same, while an installation is under way or after it died.
         wanted: our list of the cluster's machines, on a first master.
+        sealos_config: sealos's own config.yaml without what it logs in with.
         nodes: `kubectl get nodes -o json`, where the API answered; api_error says why it did not.
         package_bytes, package_sha256: of the offline package; None when it isn't there or the checksum wasn't asked for.
         sealos_bytes, sealos_sha256, sealos_version: of the sealos binary, likewise; the version None when it can't run.
@@ -79,6 +82,7 @@ class Facts:
     marker: dict[str, Any] | None = None
     intent: dict[str, Any] | None = None
     wanted: list[dict[str, Any]] | None = None
+    sealos_config: dict[str, Any] | None = None
     nodes: dict[str, Any] | None = None
     api_error: str | None = None
     package_bytes: int | None = None
@@ -128,6 +132,7 @@ def parse(text: str) -> Facts:
         marker=_document(last("cluster")),
         intent=_document(last("installing")),
         wanted=_document(last("wanted")),
+        sealos_config=_yaml(last("sealos_config")),
         nodes=_document(last("nodes")),
         api_error=last("api_error"),
         package_bytes=number("package_bytes"),
@@ -146,6 +151,14 @@ def _route(line: str) -> Route | None:
         return None
     network = ipaddress.IPv4Network((address, bits.bit_count()), strict=False)
     return Route(device, network, direct=int(gateway, 16) == 0)
+
+
+def _yaml(encoded: str | None) -> dict[str, Any] | None:
+    try:
+        document = yaml.safe_load(base64.b64decode(encoded or ""))
+    except (ValueError, yaml.YAMLError):
+        return None
+    return document if isinstance(document, dict) else None
 
 
 def _document(encoded: str | None) -> Any:

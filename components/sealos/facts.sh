@@ -63,6 +63,10 @@ if [[ -n $vip && ! -e /etc/kubernetes/kubelet.conf && ! -e $admin ]]; then
     fi
 fi
 
+if [[ -r $config ]]; then
+    echo "sealos_config $(without_keys "passwd pkpassword privatekey alioss" <"$config" | base64 -w0)"
+fi
+
 for artifact in package sealos; do
     path=$(value "$artifact")
     if [[ -z $path || ! -f $path ]]; then

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from components.login import Machine
 from components.sealos import nodes
 from components.sealos.facts import Facts
 from components.sealos.requests import Identity
+from components.sealos.sealos_config import target
 
 _NAMES = {
     "name": "cluster.name",
@@ -28,16 +30,18 @@ class Decision:
     """What to do, and why in words.
 
     Attributes:
-        action: `init` a bare machine; `nothing`, the cluster is there; `wait` for its API server; `recover`: clean what a
-            half-made one left, then look again; `refuse`.
+        action: `init` a bare machine; `nothing`, the cluster is there; `adopt` the one that is there; `wait` for its API
+            server; `recover`: clean what a half-made one left, then look again; `refuse`.
         reason: for the user.
     """
 
-    action: Literal["init", "nothing", "wait", "recover", "refuse"]
+    action: Literal["init", "nothing", "adopt", "wait", "recover", "refuse"]
     reason: str
 
 
-def decide(facts: Facts, cluster: Identity, first: Machine, *, recover: bool, existing: bool) -> Decision:
+def decide(
+    facts: Facts, cluster: Identity, first: Machine, *, recover: bool, existing: bool, adopt: bool = False
+) -> Decision:
     """What the installation does next.
 
     Args:
@@ -45,29 +49,120 @@ def decide(facts: Facts, cluster: Identity, first: Machine, *, recover: bool, ex
         cluster: what the stack asks for.
         first: the first master.
         recover: whether a half-made cluster may be wiped (cluster.recover).
+        adopt: whether a live cluster made by hand may be taken over (cluster.adopt).
         existing: whether the installation was done before, so that a missing cluster is not made again on the quiet.
     """
     if facts.marker is not None:
         return _of_marked(facts, cluster, first, existing=existing)
-    there = ", ".join(facts.leftovers)
     if not facts.leftovers:
         if existing:
             return Decision(
                 "refuse",
                 f"{first.name} holds no cluster, although it was installed before. If this is another machine, or it was set up anew: "
-                f"`pulumi destroy` first, then `pulumi up`; the first master of a cluster can't be exchanged",
+                f"`pulumi destroy` first, then `pulumi up`; how the first master's place is taken by another: docs/operations.md",
             )
         return Decision("init", f"{first.name} is bare")
-    if facts.intent is not None and facts.intent.get("name") == cluster.name:
-        what = f"our own installation of cluster {cluster.name} did not come to its end on {first.name} (it failed, or the machine was restarted), leaving {there}"
-    else:
-        what = f"{first.name} holds a part of a cluster that this program did not finish: {there}"
+    ours = facts.intent is not None and facts.intent.get("name") == cluster.name
+    if facts.nodes is not None and not ours and any(node.ready for node in nodes.parse(facts.nodes).values()):
+        return _of_foreign(facts, cluster, first, adopt=adopt and not existing)
+    who = f"our own installation of cluster {cluster.name}" if ours else "an installation that is not recorded as ours"
+    what = f"{who} did not come to its end on {first.name}: {stage(facts, first)}. It left {', '.join(facts.leftovers)}"
     if recover and not existing:
         return Decision("recover", what)
     return Decision(
         "refuse",
         f"{what}. Clean it yourself, or set cluster.recover: true, which wipes it (sealos clean --all, then what that leaves) and installs again",
     )
+
+
+def changes(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    """What of a cluster's identity the settings have otherwise; one line per key."""
+    return [
+        f"{name} is {there.get(key)!r} there, {asked.get(key)!r} in the settings"
+        for key, name in _NAMES.items()
+        if there.get(key) != asked.get(key)
+    ]
+
+
+def stage(facts: Facts, first: Machine) -> str:
+    """How far a half-done installation came, in words; sealos leaves each of these behind (sealos.md section 2.4).
+
+    Args:
+        facts: of the first master; without a marker, with leftovers.
+        first: the first master.
+    """
+    left = set(facts.leftovers)
+    if facts.nodes is not None:
+        node = nodes.parse(facts.nodes).get(first.name)
+        if node is None:
+            return f"its API server answers, but has no node {first.name}"
+        if not node.ready:
+            return f"the control plane runs, but node {first.name} is not Ready ({node.why}), as when the pod network was not applied"
+        return f"the control plane runs and node {first.name} is Ready; it was stopped before that was written down"
+    if left & {"/var/lib/etcd", "/etc/kubernetes/manifests"}:
+        return f"kubeadm init began, but no API server answers ({facts.api_error or 'nothing to ask it with'})"
+    if "/etc/kubernetes/kubelet.conf" in left and "/etc/kubernetes/admin.conf" not in left:
+        return "it was joined to another cluster as a node, or a join was given up"
+    if left & {"/etc/kubernetes/pki", "/etc/kubernetes/admin.conf"}:
+        return "sealos had handed out the certificates; kubeadm init had not begun, or failed at once"
+    if "/root/.sealos/pki" in left:
+        return "sealos had made the certificates and went no further"
+    if left == {"/root/.sealos/config.yaml"}:
+        return "sealos wrote its configuration and went no further, as when a host could not be logged in to"
+    return "parts of a cluster lie about"
+
+
+def _of_foreign(facts: Facts, cluster: Identity, first: Machine, *, adopt: bool) -> Decision:
+    """A live cluster that this program did not make; it is taken over as it is, or left alone, and never wiped."""
+    found = differences(facts, cluster, first)
+    live = f"{first.name} holds a live cluster that this program did not make; it is never wiped or installed over"
+    told = "\n".join(f"  {line}" for line in found)
+    if adopt and not found:
+        return Decision(
+            "adopt", f"the cluster on {first.name} is as the settings say: taking it over as {cluster.name}"
+        )
+    if adopt:
+        return Decision(
+            "refuse", f"{live}. It can't be adopted as the settings are:\n{told}\nWrite the settings as the cluster is"
+        )
+    return Decision(
+        "refuse",
+        f"{live}. To take it over as it is, set cluster.adopt: true"
+        + (f" and write the settings as it is; now they differ:\n{told}" if found else " (the settings are as it is)"),
+    )
+
+
+def differences(facts: Facts, cluster: Identity, first: Machine) -> list[str]:
+    """In what a cluster made by hand with sealos differs from the settings; one line per difference.
+
+    Not compared: what sealos does not write down (the interface), and the repository unless the settings name one.
+    """
+    config = facts.sealos_config
+    if config is None:
+        return [
+            (
+                "/root/.sealos/config.yaml is missing or no YAML: without it, and the keys beside it, sealos can neither join nor clean. "
+                "Run the program where sealos ran, as first master, or put the folder back from there"
+            )
+        ]
+    found = []
+    masters = config.get("masters") or [""]
+    if masters[0] != target(first):
+        found.append(f"the first of masters is {masters[0] or 'nobody'} there, {target(first)} in the settings")
+    for key, value, asked in (
+        ("kubernetesVersion", config.get("version"), cluster.kubernetes_version),
+        ("vip", config.get("vip"), cluster.vip),
+        ("podCidr", config.get("podcidr"), cluster.pod_cidr),
+        ("serviceCidr", config.get("svccidr"), cluster.service_cidr),
+        ("network", config.get("network"), cluster.network),
+        ("repo", config.get("repo"), cluster.repo or config.get("repo")),
+    ):
+        if value != asked:
+            found.append(f"cluster.{key} is {value!r} there, {asked!r} in the settings")
+    names = config.get("apiservercertsans") or []
+    if missing := [name for name in cluster.cert_sans if name not in names]:
+        found.append(f"cluster.certSans: {', '.join(missing)} is not among the certificate's names there")
+    return found + nodes.problems([first], nodes.parse(facts.nodes or {}), cluster.kubernetes_version)
 
 
 def _of_marked(facts: Facts, cluster: Identity, first: Machine, *, existing: bool) -> Decision:
@@ -80,10 +175,8 @@ def _of_marked(facts: Facts, cluster: Identity, first: Machine, *, existing: boo
             f"{first.name} is the first master of cluster {marker.get('name')!r}, not {cluster.name!r} (cluster.name). "
             f"Use another machine, or destroy that cluster where it was made",
         )
-    if changed := [key for key in _NAMES if marker.get(key) != asked[key]]:
-        lines = "; ".join(
-            f"{_NAMES[key]} is {marker.get(key)!r} there, {asked[key]!r} in the settings" for key in changed
-        )
+    if changed := changes(marker, asked):
+        lines = "; ".join(changed)
         return Decision(
             "refuse",
             f"cluster {cluster.name} is installed with other values, which can't be changed on a live cluster: {lines}. "

@@ -2,15 +2,14 @@
 # On the first master: takes one machine out of the cluster: cordon, drain, sealos clean, delete the Node, and for a master
 # look at etcd's members before and after. One at a time, by the lock. A job.
 # $1: the script's private directory, with lib.sh, sealos, login.yaml, key (perhaps), role, name, me (address:port),
-#     gone (when the machine does not answer), drain-arguments, lock-wait.
+#     gone (when the machine does not answer; then there need be no sealos, login.yaml, me and drain-arguments), address, lock-wait.
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
 . "$dir/lib.sh"
 
 blocked=76
-name=$(value name) me=$(value me) role=$(value role)
-address=${me%:*}
+name=$(value name) me=$(value me) role=$(value role) address=$(value address)
 lock
 if [[ ! -e $admin ]]; then
     say "no cluster on this machine, so nothing to leave"
@@ -32,7 +31,8 @@ etcd_call() {
 
 # "ID address" of each of etcd's members.
 etcd_members() {
-    etcd_call list '{}' | tr '{' '\n' | sed -nE 's|.*"ID": *"([0-9]+)".*"peerURLs": *\["https?://([0-9.]+):2380".*|\1 \2|p'
+    # the newline, because `read` drops a last line without one
+    { etcd_call list '{}' && echo; } | tr '{' '\n' | sed -nE 's|.*"ID": *"([0-9]+)".*"peerURLs": *\["https?://([0-9.]+):2380".*|\1 \2|p'
 }
 
 etcd_healthy() {
@@ -41,18 +41,20 @@ etcd_healthy() {
         --key "$pki/apiserver-etcd-client.key" "https://$1:2379/health" 2>/dev/null | grep -Eq '"health": *"true"'
 }
 
-if [[ $role == master ]]; then
+if [[ $role == master ]]; then # before anything is changed
     command -v curl >/dev/null || die "curl is missing on this machine, which etcd's members are asked with; install it"
     etcd_members >"$dir/members" || die "etcd on this machine did not tell its members: $(tail -n 1 "$dir/why")"
-    others=0 healthy=0
+    others=0 healthy=0 own=0
     while read -r _ other; do
-        if [[ $other != "$address" ]]; then
+        if [[ $other == "$address" ]]; then
+            own=1
+        else
             others=$((others + 1))
             if etcd_healthy "$other"; then healthy=$((healthy + 1)); fi
         fi
     done <"$dir/members"
     ((others > 0)) || die "$name is the only master that etcd knows; it goes with the whole cluster only"
-    if ((healthy < others / 2 + 1)); then
+    if ((own && healthy < others / 2 + 1)); then
         die "only $healthy of the $others other etcd members are healthy: without $name etcd would have no quorum. Bring the others back first"
     fi
 fi
@@ -76,7 +78,7 @@ if [[ -e $dir/gone ]]; then
     # sealos would try to reach it for minutes, only to drop it from its config in the end; lvscare on the nodes drops a dead
     # master by itself
     if [[ -e $config ]]; then
-        awk -v me="$me" '{ line = $0; sub(/^ *- */, "", line); gsub(/["\047]/, "", line) } line != me' "$config" | replace_config
+        awk -v me="$address" '{ line = $0; sub(/^ *- */, "", line); gsub(/["\047]/, "", line); sub(/:[0-9]+$/, "", line) } line != me' "$config" | replace_config
     fi
 elif listed "$me"; then
     say "sealos clean --$role $me …"
@@ -93,4 +95,4 @@ if [[ $role == master ]]; then
         fi
     done <"$dir/members"
 fi
-rm -f -- "/run/sealos-istio-joins/$me"
+rm -f -- "/run/sealos-istio-joins/$address:"*

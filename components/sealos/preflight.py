@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 from statistics import median
 
 from components.login import Machine, MachineError
-from components.sealos import sealos_version
+from components.sealos import nodes, sealos_version
 from components.sealos.facts import Facts
 from components.sealos.findings import Finding, Severity, settle
 from components.sealos.requests import Artifact, Preflight
@@ -113,7 +113,12 @@ def _is_member(request: Preflight, lead: Facts | None, machine: Machine, first: 
 
     The first master says which cluster it is by what our installation wrote down; the others by the same cluster CA.
     """
-    if lead is None or request.cluster not in {(note or {}).get("name") for note in (lead.marker, lead.intent)}:
+    if lead is None:
+        return False
+    ours = request.cluster in {(note or {}).get("name") for note in (lead.marker, lead.intent)}
+    # a cluster made by hand with sealos; whether it is as the settings say is judged by the installation
+    adopted = request.adopt and lead.marker is None and lead.nodes is not None and lead.sealos_config is not None
+    if not (ours or adopted):
         return False
     return machine == first or (facts.ca is not None and facts.ca == lead.ca)
 
@@ -280,6 +285,12 @@ def _gateway_ports(request: Preflight, machine: Machine, facts: Facts, *, member
         )
 
 
+def _alive(request: Preflight, facts: Facts) -> bool:
+    """Whether the machine's API server answers for a cluster that is not ours and has a Ready node."""
+    ours = facts.marker is not None or (facts.intent or {}).get("name") == request.cluster
+    return not ours and facts.nodes is not None and any(n.ready for n in nodes.parse(facts.nodes).values())
+
+
 def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool) -> Iterator[Finding]:
     """Traces of a cluster, on a machine that is no member of ours."""
     if member:
@@ -293,6 +304,15 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
             f"it is the first master of cluster {facts.marker.get('name')!r}, not {request.cluster!r}",
             "Use another machine, or destroy that cluster where it was made.",
         )
+    if _alive(request, facts):
+        yield Finding(
+            machine.name,
+            "leftovers",
+            "error",
+            "it is a master of a live cluster that this program did not make; it is never wiped or installed over",
+            "To take that cluster over as it is, set cluster.adopt: true. Otherwise use another machine.",
+        )
+        return
     if facts.leftovers:
         yield Finding(
             machine.name,

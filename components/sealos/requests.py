@@ -62,6 +62,7 @@ class Preflight(Request):
     sealos: Artifact
     max_clock_skew: float = 2.0
     recover: bool = False
+    adopt: bool = False
     vip: str | None = None
     pod_cidr: str | None = None
     service_cidr: str | None = None
@@ -92,6 +93,7 @@ class Install(Request):
     package: Artifact
     sealos: Artifact
     recover: bool = False
+    adopt: bool = False
     timeouts: Limits = Limits()
 
 
@@ -112,9 +114,18 @@ class Wanted(Request):
 
 
 class Want(Wanted):
-    """The first master, and what the cluster shall have."""
+    """The first master, and what the cluster shall have; `limit` is in seconds and for taking the lost out."""
 
     fleet: Fleet
+    limit: float = Field(default=600, gt=0)
+
+
+class Backup(Request):
+    """The first master; `machines` only so that the backup is taken again when the cluster's members change."""
+
+    fleet: Fleet
+    machines: tuple[Machine, ...]
+    limit: float = Field(default=900, gt=0)
 
 
 class Member(Request):

@@ -27,6 +27,7 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     (f"{CLUSTER}${COMMAND}", "cluster-wanted"): {"cluster-install"},
     **{(f"{CLUSTER}${COMMAND}", f"cluster-member-{node}"): {"cluster-wanted"} for node in NODES},
     (f"{CLUSTER}${COMMAND}", "cluster-kubeconfig"): {"cluster-install"},
+    (f"{CLUSTER}${COMMAND}", "cluster-backup"): {"cluster-wanted", *(f"cluster-member-{node}" for node in NODES)},
     (f"{CLUSTER}${COMMAND}", "cluster-ready"): {"cluster-wanted", *(f"cluster-member-{node}" for node in NODES)},
     (f"{CLUSTER}$pulumi:providers:kubernetes", "cluster-provider"): {"cluster-kubeconfig", "cluster-ready"},
     (OPERATOR, "istio-operator"): set(),
@@ -71,7 +72,7 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
 GOES_WITH_THE_CLUSTER = {
     name
     for kind, name in EXPECTED
-    if kind.startswith((OPERATOR, MESH)) or name in ("cluster-provider", "cluster-wanted", "cluster-kubeconfig", "cluster-ready")
+    if kind.startswith((OPERATOR, MESH)) or name in ("cluster-provider", "cluster-wanted", "cluster-kubeconfig", "cluster-backup", "cluster-ready")
     or name.startswith("cluster-member-")
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from components.settings import Credentials, Settings, parse
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
 PASSWORD = "TOPSECRET-password"
 KUBECONFIG = "kind: Config # TOPSECRET-kubeconfig"
+BACKUP = "TOPSECRET-backup"
 NODES = [{"name": "sealos01", "address": "192.0.2.11", "role": "master", "version": "v1.16.3"}]
 COMMAND = "command:local:Command"
 
@@ -52,7 +53,9 @@ class Recorder(pulumi.runtime.Mocks):
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         assert args.name not in self.registered, f"{args.name} is registered twice"
         self.registered[args.name] = args
-        stdout = {"cluster-kubeconfig": KUBECONFIG, "cluster-ready": json.dumps(NODES)}.get(args.name, "done")
+        stdout = {"cluster-kubeconfig": KUBECONFIG, "cluster-backup": BACKUP, "cluster-ready": json.dumps(NODES)}.get(
+            args.name, "done"
+        )
         return f"{args.name}-id", {**args.inputs, "stdout": stdout}
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], None]:
@@ -64,6 +67,19 @@ def stack(names: int = 4, **cluster: Any) -> Settings:
     return parse({"masters": machines[:1], "nodes": machines[1:], "password": "set", "cluster": cluster}, "dev")
 
 
+class Hooks:
+    """In place of the engine's calls back: the resource hooks that were registered, by name."""
+
+    def __init__(self) -> None:
+        self.registered: dict[str, pulumi.ResourceHook] = {}
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        self.registered[hook.name] = hook
+
+    async def shutdown(self) -> None:
+        """Nothing was started."""
+
+
 class Seen:
     """What one run of the program registered and gave out."""
 
@@ -73,6 +89,9 @@ class Seen:
         pulumi.runtime.set_mocks(
             self.recorder, project="sealos-istio", stack="dev", preview=False, monitor=self.monitor
         )
+        self.hooks = Hooks()
+        # the mocks have no engine to call back; the hooks are kept, so that tests can call them
+        pulumi.runtime.settings.SETTINGS.callbacks = self.hooks
         self.outputs: dict[str, Any] = {}
         self.secret: dict[str, bool] = {}
 
@@ -80,7 +99,12 @@ class Seen:
         def program() -> pulumi.Output[Any]:
             fleet = fleet_request(settings, Credentials(password=pulumi.Output.secret(password)))
             cluster = SealosCluster("cluster", SealosClusterArgs(settings, fleet))
-            outputs = {"kubeconfig": cluster.kubeconfig, "apiServer": cluster.api_server, "nodes": cluster.nodes}
+            outputs = {
+                "kubeconfig": cluster.kubeconfig,
+                "sealosBackup": cluster.sealos_backup,
+                "apiServer": cluster.api_server,
+                "nodes": cluster.nodes,
+            }
 
             async def look() -> None:
                 for name, output in outputs.items():
@@ -90,7 +114,7 @@ class Seen:
             return pulumi.Output.from_input(asyncio.ensure_future(look()))
 
         program()
-        assert set(self.outputs) == {"kubeconfig", "apiServer", "nodes"}, (
+        assert set(self.outputs) == {"kubeconfig", "sealosBackup", "apiServer", "nodes"}, (
             "the outputs never resolved: nothing was tested"
         )
 
@@ -130,6 +154,7 @@ def test_names_and_verbs() -> None:
         "cluster-member-sealos03": "python3 -m components.sealos join",
         "cluster-member-sealos04": "python3 -m components.sealos join",
         "cluster-kubeconfig": "python3 -m components.sealos kubeconfig",
+        "cluster-backup": "python3 -m components.sealos backup",
         "cluster-ready": "python3 -m components.sealos ready",
     }
     assert seen.recorder.registered["cluster"].typ == "sealos-istio:sealos:Cluster"
@@ -165,11 +190,12 @@ def test_nothing_secret_is_in_plain() -> None:
     for name, resource in seen.recorder.registered.items():
         shown = json.dumps({k: v for k, v in resource.inputs.items() if not isinstance(v, dict)}, default=str)
         assert "TOPSECRET" not in shown, name
-    assert seen.secret == {"kubeconfig": True, "apiServer": False, "nodes": False}
+    assert seen.secret == {"kubeconfig": True, "sealosBackup": True, "apiServer": False, "nodes": False}
     assert seen.outputs["kubeconfig"] == KUBECONFIG
     assert seen.outputs["nodes"] == NODES
     assert seen.outputs["apiServer"] == "https://192.0.2.11:6443"
-    assert seen.command("cluster-kubeconfig")["logging"] == "none"
+    for name in ("kubeconfig", "backup"):
+        assert seen.command(f"cluster-{name}")["logging"] == "none"
     assert plain(seen.recorder.registered["cluster-provider"].inputs["kubeconfig"]) == KUBECONFIG
 
 
@@ -181,7 +207,7 @@ def test_a_step_reaches_only_whom_it_needs() -> None:
 
     assert reached("cluster-preflight") == ["sealos01", "sealos02", "sealos03", "sealos04"]
     assert reached("cluster-member-sealos03") == ["sealos01", "sealos03"]
-    for name in ("install", "wanted", "kubeconfig", "ready"):
+    for name in ("install", "wanted", "kubeconfig", "backup", "ready"):
         assert reached(f"cluster-{name}") == ["sealos01"]
 
 
@@ -193,7 +219,7 @@ def changed(before: Seen, after: Seen) -> set[str]:
 def test_one_more_node_touches_nothing_but_the_lists() -> None:
     before, after = Seen(stack(3)), Seen(stack(4))
     assert set(after.commands()) - set(before.commands()) == {"cluster-member-sealos04"}
-    assert changed(before, after) == {"cluster-preflight", "cluster-wanted", "cluster-ready"}
+    assert changed(before, after) == {"cluster-preflight", "cluster-wanted", "cluster-backup", "cluster-ready"}
 
 
 def test_a_new_password_replaces_nothing() -> None:
@@ -214,9 +240,10 @@ def test_only_the_kubeconfig_is_read_once() -> None:
     )
 
 
-def test_only_members_have_triggers() -> None:
+def test_only_members_and_the_kubeconfig_have_triggers() -> None:
     assert {name: inputs["triggers"] for name, inputs in Seen(stack()).commands().items() if "triggers" in inputs} == {
-        f"cluster-member-sealos0{n}": [f"192.0.2.1{n}", "node"] for n in (2, 3, 4)
+        **{f"cluster-member-sealos0{n}": [f"192.0.2.1{n}", "node"] for n in (2, 3, 4)},
+        "cluster-kubeconfig": ["192.0.2.11"],
     }
 
 
@@ -239,7 +266,8 @@ def test_provider(version: str, server_side: str) -> None:
 
 def test_no_path_of_this_machine() -> None:
     for name, inputs in Seen(stack()).commands().items():
-        assert not {"dir", "environment", "interpreter", "assetPaths", "archivePaths"} & set(inputs), name
+        assert not {"dir", "interpreter", "assetPaths", "archivePaths"} & set(inputs), name
+        assert ("environment" in inputs) == (name == "cluster-install")
         assert inputs["addPreviousOutputInEnv"] is False
 
 
@@ -252,6 +280,7 @@ def test_edges() -> None:
     for member in members:
         assert seen.edges(member) == {"wanted"}, "members don't wait for each other: the first one joins all"
     assert seen.edges("kubeconfig") == {"install"}
+    assert seen.edges("backup") == {"wanted"} | members, "taken after every join"
     assert seen.edges("ready") == {"wanted"} | members
     assert seen.edges("provider") >= {"kubeconfig", "ready"}, "what lives in the cluster waits for its nodes"
 
@@ -267,9 +296,46 @@ def test_what_goes_with_the_cluster() -> None:
 
 def test_secret_outputs_and_protection() -> None:
     requests = Seen(stack(protect=True)).monitor.requests
-    assert set(requests["cluster-kubeconfig"].additionalSecretOutputs) >= {"stdout", "stderr"}
+    for name in ("kubeconfig", "backup"):
+        assert set(requests[f"cluster-{name}"].additionalSecretOutputs) >= {"stdout", "stderr"}
     assert {name for name, request in requests.items() if request.protect} == {"cluster-install"}
     assert not any(request.protect for request in Seen(stack()).monitor.requests.values())
+
+
+def test_what_a_live_cluster_keeps_is_refused_in_the_preview() -> None:
+    before, after = Seen(stack()), Seen(stack(vip="10.103.97.9", certSans=["k8s.example.org"]))
+    install = after.monitor.requests["cluster-install"]
+    assert list(install.hooks.before_update) == ["cluster-identity"]
+    hook = after.hooks.registered["cluster-identity"]
+    assert hook.opts is not None
+    assert hook.opts.on_dry_run
+
+    def judge(new: Seen) -> None:
+        old = before.command("cluster-install")
+        hook(
+            pulumi.ResourceHookArgs(
+                urn="", id="", name="", type="", old_inputs=old, new_inputs=new.command("cluster-install")
+            )
+        )
+
+    with pytest.raises(
+        ValueError, match=r"cluster\.vip is '10\.103\.97\.2' there, '10\.103\.97\.9' in the settings"
+    ) as refused:
+        judge(after)
+    assert "cluster.certSans is [] there, ['k8s.example.org']" in str(refused.value)
+    judge(Seen(stack(4), "TOPSECRET-other"))  # a node more and another password are no other cluster
+    assert "environment" not in install.replaceOnChanges
+    asked = Seen(stack(identityChange="replace")).monitor.requests["cluster-install"]
+    assert "environment" in asked.replaceOnChanges
+
+
+def test_what_is_made_anew_with_a_replaced_cluster() -> None:
+    seen = Seen(stack())
+    with_it = {
+        name for name, request in seen.monitor.requests.items()
+        if [urn.split("::")[-1] for urn in request.replace_with] == ["cluster-install"]
+    }  # fmt: skip
+    assert with_it == set(seen.commands()) - {"cluster-preflight", "cluster-install"} | {"cluster-provider"}
 
 
 def test_every_step_belongs_to_the_component() -> None:

@@ -17,7 +17,7 @@ from tests.lab.conftest import Kubectl, listed
 from tests.project import Project, changes
 
 COMMAND = "command:local:Command"
-WATCH = {f"{COMMAND} cluster-preflight", f"{COMMAND} cluster-wanted", f"{COMMAND} cluster-ready"}
+WATCH = {f"{COMMAND} cluster-{step}" for step in ("preflight", "wanted", "backup", "ready")}
 """What looks again whenever the list of machines changes."""
 BUDGET = """
 apiVersion: apps/v1
@@ -213,7 +213,7 @@ def test_a_dead_master_goes_when_it_is_said_to_be_lost(project: Project, kubectl
     project.edit_config(lambda config: config["cluster"].update(lost=["sealos05"]))
     done = project.up()
     assert done.status == 0, done.text
-    assert "What it holds of the cluster, keys included, stays on it" in done.text
+    assert "what it holds of it, keys included, stays on it" in done.text
     assert nodes(kubectl) == {"sealos01": "master", "sealos02": "node", "sealos03": "node"}
     assert etcd_members(lab) == {"sealos01"}
     bare(lab, "sealos04")

@@ -124,8 +124,8 @@ def test_first_preview_shows_every_resource_and_dials_nobody(stack: Stack, lab: 
     ]
     preview = stack.project.preview()
     assert set(changes(preview).values()) == {"create"}
-    # the stack; cluster: 6 steps, 3 members; operator: 7 objects; mesh: rendered set, namespace, IstioOperator, leftovers, gate; a CNI check a node; istioctl
-    assert len(preview["steps"]) == 1 + (1 + 6 + 3) + (1 + 7) + (1 + 5) + (1 + 4) + (1 + 1)
+    # the stack; cluster: 7 steps, 3 members; operator: 7 objects; mesh: rendered set, namespace, IstioOperator, leftovers, gate; a CNI check a node; istioctl
+    assert len(preview["steps"]) == 1 + (1 + 7 + 3) + (1 + 7) + (1 + 5) + (1 + 4) + (1 + 1)
     after = [
         lab.run(name, "sh", "-c", "find / -xdev -type f -newer /proc/1 2>/dev/null | sort").stdout for name in NAMES
     ]
@@ -196,7 +196,7 @@ def test_istioctl_with_completion_on_the_first_master(up: Stack, lab: Lab) -> No
 
 def test_outputs(up: Stack, lab: Lab) -> None:
     outputs = up.project.outputs()
-    assert set(outputs) == {"kubeconfig", "apiServer", "nodes", "istio", "ingressGateway"}
+    assert set(outputs) == {"kubeconfig", "sealosBackup", "apiServer", "nodes", "istio", "ingressGateway"}
     assert outputs["apiServer"] == {"url": f"https://{lab.addresses['sealos01']}:6443", "version": "v1.16.3"}
     assert [(n["name"], n["role"], n["address"], n["version"]) for n in outputs["nodes"]] == [
         (name, "master" if name == "sealos01" else "node", lab.addresses[name], "v1.16.3") for name in NAMES

@@ -42,7 +42,10 @@ def item(
 
 
 ANSWER = {"items": [item("sealos01", "192.0.2.11", master=True)]}
+UNREADY = {"items": [item("sealos01", "192.0.2.11", master=True, ready="False")]}
 LEFT = ("/etc/kubernetes/pki",)
+CONFIG = sealos_config.document(CLUSTER, "/root/kube1.16.3.tar.gz", [FIRST, SECOND])
+BY_HAND = Facts(leftovers=LEFT, nodes=ANSWER, sealos_config=CONFIG | {"repo": "registry.example.org/k8s"})
 
 
 @pytest.mark.parametrize(
@@ -78,12 +81,33 @@ LEFT = ("/etc/kubernetes/pki",)
         ),
         pytest.param(Facts(leftovers=LEFT), False, False, "refuse", "cluster.recover: true", id="partial"),
         pytest.param(Facts(leftovers=LEFT), True, False, "recover", "/etc/kubernetes/pki", id="partial, may be wiped"),
-        pytest.param(Facts(leftovers=LEFT), True, True, "refuse", "did not finish", id="an update never wipes"),
+        pytest.param(
+            Facts(leftovers=LEFT), True, True, "refuse", "did not come to its end", id="an update never wipes"
+        ),
         pytest.param(
             Facts(leftovers=LEFT, intent=MARKER), False, False, "refuse", "our own installation", id="ours, died"
         ),
         pytest.param(
-            Facts(leftovers=LEFT, nodes=ANSWER), False, False, "refuse", "did not finish", id="somebody's cluster"
+            Facts(leftovers=LEFT, nodes=ANSWER), False, False, "refuse", "cluster.adopt: true", id="somebody's cluster"
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, nodes=ANSWER), True, False, "refuse", "never wiped", id="somebody's, recover or not"
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, nodes=ANSWER, intent=MARKER),
+            True,
+            False,
+            "recover",
+            "written down",
+            id="ours, at the very end",
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, nodes=UNREADY),
+            True,
+            False,
+            "recover",
+            "is not Ready (cni plugin",
+            id="no pod network",
         ),
     ],
 )
@@ -91,6 +115,70 @@ def test_decision(facts: Facts, recover: bool, existing: bool, action: str, word
     decision = decide(facts, CLUSTER, FIRST, recover=recover, existing=existing)
     assert decision.action == action
     assert words in decision.reason
+
+
+def adopt(facts: Facts, cluster: Identity = CLUSTER, *, existing: bool = False) -> tuple[str, str]:
+    decision = decide(facts, cluster, FIRST, recover=True, existing=existing, adopt=True)
+    return decision.action, decision.reason
+
+
+def test_a_cluster_made_by_hand_is_adopted_when_it_is_as_asked_for() -> None:
+    assert adopt(BY_HAND)[0] == "adopt"
+    assert adopt(BY_HAND, existing=True)[0] == "refuse", "an update takes nothing over"
+    assert adopt(Facts())[0] == "init"
+    assert adopt(replace(BY_HAND, marker=MARKER))[0] == "nothing"
+
+
+@pytest.mark.parametrize(
+    ("there", "line"),
+    [
+        ({"masters": ["192.0.2.19:22"]}, "the first of masters is 192.0.2.19:22 there, 192.0.2.11:22 in the settings"),
+        ({"masters": []}, "the first of masters is nobody there"),
+        ({"version": "v1.17.0"}, "cluster.kubernetesVersion is 'v1.17.0' there, 'v1.16.3' in the settings"),
+        ({"vip": "10.1.1.1"}, "cluster.vip is '10.1.1.1' there"),
+        ({"podcidr": "10.244.0.0/16"}, "cluster.podCidr is '10.244.0.0/16' there"),
+        ({"svccidr": None}, "cluster.serviceCidr is None there"),
+        ({"network": "flannel"}, "cluster.network is 'flannel' there"),
+    ],
+)
+def test_what_differs_is_listed_before_anything_is_adopted(there: dict[str, Any], line: str) -> None:
+    action, reason = adopt(replace(BY_HAND, sealos_config=CONFIG | there))
+    assert action == "refuse"
+    assert line in reason
+    assert reason.count("in the settings") == 1
+
+
+def test_certificate_names_repository_and_state_are_compared() -> None:
+    asked = CLUSTER.model_copy(update={"cert_sans": ("k8s.example.org",), "repo": "other.example.org"})
+    reason = adopt(BY_HAND, asked)[1]
+    assert "cluster.certSans: k8s.example.org is not among the certificate's names there" in reason
+    assert "cluster.repo is 'registry.example.org/k8s' there, 'other.example.org' in the settings" in reason
+    assert adopt(replace(BY_HAND, sealos_config=CONFIG | {"apiservercertsans": ["k8s.example.org", "x"]}),
+                 CLUSTER.model_copy(update={"cert_sans": ("k8s.example.org",)}))[0] == "adopt"  # fmt: skip
+    assert "config.yaml is missing" in adopt(replace(BY_HAND, sealos_config=None))[1]
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (("/root/.sealos/config.yaml",), "wrote its configuration and went no further"),
+        (("/root/.sealos/pki", "/root/.sealos/config.yaml"), "made the certificates and went no further"),
+        (("/etc/kubernetes/admin.conf", "/etc/kubernetes/pki", "/root/.sealos/pki"), "kubeadm init had not begun"),
+        (
+            ("/etc/kubernetes/manifests", "/etc/kubernetes/pki"),
+            "kubeadm init began, but no API server answers (refused)",
+        ),
+        (("/var/lib/etcd",), "kubeadm init began"),
+        (("/etc/kubernetes/kubelet.conf", "/etc/kubernetes/pki"), "joined to another cluster as a node"),
+        (("/etc/cni/net.d",), "parts of a cluster"),
+    ],
+)
+def test_how_far_an_installation_came(left: tuple[str, ...], words: str) -> None:
+    facts = Facts(leftovers=left, api_error="refused" if "/etc/kubernetes/manifests" in left else None)
+    decision = decide(facts, CLUSTER, FIRST, recover=False, existing=False)
+    assert decision.action == "refuse"
+    assert words in decision.reason
+    assert all(path in decision.reason for path in left)
 
 
 @pytest.mark.parametrize(

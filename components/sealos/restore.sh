@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# By hand, on another master: puts a backup of the first master's ~/.sealos back, so that this machine takes its place.
+#   pulumi stack output sealosBackup --show-secrets | ssh root@MASTER "$(cat components/sealos/restore.sh)"
+# Standard input: the stack's output sealosBackup. Afterwards this master stands first in the stack's masters
+# (docs/operations.md). Changes nothing unless everything is as it must be.
+set -euo pipefail
+export LC_ALL=C
+umask 077
+config=/root/.sealos/config.yaml
+
+die() {
+    echo "$*" >&2
+    exit 1
+}
+
+[[ $(id -u) == 0 ]] || die "log in as root: sealos keeps its state in /root/.sealos"
+[[ -e /etc/kubernetes/admin.conf ]] || die "this machine is no master of a cluster; take one that is"
+if [[ -e $config ]] && grep -Eq '^ *- ' "$config"; then
+    die "$config lists a cluster already; move /root/.sealos away first when it shall be replaced"
+fi
+place=$(mktemp -d /root/.sealos-restore.XXXXXX)
+trap 'rm -rf -- "$place"' EXIT
+base64 -d | tar -xzf - -C "$place" || die "standard input is no backup (the stack's output sealosBackup)"
+[[ -s $place/root/.sealos/config.yaml && -s $place/etc/sealos-istio/cluster.json ]] || die "the backup is not complete"
+cmp -s "$place/root/.sealos/pki/ca.crt" /etc/kubernetes/pki/ca.crt || die "the backup is another cluster's: its CA is not this machine's"
+
+own=""
+for address in $(hostname -I); do
+    own=${own:-$(sed -nE "s/^ *- *[\"']?($address:[0-9]+)[\"']?$/\1/p" "$place/root/.sealos/config.yaml" | head -n 1)}
+done
+[[ -n $own ]] || die "the backup lists none of this machine's addresses: it was no member when it was taken"
+# sealos works from the first master that it lists
+awk -v own="$own" '
+    /^masters:/ { print; print "- " own; masters = 1; next }
+    /^[A-Za-z]/ { masters = 0 }
+    { line = $0; sub(/^ *- */, "", line); gsub(/["\047]/, "", line) }
+    masters && line == own { next }
+    { print }' "$place/root/.sealos/config.yaml" >"$place/config"
+mv -f -- "$place/config" "$place/root/.sealos/config.yaml"
+rm -rf -- /root/.sealos /etc/sealos-istio
+mv -- "$place/root/.sealos" /root/.sealos
+mv -- "$place/etc/sealos-istio" /etc/sealos-istio
+echo "$(hostname) now has sealos's state. Next: put it first in the stack's masters, and what is gone for good in cluster.lost"
