@@ -33,7 +33,7 @@ def files(**values: str | bytes | float | None) -> dict[str, bytes]:
         name.replace("_", "-"): value
         if isinstance(value, bytes)
         else f"{value:g}".encode()
-        if isinstance(value, float)
+        if isinstance(value, int | float)
         else value.encode()
         for name, value in values.items()
         if value is not None
