@@ -19,6 +19,15 @@ from components.login import Machine, MachineError
 from components.machines import Host, connect
 from components.sealos import drivers, requests, sealos_config
 
+STAYS = (
+    "the package and sealos where the settings have them on the first master",
+    "Docker or containerd and their images",
+    "system settings of the package's init.sh (sysctl, modules, swap, firewall, SELinux)",
+    "iptables and IPVS rules until the next boot",
+    "lines 'address hostname' in /etc/hosts",
+)
+"""What is left on purpose, as it is told at the end; the reasons are above."""
+
 
 async def run_clean(request: requests.Install) -> str:
     """Takes the whole cluster away, on every machine that it has.
@@ -59,6 +68,7 @@ async def run_clean(request: requests.Install) -> str:
             "the cluster is gone, but machines still hold something of it:\n"
             + "\n".join(f"  {line}" for line in remaining)
         )
+    progress(first.name, f"{len(hosts)} machines are clean. What stays on purpose: {'; '.join(STAYS)}")
     return ""
 
 
