@@ -22,10 +22,7 @@ pulumi.export("apiServer", {"url": cluster.api_server, "version": settings.clust
 pulumi.export("nodes", cluster.nodes)
 
 if istio := settings.istio:
-    # What lives in the cluster goes with it: a full destroy doesn't take it apart first, nor waits for a finalizer.
-    in_cluster = pulumi.ResourceOptions(
-        providers=[cluster.provider], deleted_with=cluster.anchor, replace_with=[cluster.anchor]
-    )
+    in_cluster = cluster.in_cluster
     operator = IstioOperator("istio-operator", IstioOperatorArgs(istio), in_cluster)
     mesh = ControlPlane("istio", ControlPlaneArgs(istio, first_master, fleet, operator), in_cluster)
     if istio.cni.enabled:

@@ -52,6 +52,8 @@ class SealosCluster(pulumi.ComponentResource):
         nodes: name, address, role and version of every node, as the cluster itself says.
         anchor: the installation; what lives inside the cluster is `deleted_with` it.
         provider: for everything that is put into the cluster; it exists once all nodes are Ready.
+        in_cluster: options of a component that lives in the cluster: a full destroy doesn't take it apart first, nor waits for a
+            finalizer, and it is made anew with a cluster that is.
     """
 
     kubeconfig: pulumi.Output[str]
@@ -60,6 +62,7 @@ class SealosCluster(pulumi.ComponentResource):
     nodes: pulumi.Output[list[dict[str, str]]]
     anchor: local.Command
     provider: kubernetes.Provider
+    in_cluster: pulumi.ResourceOptions
 
     def __init__(self, name: str, args: SealosClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sealos-istio:sealos:Cluster", name, None, opts)
@@ -261,6 +264,9 @@ class SealosCluster(pulumi.ComponentResource):
                 parent=self, depends_on=[ready], deleted_with=self.anchor, replace_with=[self.anchor]
             ),
         )
+        self.in_cluster = pulumi.ResourceOptions(
+            providers=[self.provider], deleted_with=self.anchor, transformations=[self._made_anew_with_the_cluster]
+        )
         self.register_outputs(
             {
                 "kubeconfig": self.kubeconfig,
@@ -269,6 +275,13 @@ class SealosCluster(pulumi.ComponentResource):
                 "nodes": self.nodes,
             }
         )
+
+    def _made_anew_with_the_cluster(
+        self, args: pulumi.ResourceTransformationArgs
+    ) -> pulumi.ResourceTransformationResult:
+        """The engine takes deleted_with from a parent, but not replace_with."""
+        opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(replace_with=[self.anchor]))
+        return pulumi.ResourceTransformationResult(args.props, opts)
 
     def _command(
         self,
