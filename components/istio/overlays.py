@@ -73,6 +73,9 @@ _KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?")
 
 _TEXT_MAPS = frozenset(["annotations", "labels", "matchLabels", "nodeSelector", "selector"])
 
+_IDENTITY = (["apiVersion"], ["kind"], ["metadata", "name"], ["metadata", "namespace"])
+"""Paths that say which object it is."""
+
 ENVOY_METRICS_PORT = 15090
 """The chart's container port that no setting removes (1.5.0: manifests/gateways/istio-ingress/templates/deployment.yaml)."""
 
@@ -257,6 +260,8 @@ class _Gateway:
         if self.moved_env:
             k8s["env"] = _merge_named(k8s.get("env") or [], self.moved_env)
         self._ports(k8s, written)
+        if self.host_network:
+            self._one_pod_a_node(k8s, written["Deployment", self.name])
         if written:
             k8s["overlays"] = [
                 {"kind": kind, "name": name, "patches": patches} for (kind, name), patches in written.items() if patches
@@ -344,6 +349,13 @@ class _Gateway:
             self.refuse(where, "must have a path (as spec.template.spec.hostNetwork) and a value")
             return
         elements = parse_path(path)
+        if elements in _IDENTITY:
+            self.refuse(
+                f"{where}.path",
+                f"{path} makes another object of it, which the operator and the checks here no longer find; "
+                f"for a pod on each of several nodes use hostNetwork.nodes, for another name another gateway",
+            )
+            return
         if any("[" in e and not (e.startswith("[") and e.endswith("]")) for e in elements):
             self.refuse(
                 f"{where}.path",
@@ -450,6 +462,9 @@ class _Gateway:
                 return  # an empty map adds nothing to a map that is there
             if isinstance(shape, dict) and not isinstance(value, dict):
                 self.refuse(where, f"{path} is a map; {value!r} would replace it. Name the key inside it")
+                return
+            if isinstance(shape, list) and not isinstance(value, list):
+                self.refuse(where, f"{path} is a list; {value!r} would replace it. Write the whole list")
                 return
             yield {"path": path, "value": value}
 
@@ -575,10 +590,26 @@ class _Gateway:
         if self.host_network:
             self._cut_host_ports(own, k8s)
         elif from_setting and "ports" not in own and self.known.gateway_names:
-            self.values["ports"] = deepcopy(self.ports)
+            self.values["ports"] = _chart_ports(self.ports or (), ("name", "port", "targetPort", "nodePort"))
             self.note(
                 asked,
                 f"Istio {self.istio} merges it by port and cuts none, so the same list is set as values.gateways.{self.name}.ports",
+            )
+
+    def _one_pod_a_node(self, k8s: dict[str, Any], patches: list[dict[str, Any]]) -> None:
+        """What host network takes besides the ports, where its author left it out."""
+        paths = [patch["path"] for patch in patches]
+        if "spec.template.spec.dnsPolicy" not in paths:
+            patches.append({"path": "spec.template.spec.dnsPolicy", "value": "ClusterFirstWithHostNet"})
+            self.note(
+                "",
+                "hostNetwork asks the node's own DNS, which does not know istiod, so dnsPolicy ClusterFirstWithHostNet",
+            )
+        if "strategy" not in k8s and not any(path.startswith("spec.strategy") for path in paths):
+            k8s["strategy"] = {"rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 0}}
+            self.note(
+                "",
+                "hostNetwork leaves a new pod no port before the old one has gone, so maxUnavailable 100 % and maxSurge 0",
             )
 
     def _cut_host_ports(self, own: Mapping[str, Any], k8s: Mapping[str, Any]) -> None:
@@ -597,12 +628,17 @@ class _Gateway:
             )
             return
         if "ports" not in own:
-            self.values["ports"] = [{k: v for k, v in port.items() if k != "nodePort"} for port in self.ports]
+            self.values["ports"] = _chart_ports(self.ports, ("name", "port", "targetPort"))
         listed = ", ".join(str(port["port"]) for port in self.ports)
         self.note(
             "",
             f"hostNetwork makes every container port a port of the node, so the pod's are cut to the service's ({listed}) by {values}",
         )
+
+
+def _chart_ports(ports: Sequence[Mapping[str, Any]], known: Sequence[str]) -> list[dict[str, Any]]:
+    """Ports in the form of the chart's values, which know fewer keys (1.5.0: PortsConfig) and refuse all others."""
+    return [{key: port[key] for key in known if key in port} for port in ports]
 
 
 def _insert(tree: _Branch, elements: Sequence[str], node: Any) -> None:

@@ -48,7 +48,8 @@ def test_one_setting_is_all_that_host_network_takes() -> None:
             {"kind": "Service", "name": NAME, "patches": [{"path": "spec.ports", "value": ports}]},
         ],
     }
-    assert made["values"]["gateways"][NAME] == {"autoscaleEnabled": False, "meshExpansionPorts": [], "ports": ports}
+    chart = [{key: port[key] for key in ("name", "port", "targetPort")} for port in ports]
+    assert made["values"]["gateways"][NAME] == {"autoscaleEnabled": False, "meshExpansionPorts": [], "ports": chart}
 
 
 def test_several_nodes_have_a_pod_each_and_are_changed_one_by_one() -> None:

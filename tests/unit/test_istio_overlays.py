@@ -178,6 +178,25 @@ def test_the_published_form_would_have_lost_the_containers() -> None:
     assert "containers" not in broken["spec"]["template"]["spec"]
 
 
+def test_host_network_is_given_what_its_author_left_out() -> None:
+    safe = make_safe(gateway(on_deployment("spec.template.spec.hostNetwork", True)), "ingress", "1.5.0", {})
+    assert {"path": "spec.template.spec.dnsPolicy", "value": "ClusterFirstWithHostNet"} in patches(safe)
+    assert safe.gateways[0]["k8s"]["strategy"] == {"rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 0}}
+    own = {"rollingUpdate": {"maxUnavailable": 1}}
+    kept = make_safe(
+        gateway(on_deployment("spec.template.spec.hostNetwork", True), strategy=own), "ingress", "1.5.0", {}
+    )
+    assert kept.gateways[0]["k8s"]["strategy"] == own
+
+
+def test_the_charts_ports_know_no_protocol() -> None:
+    """Istio 1.5.0 refuses the whole mesh for it (PortsConfig)."""
+    port = {"name": "http2", "port": 80, "targetPort": 80, "protocol": "TCP", "nodePort": 30080}
+    safe = make_safe([{"k8s": {"service": {"ports": [port]}}}], "ingress", "1.5.0", {})
+    assert safe.values["gateways"][NAME]["ports"] == [{k: v for k, v in port.items() if k != "protocol"}]
+    assert safe.gateways[0]["k8s"]["service"]["ports"] == [port]
+
+
 def test_a_safe_form_stays_as_it_is() -> None:
     once = make_safe(PUBLISHED, "ingress", "1.5.0", {})
     twice = make_safe(once.gateways, "ingress", "1.5.0", once.values)
@@ -224,7 +243,10 @@ def test_two_overlays_of_one_object_are_joined() -> None:
         ),
         pytest.param(
             on_deployment("spec.template.spec.hostNetwork", "true"),
-            [{"path": "spec.template.spec.hostNetwork", "value": True}],
+            [
+                {"path": "spec.template.spec.hostNetwork", "value": True},
+                {"path": "spec.template.spec.dnsPolicy", "value": "ClusterFirstWithHostNet"},
+            ],
             id="text for a boolean",
         ),
         pytest.param(
