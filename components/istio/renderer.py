@@ -187,7 +187,9 @@ def gate_view(last: Mapping[str, Any] | None, namespace: str) -> dict[str, Any] 
     """
     if not last or not last.get("spec"):
         return None
-    here = [known for known in last["objects"].values() if known.get("metadata", {}).get("namespace") == namespace]
+    # the engine hands maps back in another order than it got them, and a change of order must not look like one
+    objects: dict[str, Object] = json.loads(json.dumps(last["objects"], sort_keys=True))
+    here = [known for known in objects.values() if known.get("metadata", {}).get("namespace") == namespace]
     fields = [
         {
             "kind": "Deployment",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,25 @@ def test_the_gate_goes_by_the_rendered_set_of_the_same_spec_only() -> None:
     assert [field.value for field in more.fields] == [{"replicas": 1}, "istio/proxyv2:1.5.0"]
     assert with_rendered(wanted(), "other", rendered) == wanted()
     assert with_rendered(wanted(), "abc", None) == wanted()
+
+
+def turned(value: Any) -> Any:
+    """The same with every map's keys in another order."""
+    if isinstance(value, dict):
+        return {key: turned(value[key]) for key in reversed(value)}
+    return [turned(item) for item in value] if isinstance(value, list) else value
+
+
+def test_the_order_in_which_the_engine_hands_the_objects_back_is_no_change() -> None:
+    service = {
+        "kind": "Service",
+        "metadata": {"name": "istiod", "namespace": "istio-system"},
+        "spec": {"selector": {"b": "1", "a": "2"}},
+    }
+    made = {"spec": "abc", "objects": Rendered((deployment(), service)).shown()}
+    assert json.dumps(renderer.gate_view(turned(made), "istio-system")) == json.dumps(
+        renderer.gate_view(made, "istio-system")
+    )
 
 
 def test_what_was_never_rendered_is_nothing_to_go_by() -> None:
