@@ -238,7 +238,7 @@ def test_the_gate_looks_again_when_the_spec_changes_and_only_then(monkeypatch: p
     first, again = request(settings()), request(settings())
     assert first == again
     assert request(settings(values={"global": {"proxy": {"logLevel": "debug"}}})) != first
-    assert [f["path"][-1] for f in first["wanted"]["fields"]] == ["image", "hostNetwork"]
+    assert [f["path"][-1] for f in first["wanted"]["fields"]] == ["image", "strategy", "hostNetwork", "dnsPolicy"]
 
 
 def test_a_new_istio_operator_starts_a_new_operator(monkeypatch: pytest.MonkeyPatch) -> None:
