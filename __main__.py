@@ -2,6 +2,7 @@
 
 import pulumi
 
+from components.dashboards.contour import Contour, ContourArgs
 from components.dashboards.dashboards import Dashboards, DashboardsArgs
 from components.fleet import fleet_request
 from components.istio.cni_check import CniCheck, CniCheckArgs
@@ -34,6 +35,10 @@ if istio := settings.istio:
         Istioctl("istioctl", IstioctlArgs(istio.version, istio.istioctl, first_master), on_host)
     pulumi.export("istio", mesh.report.apply(lambda report: {k: v for k, v in report.items() if k != "gateway"}))
     pulumi.export("ingressGateway", mesh.report.apply(lambda report: report["gateway"]))
-    if settings.dashboards:
-        ways_in = Dashboards("dashboards", DashboardsArgs(settings, credentials, first_master, [mesh.gate]), in_cluster)
+    if dashboards := settings.dashboards:
+        after: list[pulumi.Resource] = [mesh.gate]
+        if dashboards.contour:
+            chosen = ContourArgs(dashboards.contour, settings.cluster.kubernetes_version, dashboards.ingress.class_name)
+            after.append(Contour("contour", chosen, in_cluster).deployment)
+        ways_in = Dashboards("dashboards", DashboardsArgs(settings, credentials, first_master, after), in_cluster)
         pulumi.export("dashboards", ways_in.urls)

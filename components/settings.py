@@ -551,7 +551,7 @@ class ContourSettings(_Model):
     Attributes:
         registry: where the images projectcontour/contour and envoyproxy/envoy come from: a registry of one's own with the
             paths of docker.io.
-        nodes: names of the machines whose ports 80 and 443 its Envoy takes.
+        nodes: names of the machines that have it, and whose ports 80 and 443 its Envoy takes.
         ready_timeout: seconds until it must be ready.
     """
 

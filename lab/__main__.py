@@ -24,7 +24,7 @@ err = Console(stderr=True)
 
 # Programs worth a mention in `lab status`; the rest is sshd, shells and what a person started.
 NOTABLE = (
-    "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kwok", "istio-operator", "sealos", "kubeadm",
+    "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kwok", "istio-operator", "contour", "sealos", "kubeadm",
 )  # fmt: skip
 
 

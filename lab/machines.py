@@ -43,7 +43,7 @@ DEFAULT_NETWORK = "198.51.100.0/24"  # TEST-NET-2: nobody's network
 FIRST_HOST = 11  # sealos01 is .11; the host's own end is .1
 PACKAGE = "root/" + package.FILE_NAME
 # Programs that the machines find at /var/lib/lab-images/bin, in place of the package's images.
-IMAGES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "istio-operator")
+IMAGES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "istio-operator", "contour")
 BINARIES = (*IMAGES, *package.PROGRAMS, "istioctl", "sealos")
 
 

@@ -15,6 +15,7 @@ REAL: tuple[tuple[str, str], ...] = (
     ),
     ("joining", "bootstrap tokens, discovery and certificate requests go through the real API server"),
     ("Istio operator", "the 1.5.0 program, run on the node that the scheduler picked, with its own service account"),
+    ("Contour", "the 1.9.0 program (`contour serve`), where a stack installs it; its Envoy is played"),
     ("kubectl, istioctl", "v1.16.3 and 1.5.0"),
 )
 

@@ -85,6 +85,24 @@ def test_the_other_ways(way: str, expected: set[str], preview: Callable[..., dic
     assert all(after(found[name]) == {"istio-gate"} for name in expected)
 
 
+def test_contour_comes_before_what_it_judges(preview: Callable[..., dict[str, dict[str, Any]]]) -> None:
+    contour = {"nodes": ["sealos03", "sealos04"], "registry": "registry.example.com:5000"}
+    found = preview({"way": "contour", "hosts": HOSTS, "contour": contour})
+    assert all(after(found[f"dashboards-httpproxy-{name}"]) == {"istio-gate", "contour-deployment"} for name in HOSTS)
+    assert after(found["contour-deployment"]) >= {
+        "contour-crd-httpproxy",
+        "contour-service-account-contour",
+        "contour-cluster-role-binding",
+        "contour-role-binding",
+        "contour-certificates-contour",
+    }
+    [container] = found["contour-deployment"]["inputs"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "registry.example.com:5000/projectcontour/contour:v1.9.0"
+    [_, envoy] = found["contour-daemon-set"]["inputs"]["spec"]["template"]["spec"]["containers"]
+    assert envoy["image"] == "registry.example.com:5000/envoyproxy/envoy:v1.15.1"
+    assert set(found["contour-certificates"]["additionalSecretOutputs"]) == {"stdout", "stderr"}
+
+
 def test_a_dashboard_that_the_profile_lacks_is_refused_in_preview(project: Project, tmp_path: Path) -> None:
     raw = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
     config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}

@@ -176,6 +176,20 @@ func TestRolesAndPrograms(t *testing.T) {
 	if path, _, real := program(operator); !real || path != filepath.Join(images, "istio-operator") {
 		t.Error(path, real)
 	}
+	if err := os.WriteFile(filepath.Join(images, "contour"), nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	contour := &kube.Container{Image: "docker.io/projectcontour/contour:v1.9.0", Command: []string{"contour"}, Args: []string{"serve", "--incluster"}}
+	if path, _, real := program(contour); !real || path != filepath.Join(images, "contour") {
+		t.Error(path, real)
+	}
+	if RoleOf(&kube.Pod{Meta: kube.Meta{Labels: map[string]string{"app": "contour"}}}) != Real {
+		t.Error("contour is not run here")
+	}
+	contour.Args = []string{"envoy", "shutdown-manager"}
+	if _, _, real := program(contour); real {
+		t.Error("Envoy's companion has the same image, but is played")
+	}
 }
 
 func TestImageName(t *testing.T) {

@@ -30,6 +30,7 @@ const (
 var ownedLabels = []struct{ Key, Value string }{
 	{"tier", "control-plane"},
 	{"name", "istio-operator"},
+	{"app", "contour"},
 	{"k8s-app", "istio-cni-node"},
 	{"k8s-app", "calico-node"},
 	{"app", "istiod"},
@@ -73,6 +74,12 @@ func program(container *kube.Container) (path string, builtin string, real bool)
 		return self, webhookCommand + "-" + webhookServices[name], err == nil
 	case "operator":
 		path, real = lab.Image("istio-operator")
+	case "contour":
+		// The image serves Envoy's pods, too, which are played.
+		if len(container.Args) == 0 || container.Args[0] != "serve" {
+			return "", "", false
+		}
+		path, real = lab.Image("contour")
 	case "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler":
 		path, real = lab.Image(name)
 	}

@@ -1,0 +1,97 @@
+"""Contour: the Ingress controller for traffic from outside, as native resources, on nodes of its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pulumi
+from pulumi_command import local
+
+from components.dashboards import contour_manifests as manifests
+from components.dashboards.fit import contour_release
+from components.istio.objects import kubernetes_object, secret_json, secret_manifest
+from components.settings import ContourSettings
+
+CERTIFICATES = "python3 -m components.dashboards xds-certificates"
+
+
+@dataclass(frozen=True)
+class ContourArgs:
+    """What Contour needs to know.
+
+    Attributes:
+        contour: where its images come from and which nodes it has.
+        kubernetes: the cluster's version, which decides Contour's.
+        ingress_class: the class that it serves; None for its own default.
+    """
+
+    contour: ContourSettings
+    kubernetes: str
+    ingress_class: str | None = None
+
+
+class Contour(pulumi.ComponentResource):
+    """Contour and its Envoys, ready.
+
+    Attributes:
+        deployment: Contour itself; an HTTPProxy depends on it, since nobody else would judge it.
+    """
+
+    deployment: pulumi.CustomResource
+
+    def __init__(self, name: str, args: ContourArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("sealos-istio:dashboards:Contour", name, None, opts)
+        release = contour_release(args.kubernetes)
+        if release is None:
+            raise ValueError(f"no Contour is known for Kubernetes {args.kubernetes}")
+        contour = args.contour
+        image = f"{contour.registry}/projectcontour/contour:{release.contour}"
+        envoy = f"{contour.registry}/envoyproxy/envoy:{release.envoy}"
+
+        def child(suffix: str, manifest: manifests.Manifest, *after: pulumi.Resource) -> pulumi.CustomResource:
+            limit = f"{contour.ready_timeout}s"
+            options = pulumi.ResourceOptions(
+                parent=self,
+                depends_on=list(after),
+                custom_timeouts=pulumi.CustomTimeouts(create=limit, update=limit, delete="5m"),
+            )
+            return kubernetes_object(f"{name}-{suffix}", manifest, options)
+
+        namespace = child("namespace", manifests.namespace())
+        first = [child(suffix, made, namespace) for suffix, made in manifests.everything_before_the_pods()]
+        # made once, and kept in the state as a secret
+        made = local.Command(
+            f"{name}-certificates",
+            create=CERTIFICATES,
+            stdin=secret_json({"namespace": manifests.NAMESPACE}),
+            add_previous_output_in_env=False,
+            logging=local.Logging.NONE,
+            opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["stdout", "stderr"]),
+        )
+        certificates: pulumi.Output[str] = made.stdout
+        secrets = {
+            whose: child(f"certificates-{whose}", _secret(whose, certificates), namespace)
+            for whose in ("contour", "envoy")
+        }
+        self.deployment = child(
+            "deployment",
+            manifests.deployment(image, contour.nodes, args.ingress_class),
+            *first,
+            secrets["contour"],
+        )
+        # the provider waits for a Service's endpoints: after the Deployment there is one message when that fails, not two
+        service = child("service", manifests.service(), self.deployment)
+        child("daemon-set", manifests.daemon_set(image, envoy, contour.nodes), secrets["envoy"], service, *first)
+        self.register_outputs({"image": image, "envoy": envoy, "nodes": list(contour.nodes)})
+
+
+def _secret(whose: str, certificates: pulumi.Output[str]) -> manifests.Manifest:
+    """The Secret with which `contour` or `envoy` shows who it is."""
+
+    def value(key: str) -> pulumi.Output[str]:
+        return certificates.apply(lambda text: manifests.certificate_values(json.loads(text), whose)[key])
+
+    values = {key: value(key) for key in ("ca.crt", "tls.crt", "tls.key")}
+    name = manifests.CONTOUR_SECRET if whose == "contour" else manifests.ENVOY_SECRET
+    return secret_manifest(name, manifests.NAMESPACE, values)
