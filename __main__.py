@@ -8,6 +8,7 @@ from components.fleet import fleet_request
 from components.istio.cni_check import CniCheck, CniCheckArgs
 from components.istio.control_plane import ControlPlane, ControlPlaneArgs
 from components.istio.istioctl import Istioctl, IstioctlArgs
+from components.istio.kiali import USERNAME as KIALI_USERNAME
 from components.istio.operator import IstioOperator, IstioOperatorArgs
 from components.sealos.cluster import SealosCluster, SealosClusterArgs
 from components.settings import load
@@ -25,7 +26,8 @@ pulumi.export("nodes", cluster.nodes)
 if istio := settings.istio:
     in_cluster = cluster.in_cluster
     operator = IstioOperator("istio-operator", IstioOperatorArgs(istio), in_cluster)
-    mesh = ControlPlane("istio", ControlPlaneArgs(istio, first_master, fleet, operator), in_cluster)
+    mesh_args = ControlPlaneArgs(istio, first_master, fleet, operator, credentials.kiali_passphrase)
+    mesh = ControlPlane("istio", mesh_args, in_cluster)
     if istio.cni.enabled:
         # Every machine is checked, so that one added later is, too.
         nodes = {m.name: fleet_request(settings, credentials, [m]) for m in settings.machines}
@@ -35,10 +37,12 @@ if istio := settings.istio:
         Istioctl("istioctl", IstioctlArgs(istio.version, istio.istioctl, first_master), on_host)
     pulumi.export("istio", mesh.report.apply(lambda report: {k: v for k, v in report.items() if k != "gateway"}))
     pulumi.export("ingressGateway", mesh.report.apply(lambda report: report["gateway"]))
+    if mesh.kiali:
+        pulumi.export("kiali", {"username": KIALI_USERNAME, "passphrase": mesh.kiali.passphrase})
     if dashboards := settings.dashboards:
         after: list[pulumi.Resource] = [mesh.gate]
         if dashboards.contour:
-            chosen = ContourArgs(dashboards.contour, settings.cluster.kubernetes_version, dashboards.ingress.class_name)
-            after.append(Contour("contour", chosen, in_cluster).deployment)
+            contour_args = ContourArgs(settings, credentials, cluster.provider)
+            after.append(Contour("contour", contour_args, in_cluster).deployment)
         ways_in = Dashboards("dashboards", DashboardsArgs(settings, credentials, first_master, after), in_cluster)
         pulumi.export("dashboards", ways_in.urls)

@@ -545,17 +545,31 @@ class IngressSettings(_Model):
     controller: Literal["nginx", "contour", "other"] = "other"
 
 
+class ImagesFile(_Model):
+    """Container images in a file, as `docker save` writes it.
+
+    Attributes:
+        file: where it lies here, relative to the project.
+        sha256: its SHA-256, 64 hexadecimal digits.
+    """
+
+    file: str = Field(min_length=1)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
 class ContourSettings(_Model):
     """Contour, installed for traffic from outside.
 
     Attributes:
         registry: where the images projectcontour/contour and envoyproxy/envoy come from: a registry of one's own with the
             paths of docker.io.
+        images: a file with both, which is loaded on the nodes; None has them pull.
         nodes: names of the machines that have it, and whose ports 80 and 443 its Envoy takes.
         ready_timeout: seconds until it must be ready.
     """
 
     registry: str = Field(default="docker.io", pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*$")
+    images: ImagesFile | None = None
     nodes: tuple[str, ...] = Field(min_length=1, strict=False)
     ready_timeout: int = Field(default=300, ge=10)
 
@@ -807,7 +821,7 @@ def load(stack: str) -> tuple[Settings, Credentials]:
         password=config.get_secret("password"),
         private_key=config.get_secret("privateKey"),
         private_key_passphrase=config.get_secret("privateKeyPassphrase"),
-        kiali_passphrase=config.get_secret("kialiPassphrase"),
+        kiali_passphrase=config.get_secret("kialiPassphrase") if raw.get("kialiPassphrase") else None,
         dashboards_password=config.get_secret("dashboardsPassword"),
         dashboards_tls_key=config.get_secret("dashboardsTlsKey"),
     )
@@ -940,6 +954,11 @@ def _mesh_fits(settings: Settings) -> Iterable[str]:
     if istio.version.rpartition(".")[0] not in RELEASES:
         return  # what that version makes of the rest, nobody knows
     yield from _gateways_are_safe(settings, istio)
+    if _at(istio.values, "kiali", "createDemoSecret"):
+        yield (
+            f"{PROJECT}:istio.values.kiali.createDemoSecret would open Kiali to admin/admin; take it out: this program makes a "
+            f"log-in of its own ({PROJECT}:kialiPassphrase sets yours)"
+        )
     names = {m.name for m in settings.machines}
     for key, gateways in (("ingressGateways", istio.ingress_gateways), ("egressGateways", istio.egress_gateways)):
         for position, gateway in enumerate(gateways):

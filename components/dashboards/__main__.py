@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 
 from components.dashboards.check_probe import CheckRequest, check
+from components.dashboards.images import ImagesRequest, load_images
 from components.dashboards.made import CertificatesRequest, HtpasswdRequest, htpasswd, xds_certificates
 from components.driver import Verb, drive
 
 VERBS = {
     "check": Verb(CheckRequest, check, "wait until every way in leads to a dashboard, or say which doesn't"),
     "htpasswd": Verb(HtpasswdRequest, htpasswd, "make the line of a password file"),
+    "load-images": Verb(ImagesRequest, load_images, "load Contour's images on the nodes that run them, where missing"),
     "xds-certificates": Verb(CertificatesRequest, xds_certificates, "make what Envoy and Contour trust each other by"),
 }
 

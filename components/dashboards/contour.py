@@ -10,10 +10,14 @@ from pulumi_command import local
 
 from components.dashboards import contour_manifests as manifests
 from components.dashboards.fit import contour_release
+from components.fleet import fleet_request
 from components.istio.objects import kubernetes_object, secret_json, secret_manifest
-from components.settings import ContourSettings
+from components.settings import Credentials, ImagesFile, Settings
 
 CERTIFICATES = "python3 -m components.dashboards xds-certificates"
+
+
+LOAD_IMAGES = "python3 -m components.dashboards load-images"
 
 
 @dataclass(frozen=True)
@@ -21,14 +25,14 @@ class ContourArgs:
     """What Contour needs to know.
 
     Attributes:
-        contour: where its images come from and which nodes it has.
-        kubernetes: the cluster's version, which decides Contour's.
-        ingress_class: the class that it serves; None for its own default.
+        settings: the stack's, with dashboards.contour.
+        credentials: for logging in where images are loaded from a file.
+        cluster_ready: what must be there before images can be loaded on a node.
     """
 
-    contour: ContourSettings
-    kubernetes: str
-    ingress_class: str | None = None
+    settings: Settings
+    credentials: Credentials
+    cluster_ready: pulumi.Resource
 
 
 class Contour(pulumi.ComponentResource):
@@ -42,10 +46,11 @@ class Contour(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ContourArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sealos-istio:dashboards:Contour", name, None, opts)
-        release = contour_release(args.kubernetes)
-        if release is None:
-            raise ValueError(f"no Contour is known for Kubernetes {args.kubernetes}")
-        contour = args.contour
+        dashboards, kubernetes = args.settings.dashboards, args.settings.cluster.kubernetes_version
+        release = contour_release(kubernetes)
+        if dashboards is None or dashboards.contour is None or release is None:
+            raise ValueError(f"no Contour is asked for, or none is known for Kubernetes {kubernetes}")
+        contour = dashboards.contour
         image = f"{contour.registry}/projectcontour/contour:{release.contour}"
         envoy = f"{contour.registry}/envoyproxy/envoy:{release.envoy}"
 
@@ -59,7 +64,9 @@ class Contour(pulumi.ComponentResource):
             return kubernetes_object(f"{name}-{suffix}", manifest, options)
 
         namespace = child("namespace", manifests.namespace())
-        first = [child(suffix, made, namespace) for suffix, made in manifests.everything_before_the_pods()]
+        first: list[pulumi.Resource] = [
+            child(suffix, made, namespace) for suffix, made in manifests.everything_before_the_pods()
+        ]
         # made once, and kept in the state as a secret
         made = local.Command(
             f"{name}-certificates",
@@ -74,16 +81,35 @@ class Contour(pulumi.ComponentResource):
             whose: child(f"certificates-{whose}", _secret(whose, certificates), namespace)
             for whose in ("contour", "envoy")
         }
-        self.deployment = child(
-            "deployment",
-            manifests.deployment(image, contour.nodes, args.ingress_class),
-            *first,
-            secrets["contour"],
-        )
+        if contour.images:
+            first.append(self._load(name, contour.images, [image, envoy], args))
+        pods = manifests.deployment(image, contour.nodes, dashboards.ingress.class_name)
+        self.deployment = child("deployment", pods, *first, secrets["contour"])
         # the provider waits for a Service's endpoints: after the Deployment there is one message when that fails, not two
         service = child("service", manifests.service(), self.deployment)
         child("daemon-set", manifests.daemon_set(image, envoy, contour.nodes), secrets["envoy"], service, *first)
         self.register_outputs({"image": image, "envoy": envoy, "nodes": list(contour.nodes)})
+
+    def _load(self, name: str, images: ImagesFile, references: list[str], args: ContourArgs) -> local.Command:
+        """The images on every node that has Contour; looked at again when the file, a node or a version changes."""
+        contour = args.settings.dashboards and args.settings.dashboards.contour
+        nodes = contour.nodes if contour else ()
+        machines = [machine for machine in args.settings.machines if machine.name in nodes]
+        request = {
+            "fleet": fleet_request(args.settings, args.credentials, machines),
+            "file": images.file,
+            "sha256": images.sha256,
+            "images": references,
+            "timeout": args.settings.cluster.timeouts.install,
+        }
+        return local.Command(
+            f"{name}-images",
+            create=LOAD_IMAGES,
+            stdin=secret_json(request),
+            add_previous_output_in_env=False,
+            logging=local.Logging.STDERR,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster_ready]),
+        )
 
 
 def _secret(whose: str, certificates: pulumi.Output[str]) -> manifests.Manifest:

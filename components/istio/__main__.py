@@ -9,9 +9,11 @@ from components.istio.cni_probe import CniRequest, cni_check
 from components.istio.drift import LookRequest, found_changed_at
 from components.istio.gate_probe import GateRequest, gate
 from components.istio.istioctl_driver import IstioctlRequest, install, remove
+from components.istio.kiali import PassphraseRequest, passphrase
 from components.istio.sweep import SweepRequest, sweep
 
 VERBS = {
+    "passphrase": Verb(PassphraseRequest, passphrase, "make a passphrase that nobody guesses"),
     "gate": Verb(GateRequest, gate, "wait until the mesh is what was asked for, or say why it isn't"),
     "look": Verb(LookRequest, found_changed_at, "whether something changed the mesh since the gate was passed"),
     "sweep": Verb(SweepRequest, sweep, "take away what a mesh left, once its IstioOperator is gone"),

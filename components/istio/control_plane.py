@@ -12,6 +12,7 @@ from pulumi_command import local
 
 from components.istio import istio_operator, renderer
 from components.istio.cni_check import chain
+from components.istio.kiali import KialiLogin, kiali_login
 from components.istio.objects import drift_environment, ignored_in_preview, kubernetes_object, secret_json
 from components.istio.operator import IstioOperator
 from components.istio.operator_manifests import namespace as namespace_manifest
@@ -35,12 +36,14 @@ class ControlPlaneArgs:
         first_master: how to reach it (components/fleet.py); secret.
         fleet: how to reach every machine; secret.
         operator: who carries it out.
+        kiali_passphrase: what Kiali asks for; one is made when it is None.
     """
 
     istio: IstioSettings
     first_master: pulumi.Input[Mapping[str, Any]]
     fleet: pulumi.Input[Mapping[str, Any]]
     operator: IstioOperator
+    kiali_passphrase: pulumi.Output[str] | None = None
 
 
 class ControlPlane(pulumi.ComponentResource):
@@ -50,10 +53,12 @@ class ControlPlane(pulumi.ComponentResource):
         gate: the ready gate; what needs the mesh depends on it.
         found_changed_at: what an update's look at the mesh said, see components/istio/drift.py; nothing in a preview.
         report: what the gate found, see components/istio/gate.py `report`; nothing in it is secret.
+        kiali: what opens Kiali; None without it.
     """
 
     gate: local.Command
     found_changed_at: pulumi.Output[str]
+    kiali: KialiLogin | None
     report: pulumi.Output[dict[str, Any]]
 
     def __init__(self, name: str, args: ControlPlaneArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -97,13 +102,22 @@ class ControlPlane(pulumi.ComponentResource):
             logging=local.Logging.STDERR,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        self.kiali = None
+        if plan.needs_kiali_login:
+            options = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+            self.kiali = kiali_login(f"{name}-kiali", istio.namespace, args.kiali_passphrase, options)
         resource = kubernetes_object(
             f"{name}-istio-operator",
             plan.manifest,
             pulumi.ResourceOptions(
                 parent=self,
                 # whoever clears the finalizer, its rights included, must still be there when this is deleted
-                depends_on=[namespace, leftovers, *args.operator.needed_to_clear_finalizers],
+                depends_on=[
+                    namespace,
+                    leftovers,
+                    *args.operator.needed_to_clear_finalizers,
+                    *([self.kiali.secret] if self.kiali else []),
+                ],
                 # two IstioOperators at once would fight over the same objects
                 delete_before_replace=True,
                 custom_timeouts=pulumi.CustomTimeouts(delete="10m"),

@@ -5,7 +5,7 @@ Pure: no Pulumi, no SSH. Sources: the 1.5.0 profiles (operator/data/profiles) an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,8 @@ KINDS: tuple[GatewayKind, ...] = ("ingress", "egress")
 
 GATEWAY_CONTAINER = "istio-proxy"
 CNI_DAEMON_SET = "istio-cni-node"
+KIALI = "kiali"
+"""The Deployment, and the Secret with its log-in (values.kiali.dashboard.secretName of the chart)."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +82,14 @@ class ControlPlanePlan:
         wanted: the ready gate's input, as JSON data; see components/istio/gate.py.
         notes: what was made safe on the way.
         host_network: names of the gateways whose pods live in their nodes' network.
+        needs_kiali_login: whether a Secret KIALI must be there first; the demo profile's own (admin/admin) is turned off.
     """
 
     manifest: dict[str, Any]
     wanted: dict[str, Any]
     notes: tuple[Note, ...]
     host_network: frozenset[str] = frozenset()
+    needs_kiali_login: bool = False
 
 
 def plan(istio: IstioSettings) -> ControlPlanePlan:
@@ -101,9 +105,10 @@ def plan(istio: IstioSettings) -> ControlPlanePlan:
         "metadata": {"name": istio.name, "namespace": istio.namespace},
         "spec": _spec(istio, ingress, egress),
     }
-    notes = ingress.notes + egress.notes + tuple(_addon_notes(istio))
+    wanted = _wanted(istio, ingress, egress)
     in_host_network = ingress.host_network | egress.host_network
-    return ControlPlanePlan(manifest, _wanted(istio, ingress, egress), notes, in_host_network)
+    kiali = KIALI in wanted["deployments"]
+    return ControlPlanePlan(manifest, wanted, ingress.notes + egress.notes, in_host_network, kiali)
 
 
 def safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
@@ -129,21 +134,6 @@ def safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
     return replace(safe, values=merge_under(values, safe.values), notes=(*notes, *safe.notes))
 
 
-def _addon_notes(istio: IstioSettings) -> Iterator[Note]:
-    kiali = istio.addon_components.get("kiali")
-    chart = istio.values.get("kiali")
-    if (
-        kiali
-        and kiali.enabled
-        and istio.profile != "demo"
-        and not (isinstance(chart, Mapping) and chart.get("createDemoSecret"))
-    ):
-        yield Note(
-            "istio.addonComponents.kiali",
-            f"nobody can log in before there is a Secret kiali (username, passphrase) in {istio.namespace}",
-        )
-
-
 def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
     components: dict[str, Any] = {**istio.components, "cni": {"enabled": istio.cni.enabled}}
     values = merge_under(merge_under(istio.values, ingress.values), egress.values)
@@ -158,6 +148,8 @@ def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> 
             "cniConfFileName": istio.cni.config_file,
         }
         values = merge_under(values, {"cni": cni})
+    if KIALI in expected_deployments(istio, ingress, egress):
+        values = merge_under(values, {"kiali": {"createDemoSecret": False}})
     if ingress.gateways:
         components["ingressGateways"] = list(ingress.gateways)
     if egress.gateways:

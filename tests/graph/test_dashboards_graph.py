@@ -86,7 +86,8 @@ def test_the_other_ways(way: str, expected: set[str], preview: Callable[..., dic
 
 
 def test_contour_comes_before_what_it_judges(preview: Callable[..., dict[str, dict[str, Any]]]) -> None:
-    contour = {"nodes": ["sealos03", "sealos04"], "registry": "registry.example.com:5000"}
+    images = {"file": "contour.tar", "sha256": "0" * 64}
+    contour = {"nodes": ["sealos03", "sealos04"], "registry": "registry.example.com:5000", "images": images}
     found = preview({"way": "contour", "hosts": HOSTS, "contour": contour})
     assert all(after(found[f"dashboards-httpproxy-{name}"]) == {"istio-gate", "contour-deployment"} for name in HOSTS)
     assert after(found["contour-deployment"]) >= {
@@ -96,6 +97,8 @@ def test_contour_comes_before_what_it_judges(preview: Callable[..., dict[str, di
         "contour-role-binding",
         "contour-certificates-contour",
     }
+    assert "contour-images" in after(found["contour-deployment"]) & after(found["contour-daemon-set"])
+    assert after(found["contour-images"]) == {"cluster-provider"}
     [container] = found["contour-deployment"]["inputs"]["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry.example.com:5000/projectcontour/contour:v1.9.0"
     [_, envoy] = found["contour-daemon-set"]["inputs"]["spec"]["template"]["spec"]["containers"]

@@ -49,9 +49,12 @@ EXPECTED: dict[tuple[str, str], set[str]] = {
     (MESH, "istio"): set(),
     (f"{MESH}$kubernetes:core/v1:Namespace", "istio-namespace"): set(),
     (f"{MESH}${COMMAND}", "istio-leftovers"): set(),
+    (f"{MESH}${COMMAND}", "istio-kiali-passphrase"): set(),
+    (f"{MESH}$kubernetes:core/v1:Secret", "istio-kiali"): {"istio-namespace", "istio-kiali-passphrase"},
     (f"{MESH}$kubernetes:install.istio.io/v1alpha1:IstioOperator", "istio-istio-operator"): {
         "istio-namespace",
         "istio-leftovers",
+        "istio-kiali",
         "istio-operator-namespace",
         "istio-operator-deployment",
         "istio-operator-service-account",
@@ -101,7 +104,7 @@ def test_a_first_preview_creates_exactly_this_graph(preview: dict[str, Any]) -> 
 
 def test_every_kubernetes_object_uses_the_clusters_own_provider(preview: dict[str, Any]) -> None:
     objects = [step for step in preview["steps"] if "$kubernetes:" in step["urn"]]
-    assert len(objects) == 9
+    assert len(objects) == 10
     assert all("::cluster-provider::" in step["newState"]["provider"] for step in objects)
 
 

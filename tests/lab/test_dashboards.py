@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from collections.abc import Iterator
@@ -134,6 +135,12 @@ def test_what_envoy_is_told(kubectl: Kubectl, lab: Lab) -> None:
         assert host in graph
 
 
+def test_kiali_never_asks_for_admin_admin(up: Stack, kubectl: Kubectl) -> None:
+    secret = kubectl.json("-n", "istio-system", "get", "secret", "kiali")["data"]
+    assert base64.b64decode(secret["username"]).decode() == up.project.outputs()["kiali"]["username"] == "kiali"
+    assert base64.b64decode(secret["passphrase"]).decode() == up.project.outputs()["kiali"]["passphrase"] != "admin"
+
+
 def test_outputs_say_where_to_point_a_browser(up: Stack) -> None:
     assert up.project.outputs()["dashboards"] == {
         "grafana": f"https://{HOSTS['grafana']}/",
@@ -177,6 +184,7 @@ def test_the_other_ways_replace_it(up: Stack, kubectl: Kubectl, tmp_path: Path) 
     objects = kubectl("-n", "istio-system", "get", "gateways.networking.istio.io,virtualservices", "-o", "yaml")
     found = yaml.safe_load(objects)["items"]
     assert {(o["kind"], o["metadata"]["name"]) for o in found} == {
+        ("Gateway", "ingressgateway"),  # the demo profile's own, for any host
         ("Gateway", "dashboards"),
         *(("VirtualService", f"dashboard-{name}") for name in HOSTS),
     }
@@ -200,7 +208,7 @@ def test_the_other_ways_replace_it(up: Stack, kubectl: Kubectl, tmp_path: Path) 
     secret = kubectl.json("-n", "istio-system", "get", "secret", "dashboards-basic-auth")
     assert list(secret["data"]) == ["auth"]
     left = kubectl("-n", "istio-system", "get", "gateways.networking.istio.io,virtualservices", "-o", "name")
-    assert left == ""
+    assert left.split() == ["gateway.networking.istio.io/ingressgateway"]
 
 
 @pytest.mark.parametrize("profile", ["default", "demo", "minimal", "remote", "separate"])

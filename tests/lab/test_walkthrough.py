@@ -5,6 +5,7 @@ The tests of this file share one stack and follow each other.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -124,8 +125,9 @@ def test_first_preview_shows_every_resource_and_dials_nobody(stack: Stack, lab: 
     ]
     preview = stack.project.preview()
     assert set(changes(preview).values()) == {"create"}
-    # the stack; cluster: 7 steps, 3 members; operator: 7 objects; mesh: rendered set, namespace, IstioOperator, leftovers, gate; a CNI check a node; istioctl
-    assert len(preview["steps"]) == 1 + (1 + 7 + 3) + (1 + 7) + (1 + 5) + (1 + 4) + (1 + 1)
+    # the stack; cluster: 7 steps, 3 members; operator: 7 objects; mesh: rendered set, namespace, Kiali's passphrase and
+    # Secret, IstioOperator, leftovers, gate; a CNI check a node; istioctl
+    assert len(preview["steps"]) == 1 + (1 + 7 + 3) + (1 + 7) + (1 + 7) + (1 + 4) + (1 + 1)
     after = [
         lab.run(name, "sh", "-c", "find / -xdev -type f -newer /proc/1 2>/dev/null | sort").stdout for name in NAMES
     ]
@@ -196,7 +198,7 @@ def test_istioctl_with_completion_on_the_first_master(up: Stack, lab: Lab) -> No
 
 def test_outputs(up: Stack, lab: Lab) -> None:
     outputs = up.project.outputs()
-    assert set(outputs) == {"kubeconfig", "sealosBackup", "apiServer", "nodes", "istio", "ingressGateway"}
+    assert set(outputs) == {"kubeconfig", "sealosBackup", "apiServer", "nodes", "istio", "ingressGateway", "kiali"}
     assert outputs["apiServer"] == {"url": f"https://{lab.addresses['sealos01']}:6443", "version": "v1.16.3"}
     assert [(n["name"], n["role"], n["address"], n["version"]) for n in outputs["nodes"]] == [
         (name, "master" if name == "sealos01" else "node", lab.addresses[name], "v1.16.3") for name in NAMES
@@ -212,6 +214,16 @@ def test_outputs(up: Stack, lab: Lab) -> None:
     assert [(p["name"], p["port"]) for p in gateway["ports"]] == GATEWAY_PORTS
     plain = up.project.pulumi("stack", "output", "--json", "--stack", "walk")
     assert json.loads(plain.stdout)["kubeconfig"] == "[secret]"
+
+
+def test_kiali_asks_for_a_passphrase_of_the_stacks_own(up: Stack, kubectl: Kubectl) -> None:
+    given = up.project.outputs()["kiali"]
+    secret = kubectl.json("-n", "istio-system", "get", "secret", "kiali")["data"]
+    found = {key: base64.b64decode(value).decode() for key, value in secret.items()}
+    assert found == given
+    assert given["username"] == "kiali"
+    assert len(given["passphrase"]) >= 24
+    assert spread(up, given["passphrase"]) == []
 
 
 def test_nothing_changes_when_nothing_changed(up: Stack, lab: Lab) -> None:

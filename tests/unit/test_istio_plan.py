@@ -24,6 +24,15 @@ def test_the_spec_pins_version_images_and_the_chain_that_cni_joins() -> None:
     }
 
 
+def test_kialis_demo_secret_is_off_where_there_is_a_kiali() -> None:
+    demo = plan(settings(profile="demo"))
+    assert demo.needs_kiali_login
+    assert demo.manifest["spec"]["values"]["kiali"] == {"createDemoSecret": False}
+    without = plan(settings(profile="default"))
+    assert not without.needs_kiali_login
+    assert "kiali" not in without.manifest["spec"]["values"]
+
+
 def test_without_cni_nothing_of_it_is_expected() -> None:
     made = plan(settings(cni={"enabled": False}))
     assert made.manifest["spec"]["components"]["cni"] == {"enabled": False}

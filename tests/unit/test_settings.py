@@ -252,6 +252,11 @@ def dashboards(way: str = "gateway", **more: Any) -> Config:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
+        pytest.param(
+            lambda c: c["istio"].update(values={"kiali": {"createDemoSecret": True}}),
+            ["istio.values.kiali.createDemoSecret", "admin/admin"],
+            id="admin/admin",
+        ),
         pytest.param(lambda c: c.update(dashboards={}), [], id="empty section is none"),
         pytest.param(
             lambda c: c.update(dashboards={"hosts": {}}), ["sealos-istio:dashboards.way is missing"], id="no way"
