@@ -29,6 +29,11 @@ GOES_OTHERWISE: Mapping[str, str] = {
     "sealos ready": "leaves nothing",
     "istio gate": "leaves nothing",
     "istio cni-check": "leaves nothing",
+    "istio passphrase": "leaves nothing outside the state",
+    "dashboards check": "leaves nothing",
+    "dashboards htpasswd": "leaves nothing outside the state",
+    "dashboards xds-certificates": "leaves nothing outside the state",
+    "dashboards load-images": "images stay in a node's container runtime, as pulled ones do",
 }
 """Driver verbs that need no `delete`, and why."""
 

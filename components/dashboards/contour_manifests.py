@@ -162,6 +162,7 @@ def deployment(image: str, nodes: Sequence[str], ingress_class: str | None) -> M
         "ports": [_port("xds", XDS_PORT), _port("http", CONTOUR_HTTP_PORT)],
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": CONTOUR_HTTP_PORT}},
         "readinessProbe": {"tcpSocket": {"port": XDS_PORT}, "initialDelaySeconds": 3},
+        "resources": _resources("512Mi"),
         "volumeMounts": [{"name": "certs", "mountPath": "/certs", "readOnly": True}],
     }
     apart = {
@@ -215,6 +216,7 @@ def daemon_set(image: str, envoy: str, nodes: Sequence[str]) -> Manifest:
         "args": ["envoy", "shutdown-manager"],
         "lifecycle": {"preStop": {"exec": {"command": ["contour", "envoy", "shutdown"]}}},
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": 8090}, "initialDelaySeconds": 3},
+        "resources": _resources("128Mi"),
     }
     proxy = {
         "name": "envoy",
@@ -231,6 +233,7 @@ def daemon_set(image: str, envoy: str, nodes: Sequence[str]) -> Manifest:
         "ports": [_port("http", 80) | {"hostPort": 80}, _port("https", 443) | {"hostPort": 443}],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": ENVOY_HTTP_PORT}, "initialDelaySeconds": 3},
         "lifecycle": {"preStop": {"httpGet": {"path": "/shutdown", "port": 8090, "scheme": "HTTP"}}},
+        "resources": _resources("1Gi"),
         "volumeMounts": [config, certs],
     }
     pod = {
@@ -277,6 +280,11 @@ def _only_on(nodes: Sequence[str]) -> Manifest:
 def _masters_too() -> list[Manifest]:
     """Whoever names a master among the nodes means it."""
     return [{"key": "node-role.kubernetes.io/master", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+def _resources(memory: str) -> Manifest:
+    """A little to be scheduled with, and a limit that a mesh's few dashboards and routes stay far below."""
+    return {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": memory}}
 
 
 def _field(name: str, path: str) -> Manifest:

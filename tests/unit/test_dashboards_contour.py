@@ -41,6 +41,11 @@ def test_envoy_takes_the_web_ports_of_its_node_and_no_more() -> None:
     assert "hostNetwork" not in pod(manifests.daemon_set("c", "e", NODES))
 
 
+def test_no_container_can_take_its_node_down() -> None:
+    for made in (manifests.deployment("c", NODES, None), manifests.daemon_set("c", "e", NODES)):
+        assert all(container["resources"]["limits"]["memory"] for container in pod(made)["containers"])
+
+
 def test_one_node_has_one_contour() -> None:
     assert manifests.deployment("c", NODES[:1], None)["spec"]["replicas"] == 1
     assert manifests.deployment("c", NODES, None)["spec"]["replicas"] == 2
