@@ -15,7 +15,7 @@ export PATH := $(PATH):/usr/local/go/bin
 # one stamp per content of the requirements, so that a changed pin is installed; two makes at once wait for each other
 STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help up preview render review down test test-fast check lint go-test tools env venv lock
+.PHONY: help up preview render review down test test-fast check lint go-test tools new-stack schema env venv lock
 .NOTPARALLEL:
 
 help: ## show this
@@ -66,6 +66,12 @@ lint: venv ## the quick half of check
 tools: venv ## build what the engine and the lab need (docs/tools.md)
 	@$(VENV)/python -m tools doctor tools >/dev/null
 	@$(VENV)/python -m tools build
+
+new-stack: venv ## ask for what a stack needs and write its file: make new-stack NAME=staging
+	@$(VENV)/python -m tools new-stack $(NAME)
+
+schema: venv ## write stack.schema.json, by which editors check a stack's file, after a change of the settings
+	@$(VENV)/python -m tools schema
 
 env: ## print shell lines for plain pulumi commands: eval "$(make -s env)"
 	@test -x $(VENV)/python || { echo "Run 'make tools' first." >&2; exit 1; }

@@ -136,6 +136,60 @@ def up() -> None:
     raise typer.Exit(status)
 
 
+@app.command("schema")
+def write_schema() -> None:
+    """Write stack.schema.json, by which editors complete and check a stack's file, from the settings' models."""
+    from tools import stack_files
+
+    (parts.ROOT / stack_files.SCHEMA).write_text(stack_files.schema_text())
+    out.print(f"Wrote {stack_files.SCHEMA}", highlight=False)
+
+
+@app.command("new-stack")
+def new_stack(
+    name: Annotated[str, typer.Argument(help="the stack's name, for example staging")],
+    masters: Annotated[
+        str, typer.Option(prompt="Masters (host=address, with blanks between; 1, 3 or 5)", help="host=address …")
+    ],
+    nodes: Annotated[str, typer.Option(prompt="Nodes (the same)", help="host=address …")],
+    known_hosts: Annotated[
+        str, typer.Option(prompt="A known_hosts file with their host keys", help="relative to the project")
+    ],
+    private_key_file: Annotated[
+        str,
+        typer.Option(
+            prompt="Private key file of root (empty: a password, set as a secret later)", prompt_required=True
+        ),
+    ] = "",
+    kubernetes: Annotated[str, typer.Option(prompt="Kubernetes version")] = "v1.16.3",
+    profile: Annotated[str, typer.Option(prompt="Istio profile (empty: no mesh)")] = "default",
+    protect: Annotated[
+        bool, typer.Option(prompt="Shall Pulumi refuse to delete the cluster?", help="refuse to delete the cluster")
+    ] = False,
+) -> None:
+    """Ask for what a stack needs and write its file; an option given on the command line isn't asked for."""
+    from tools import stack_files
+
+    answers = stack_files.Answers(
+        name=name,
+        masters=tuple(masters.split()),
+        nodes=tuple(nodes.split()),
+        known_hosts=known_hosts,
+        private_key_file=private_key_file,
+        kubernetes=kubernetes,
+        profile=profile,
+        protect=protect,
+    )
+    try:
+        file = stack_files.write(answers)
+    except stack_files.StackFileError as error:
+        err.print(str(error), highlight=False, markup=False)
+        raise typer.Exit(1) from None
+    out.print(f"Wrote {file.name}. Next:", highlight=False)
+    for step in stack_files.next_steps(answers):
+        out.print(f"  {step}", highlight=False, markup=False)
+
+
 @app.command()
 def down() -> None:
     """Destroy the stack dev, then end the lab."""
