@@ -15,7 +15,7 @@ export PATH := $(PATH):/usr/local/go/bin
 # one stamp per content of the requirements, so that a changed pin is installed; two makes at once wait for each other
 STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help up preview render review down test test-fast check lint go-test tools new-stack schema env venv lock
+.PHONY: help up preview render review drift down test test-fast check lint go-test tools new-stack schema env venv lock
 .NOTPARALLEL:
 
 help: ## show this
@@ -55,8 +55,9 @@ test-fast: venv check ## the same without the lab (under a minute once set up)
 go-test: ## tests of our own Go modules
 	@for module in $(STANDINS); do echo "go test tools/$$module"; (cd tools/$$module && GOFLAGS=-mod=readonly go test ./...); done
 
-check: lint ## ruff, mypy --strict, shellcheck, go vet
+check: lint ## ruff, mypy --strict, shellcheck, go vet, the stack files' schema
 	@$(VENV)/mypy
+	@$(VENV)/python -m tools schema --check
 
 lint: venv ## the quick half of check
 	@$(VENV)/ruff check .
@@ -66,6 +67,9 @@ lint: venv ## the quick half of check
 tools: venv ## build what the engine and the lab need (docs/tools.md)
 	@$(VENV)/python -m tools doctor tools >/dev/null
 	@$(VENV)/python -m tools build
+
+drift: venv ## what differs between STACK's settings, its state, the cluster and the machines (docs/review.md)
+	@$(VENV)/python -m drift --stack $(STACK) $(if $(JSON),--json)
 
 new-stack: venv ## ask for what a stack needs and write its file: make new-stack NAME=staging
 	@$(VENV)/python -m tools new-stack $(NAME)

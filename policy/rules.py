@@ -23,6 +23,7 @@ DRIVER = re.compile(r"python3 -m components\.(?P<part>[a-z_.]+) (?P<verb>[a-z-]+
 needs no limit of its own; any other command does."""
 
 GOES_OTHERWISE: Mapping[str, str] = {
+    "sealos backup": "leaves nothing",
     "sealos preflight": "leaves nothing",
     "sealos want": "the installation's clean takes the list away",
     "sealos kubeconfig": "leaves nothing",

@@ -137,12 +137,19 @@ def up() -> None:
 
 
 @app.command("schema")
-def write_schema() -> None:
+def write_schema(
+    check: Annotated[bool, typer.Option("--check", help="only look whether it is up to date")] = False,
+) -> None:
     """Write stack.schema.json, by which editors complete and check a stack's file, from the settings' models."""
     from tools import stack_files
 
-    (parts.ROOT / stack_files.SCHEMA).write_text(stack_files.schema_text())
-    out.print(f"Wrote {stack_files.SCHEMA}", highlight=False)
+    file = parts.ROOT / stack_files.SCHEMA
+    if not check:
+        file.write_text(stack_files.schema_text())
+        out.print(f"Wrote {stack_files.SCHEMA}", highlight=False)
+    elif file.read_text() != stack_files.schema_text():
+        err.print(f"{stack_files.SCHEMA} is not what components/settings.py says. Run `make schema`.", highlight=False)
+        raise typer.Exit(1)
 
 
 @app.command("new-stack")

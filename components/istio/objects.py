@@ -46,7 +46,8 @@ def _annotations(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 def secret_json(request: Mapping[str, Any]) -> pulumi.Output[str]:
     """A driver's request as text, secret as a whole since it says how to log in."""
-    text: pulumi.Output[str] = pulumi.Output.json_dumps(request)
+    # sorted, because the engine hands maps over in any order, and another order would be a change
+    text: pulumi.Output[str] = pulumi.Output.json_dumps(request, sort_keys=True)
     return pulumi.Output.secret(text)
 
 

@@ -191,7 +191,8 @@ def test_all_problems_are_said_at_once() -> None:
 def test_every_stack_file_here_is_valid(stack_file: Path) -> None:
     raw = yaml.safe_load(stack_file.read_text())["config"]
     settings = parse({key.removeprefix("sealos-istio:"): value for key, value in raw.items()}, "any")
-    assert [m.name for m in settings.machines][:4] == ["sealos01", "sealos02", "sealos03", "sealos04"]
+    assert settings.first_master.role == "master"
+    assert len(settings.machines) >= 3
 
 
 def test_the_project_file_declares_exactly_the_keys_that_are_read() -> None:

@@ -1,0 +1,1 @@
+"""What differs between settings, state, cluster and machines: `python -m drift --help`, docs/review.md."""

@@ -1,0 +1,81 @@
+"""`python -m drift`: what differs between settings, state, cluster and machines (docs/review.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from drift import look
+from drift.judge import AREAS, Finding
+from review.previews import Checkout
+from tools import engine as engines
+from tools.builder import BuildFailed
+from tools.parts import ToolMissing
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+out = Console(soft_wrap=True)
+err = Console(stderr=True, soft_wrap=True)
+
+FAILED, DRIFTED = 1, 3
+"""Exit statuses: it could not look; something differs."""
+
+
+@app.command()
+def drift(
+    stack: Annotated[str, typer.Option(help="the stack")] = "dev",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON, for machines")] = False,
+    within: Annotated[float, typer.Option(help="days in which an end of a certificate or token is near")] = 30,
+    directory: Annotated[Path | None, typer.Option(help="the program's folder; this checkout by default")] = None,
+) -> None:
+    """Compare a stack's settings, its state, the cluster and the machines. Reads only.
+
+    Exit status: 0 nothing differs, 1 it could not look, 3 something differs.
+    """
+    engine = engines.prepare(err)
+    checkout = Checkout.own(engine)
+    if directory:
+        checkout = Checkout(engine, directory.resolve(), {**checkout.environment, **os.environ})
+    found = look.stack_of(checkout, stack)
+    findings = [*look.at_settings(checkout, stack), *look.at_objects(checkout, stack)]
+    os.chdir(checkout.directory)
+    findings += asyncio.run(look.at_machines(found, timedelta(days=within)))
+    findings.sort(key=lambda finding: (AREAS.index(finding.area), finding.where))
+    if as_json:
+        print(json.dumps({"stack": stack, "drift": bool(findings), "findings": [f.data() for f in findings]}, indent=2))
+    else:
+        _show(stack, findings)
+    raise typer.Exit(DRIFTED if findings else 0)
+
+
+def _show(stack: str, findings: list[Finding]) -> None:
+    if not findings:
+        out.print(f"{stack}: settings, state, cluster and machines agree.", highlight=False)
+        return
+    table = Table(
+        "what", "where", "difference", "next step", title=f"{stack}: {len(findings)} differ", title_justify="left"
+    )
+    for finding in findings:
+        table.add_row(finding.area, finding.where, finding.what, finding.fix)
+    out.print(table, highlight=False)
+
+
+def main() -> None:
+    """Runs the command line; what can be put right is one message and exit status 1."""
+    try:
+        app(prog_name="python -m drift")
+    except (BuildFailed, ToolMissing, look.CannotLook) as error:
+        err.print(str(error), highlight=False, markup=False)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Looks: at the settings, the state, and every machine once; decides nothing itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from components.driver import DriverError
+from components.istio import cni_chain, cni_probe, gate_probe, istio_operator
+from components.istio.cni_chain import CniChain
+from components.istio.gate import View, Wanted
+from components.istio.gate import judge as judge_mesh
+from components.login import Fleet, Login, MachineError
+from components.machines import Host, on_all
+from components.settings import PROJECT, SECRETS, Settings, SettingsError
+from components.settings import parse as parse_settings
+from drift import judge
+from drift.judge import Finding, Seen
+from review.previews import Checkout
+
+SCRIPT = Path(__file__).with_name("look.sh")
+LIMIT = 90.0
+"""Seconds that the look at one machine may take."""
+
+
+class CannotLook(Exception):
+    """Nothing can be compared; the text says why."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack's settings, and how to reach its machines.
+
+    Attributes:
+        settings: what it asks for.
+        fleet: the machines and the log-in data; secret.
+    """
+
+    settings: Settings
+    fleet: Fleet
+
+
+def stack_of(checkout: Checkout, name: str) -> Stack:
+    """The settings of a stack, secrets included.
+
+    Raises:
+        CannotLook: they can't be read, or are wrong.
+    """
+    done = checkout.pulumi("config", "--json", "--show-secrets", "--stack", name)
+    if done.returncode:
+        raise CannotLook(f"The settings of {name} can't be read: {done.stderr.strip()[-500:]}")
+    values = {
+        key.removeprefix(f"{PROJECT}:"): entry.get("objectValue", entry.get("value"))
+        for key, entry in json.loads(done.stdout).items()
+        if key.startswith(f"{PROJECT}:")
+    }
+    try:
+        settings = parse_settings(values, name)
+    except SettingsError as error:
+        raise CannotLook(str(error)) from None
+    return Stack(settings, _fleet(settings, {key: values.get(key) or None for key in SECRETS}, checkout.directory))
+
+
+def _fleet(settings: Settings, secrets: Mapping[str, Any], directory: Path) -> Fleet:
+    ssh = settings.ssh
+    fields = set(Login.model_fields)
+    login = {
+        **{key: value for key, value in ssh.model_dump().items() if key in fields},
+        "password": secrets.get("password"),
+        "private_key": secrets.get("privateKey"),
+        "private_key_passphrase": secrets.get("privateKeyPassphrase"),
+    }
+    for key in ("known_hosts", "private_key_file"):
+        # relative to the project, as the settings have it
+        if path := login.get(key):
+            login[key] = str(directory / Path(path).expanduser())
+    machines = [{key: m.model_dump()[key] for key in _MACHINE if key in m.model_dump()} for m in settings.machines]
+    return Fleet.model_validate({"machines": machines, "login": login})
+
+
+_MACHINE = ("name", "address", "role", "port", "user", "host_key")
+
+
+def at_settings(checkout: Checkout, name: str) -> list[Finding]:
+    """What the settings ask for beyond the state.
+
+    Raises:
+        CannotLook: there is no preview.
+    """
+    plan = checkout.preview(name)
+    if plan.error:
+        raise CannotLook(f"There is no preview of {name}: {plan.error}")
+    return list(judge.settings((change.operation, f"{change.kind} {change.name}") for change in plan.changed))
+
+
+def at_objects(checkout: Checkout, name: str) -> list[Finding]:
+    """What the cluster's objects are beyond the state; writes nothing."""
+    done = checkout.pulumi("refresh", "--preview-only", "--json", "--stack", name)
+    try:
+        document = json.loads(done.stdout)
+    except ValueError:
+        why = (done.stderr or done.stdout).strip()[-300:]
+        return [Finding("objects", name, f"they can't be compared: {why}", "Look at the API server, and at the state.")]
+    found = list(judge.objects(document))
+    if done.returncode and not found:
+        told = [d["message"].strip() for d in document.get("diagnostics", []) if d.get("severity") == "error"]
+        why = "; ".join(told)[-300:]
+        return [Finding("objects", name, f"they can't be compared: {why}", "Look at the API server, and at the state.")]
+    return found
+
+
+async def at_machines(stack: Stack, within: timedelta, now: datetime | None = None) -> list[Finding]:
+    """What the machines are, the cluster that they make, and the mesh on it; one connection a machine."""
+    settings, fleet = stack.settings, stack.fleet
+    time = now or datetime.now(UTC)
+    first = fleet.first_master.name
+    chain = _chain(settings)
+
+    async def one(host: Host) -> tuple[Seen, list[Finding]]:
+        name = host.machine.name
+        result = await host.run(SCRIPT, {}, LIMIT)
+        if result.status:
+            raise MachineError(name, f"it can't be looked at: {result.last_words}", "Look at the machine.")
+        found = []
+        if chain:
+            files = await host.run(cni_probe.SCRIPT, {"config_file": chain.config_file.encode()}, LIMIT)
+            told = [files.last_words] if files.status else cni_chain.problems(chain, cni_probe.parse(files.stdout))
+            found += [Finding("cni", name, what, "Restart its istio-cni-node pod, then `pulumi up`.") for what in told]
+        if name == first and settings.istio:
+            found += await _mesh(host, settings)
+        return judge.parse(result.stdout), found
+
+    findings: list[Finding] = []
+    answers = await on_all(fleet, one)
+    for machine in fleet.machines:
+        answer = answers[machine.name]
+        if isinstance(answer, MachineError):
+            findings.append(judge.unreachable(answer))
+            continue
+        seen, found = answer
+        findings += found
+        findings += judge.machine(machine, seen)
+        findings += judge.expiries(machine.name, seen, time, within)
+        if machine.name == first:
+            findings += judge.membership(fleet.machines, settings.cluster.kubernetes_version, seen)
+    return findings
+
+
+def _chain(settings: Settings) -> CniChain | None:
+    if settings.istio is None or not settings.istio.cni.enabled:
+        return None
+    cni = settings.istio.cni
+    return CniChain(config_file=cni.config_file, excluded_namespaces=cni.exclude_namespaces, log_level=cni.log_level)
+
+
+async def _mesh(host: Host, settings: Settings) -> Sequence[Finding]:
+    """What the ready gate would say, in one look."""
+    assert settings.istio  # noqa: S101
+    wanted = Wanted.model_validate(istio_operator.plan(settings.istio).wanted)
+    try:
+        view = await gate_probe.look(host, wanted)
+    except DriverError as error:
+        view = str(error)
+    fix = "Run `pulumi up --refresh`; see docs/troubleshooting.md."
+    if not isinstance(view, View):
+        return [Finding("mesh", settings.istio.name, view, fix)]
+    return [Finding("mesh", settings.istio.name, problem.text, fix) for problem in judge_mesh(wanted, view).problems]
