@@ -15,7 +15,7 @@ export PATH := $(PATH):/usr/local/go/bin
 # one stamp per content of the requirements, so that a changed pin is installed; two makes at once wait for each other
 STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help up preview render review drift down test test-fast check lint go-test tools new-stack schema env venv lock
+.PHONY: help istioctl up preview render review drift down test test-fast check lint go-test tools new-stack schema env venv lock
 .NOTPARALLEL:
 
 help: ## show this
@@ -76,6 +76,10 @@ new-stack: venv ## ask for what a stack needs and write its file: make new-stack
 
 schema: venv ## write stack.schema.json, by which editors check a stack's file, after a change of the settings
 	@$(VENV)/python -m tools schema
+
+istioctl: venv ## istioctl with completion for this user, in PREFIX (default ~/.local)
+	@$(VENV)/python -m tools build istio
+	@$(VENV)/python -m tools istioctl
 
 env: ## print shell lines for plain pulumi commands: eval "$(make -s env)"
 	@test -x $(VENV)/python || { echo "Run 'make tools' first." >&2; exit 1; }
