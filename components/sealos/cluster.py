@@ -220,13 +220,14 @@ class SealosCluster(pulumi.ComponentResource):
                 ignore_changes=["stdin"],
             ),
         )
+        # as Nodes: how they are reached is none of the business of the steps that ask the cluster
+        as_nodes = [m.model_dump(include={"name", "address", "role"}) for m in settings.machines]
         ready = self._command(
             "ready",
             "ready",
             [first],
             {
-                # as Nodes: how they are reached is none of this step's business
-                "machines": [m.model_dump(include={"name", "address", "role"}) for m in settings.machines],
+                "machines": as_nodes,
                 "kubernetesVersion": cluster.kubernetes_version,
                 "timeout": cluster.timeouts.ready,
             },
@@ -240,7 +241,7 @@ class SealosCluster(pulumi.ComponentResource):
             "backup",
             "backup",
             [first],
-            {"machines": machines, "limit": cluster.timeouts.join},
+            {"machines": as_nodes, "limit": cluster.timeouts.join},
             logging=local.Logging.NONE,
             opts=pulumi.ResourceOptions(
                 depends_on=[wanted, *members],

@@ -38,7 +38,7 @@ users: [{name: u, user: {token: t}}]
 contexts: [{name: x, context: {cluster: c, user: u}}]
 current-context: x
 """
-EVERY_STEP = {"preflight", "install", "wanted", "member-sealos02", "member-sealos03", "ready"}
+EVERY_STEP = {"preflight", "install", "wanted", "member-sealos02", "member-sealos03", "ready", "backup"}
 
 
 def host_key() -> str:
@@ -111,7 +111,7 @@ def touched(project: Project) -> dict[str, str]:
         ),
         pytest.param(
             lambda c: c["cluster"].update(timeouts={"join": 1000}),
-            {"install", "member-sealos02", "member-sealos03"},
+            {"install", "member-sealos02", "member-sealos03", "backup"},
             id="time-out of joins",
         ),
         pytest.param(
@@ -145,5 +145,5 @@ def test_a_new_password_changes_nothing_but_how_one_logs_in(stack: Project) -> N
     calls = len(verbs(stack))
     up = stack.up()
     assert up.status == 0, up.text
-    assert sorted(verbs(stack)[calls:]) == ["join", "join", "preflight", "ready", "update", "want"]
+    assert sorted(verbs(stack)[calls:]) == ["backup", "join", "join", "preflight", "ready", "update", "want"]
     assert touched(stack) == {}
