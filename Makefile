@@ -15,7 +15,7 @@ export PATH := $(PATH):/usr/local/go/bin
 # one stamp per content of the requirements, so that a changed pin is installed; two makes at once wait for each other
 STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help up preview render review down test test-fast check lint go-test tools env venv lock
+.PHONY: help istioctl up preview render review down test test-fast check lint go-test tools env venv lock
 .NOTPARALLEL:
 
 help: ## show this
@@ -66,6 +66,10 @@ lint: venv ## the quick half of check
 tools: venv ## build what the engine and the lab need (docs/tools.md)
 	@$(VENV)/python -m tools doctor tools >/dev/null
 	@$(VENV)/python -m tools build
+
+istioctl: venv ## istioctl with completion for this user, in PREFIX (default ~/.local)
+	@$(VENV)/python -m tools build istio
+	@$(VENV)/python -m tools istioctl
 
 env: ## print shell lines for plain pulumi commands: eval "$(make -s env)"
 	@test -x $(VENV)/python || { echo "Run 'make tools' first." >&2; exit 1; }

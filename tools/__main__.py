@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tools import builder, doctor, parts, stack, summary
+from tools import builder, doctor, parts, stack, summary, workstation
 from tools import engine as engines
 from tools.builder import BuildFailed
 from tools.parts import PARTS, ToolMissing
@@ -119,6 +119,13 @@ def verify() -> None:
         out.print(f"{part.name}: {'; '.join(failed) or 'as pinned'}", highlight=False, markup=False)
     if wrong:
         raise typer.Exit(1)
+
+
+@app.command()
+def istioctl() -> None:
+    """Install istioctl and its completion for bash and zsh for this user: PREFIX (default ~/.local) and the user's rc files."""
+    status = workstation.install_istioctl(parts.binary("istioctl"), os.environ)
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from components.driver import Verb, drive
+from components.istio import recover
 from components.istio.cni_probe import CniRequest, cni_check
 from components.istio.drift import LookRequest, found_changed_at
 from components.istio.gate_probe import GateRequest, gate
@@ -23,6 +24,8 @@ VERBS = {
 ALSO = "`render --help`, which reads no request: the objects that Istio will make of a stack's settings."
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["recover"]:  # for people, not for Pulumi: it reads a stack's state
+        sys.exit(recover.main(sys.argv[2:]))
     if sys.argv[1:2] == ["render"]:
         from components.istio.render_command import main  # it needs the settings, which the drivers don't
 

@@ -89,6 +89,8 @@ class ControlPlane(pulumi.ComponentResource):
                     "fleet": args.fleet,
                     "name": istio.name,
                     "namespace": istio.namespace,
+                    "hub": istio.hub,
+                    "version": istio.version,
                     "crds": istio.crds,
                     "configFile": istio.cni.config_file if istio.cni.enabled else None,
                 }

@@ -3,13 +3,15 @@
 # $1: a directory with path, version, sha256 (may be empty) and completion (collateral or completion).
 set -euo pipefail
 
-root=${ROOT:-} # for tests: everything under another root
+root=${ROOT:-}               # for tests: everything under another root
+prefix=${PREFIX:-/usr/local} # on a workstation: a place of the user's own, and the user's own rc files
+home=${RC_HOME:-/root}
 source=$(cat -- "$1/path")
 version=$(cat -- "$1/version")
 sha256=$(cat -- "$1/sha256")
 style=$(cat -- "$1/completion")
-binary=$root/usr/local/bin/istioctl
-share=$root/usr/local/share/istioctl
+binary=$root$prefix/bin/istioctl
+share=$root$prefix/share/istioctl
 record=$share/.installed # sha256 of what was put at $binary: only that may be replaced or removed
 begin='# >>> istioctl completion >>>'
 end='# <<< istioctl completion <<<'
@@ -70,14 +72,16 @@ put_block() {
   # through the file, not over it: it may be a link, and its owner and mode are its own
   cmp -s -- "$work/rc" "$file" || cat -- "$work/rc" >"$file"
 }
-put_block "$root/root/.bashrc" 'if [ -r /usr/local/share/istioctl/istioctl.bash ]; then
+printf -v bash_file %q "$prefix/share/istioctl/istioctl.bash"
+printf -v zsh_file %q "$prefix/share/istioctl/_istioctl"
+put_block "$root$home/.bashrc" "if [ -r $bash_file ]; then
   if ! type _get_comp_words_by_ref >/dev/null 2>&1 && [ -r /usr/share/bash-completion/bash_completion ]; then
     . /usr/share/bash-completion/bash_completion
   fi
-  . /usr/local/share/istioctl/istioctl.bash
-fi'
-put_block "$root/root/.zshrc" 'if [[ -r /usr/local/share/istioctl/_istioctl ]]; then
+  . $bash_file
+fi"
+put_block "$root$home/.zshrc" "if [[ -r $zsh_file ]]; then
   autoload -Uz compinit && compinit
-  source /usr/local/share/istioctl/_istioctl
-fi'
-echo "istioctl $version is at /usr/local/bin/istioctl, with completion for bash and zsh" >&2
+  source $zsh_file
+fi"
+echo "istioctl $version is at $prefix/bin/istioctl, with completion for bash and zsh" >&2

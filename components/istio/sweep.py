@@ -29,6 +29,7 @@ class SweepRequest(Request):
     Attributes:
         fleet: every machine.
         name, namespace: the IstioOperator's.
+        hub, version: its operator's image, for components/istio/recover.py.
         crds: whether Istio's own definitions go as well.
         config_file: the CNI chain that its plugin joined; None when there was no plugin.
     """
@@ -36,6 +37,8 @@ class SweepRequest(Request):
     fleet: Fleet
     name: str
     namespace: str
+    hub: str
+    version: str
     crds: Literal["keep", "deleteWithMesh"]
     config_file: str | None = None
 

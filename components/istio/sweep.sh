@@ -17,7 +17,7 @@ say() { printf '%s\n' "$*" >&2; }
 if ask get crd istiooperators.install.istio.io -o name >/dev/null 2>&1; then
   here=$(ask -n "$namespace" get istiooperators.install.istio.io "$name" --ignore-not-found -o name)
   if [[ -n $here ]]; then
-    say "IstioOperator $namespace/$name is still there; nothing is swept while it stands. See docs/istio.md, Recovery"
+    say "IstioOperator $namespace/$name is still there; nothing is swept while it stands. See docs/istio-lifecycle.md, Recovery"
     exit 1
   fi
 fi

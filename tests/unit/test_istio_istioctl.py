@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from components.istio.istioctl_driver import INSTALL, REMOVE
+from tools import workstation
 
 PLAY = """#!/bin/sh
 case "$1" in
@@ -125,3 +126,24 @@ def test_a_missing_file_says_what_to_do(machine: Machine) -> None:
     done = machine.run(INSTALL)
     assert done.returncode == 1
     assert "istio.istioctl.path" in done.stderr
+
+
+def test_on_a_workstation_it_goes_to_the_users_own_place_once(tmp_path: Path) -> None:
+    home = tmp_path / "a home"
+    home.mkdir()
+    (home / ".bashrc").write_text("mine")
+    binary = tmp_path / "istioctl"
+    binary.write_text(PLAY.format(version="1.5.0"))
+    environment = {"HOME": str(home), "PATH": os.environ["PATH"]}
+    assert workstation.install_istioctl(binary, environment) == 0
+    first = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
+    assert workstation.install_istioctl(binary, environment) == 0
+    assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == first
+    assert (home / ".local/bin/istioctl").stat().st_mode & 0o777 == 0o755
+    rc = (home / ".bashrc").read_text()
+    assert rc.startswith("mine\n# >>> istioctl completion >>>\n")
+    (home / ".local/share/istioctl/istioctl.bash").write_text("echo completion was read")
+    block = rc.removeprefix("mine\n")
+    done = subprocess.run(["bash", "--norc", "-c", block], capture_output=True, text=True, check=True)
+    assert done.stdout == "completion was read\n"
+    assert (home / ".zshrc").read_text().count("istioctl completion >>>") == 1
