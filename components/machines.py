@@ -132,11 +132,16 @@ class Host:
         def told(_source: bytes, _target: bytes, done: int, total: int) -> None:
             on_progress(done, total)
 
-        try:
-            async with asyncio.timeout(timeout), self._connection.start_sftp_client() as sftp:
+        async def send() -> None:
+            async with self._connection.start_sftp_client() as sftp:
                 await sftp.put(str(source), target, progress_handler=told)
-        except TimeoutError:
-            raise self._gave_up(timeout, []) from None
+
+        sending = asyncio.ensure_future(send())
+        try:
+            await asyncio.wait({sending}, timeout=timeout)
+            if not sending.done():
+                raise self._gave_up(timeout, [])
+            sending.result()
         except asyncssh.SFTPConnectionLost as error:
             raise MachineError(
                 self.machine.name,
@@ -150,6 +155,12 @@ class Host:
                 f"{target} could not be written ({_reason(error)})",
                 "Look at the room and the rights there, and at the SFTP subsystem in its sshd_config.",
             ) from None
+        finally:
+            if not sending.done():
+                # without the connection, or a cancelled transfer waits for the host to close its file
+                self._connection.abort()
+                sending.cancel()
+                await asyncio.wait({sending})
 
     async def _send(
         self,

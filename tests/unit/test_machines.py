@@ -115,16 +115,23 @@ def descendants(pid: int) -> list[int]:
     return children + [deeper for child in children for deeper in descendants(child)]
 
 
+def stopped(server: Server) -> list[int]:
+    """Stops everything of the server's connections, and says what."""
+    found = []
+    for pid in descendants(server.pid):
+        with suppress(ProcessLookupError):  # what is left of a connection before
+            os.kill(pid, signal.SIGSTOP)
+            found.append(pid)
+    return found
+
+
 def test_a_host_that_falls_mute_after_log_in_is_given_up_on(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its kernel still takes what is sent; sshd itself does nothing any more."""
     monkeypatch.setattr(machines, "_GRACE", 1.0)
     frozen: list[int] = []
 
     async def freeze(host: Host) -> float:
-        for pid in descendants(server.pid):
-            with suppress(ProcessLookupError):  # what is left of a connection before
-                os.kill(pid, signal.SIGSTOP)
-                frozen.append(pid)
+        frozen.extend(stopped(server))
         assert frozen, "nobody is logged in: nothing tested"
         begun = time.monotonic()
         with pytest.raises(MachineError, match="sealos01: did not finish within 1 s"):
@@ -137,6 +144,32 @@ def test_a_host_that_falls_mute_after_log_in_is_given_up_on(server: Server, monk
         assert isinstance(waited, float)
         assert waited < 8
         assert time.monotonic() - begun < 14, "closing the connection waited for the dead host"
+    finally:
+        for pid in frozen:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+def test_a_file_sent_to_a_host_that_falls_mute_is_given_up_on(server: Server, tmp_path: Path) -> None:
+    frozen: list[int] = []
+    source = tmp_path / "package"
+    source.write_bytes(os.urandom(30_000_000))
+
+    def freeze(_done: int, _total: int) -> None:
+        if not frozen:
+            frozen.extend(stopped(server))
+
+    async def send(host: Host) -> float:
+        begun = time.monotonic()
+        with pytest.raises(MachineError, match="sealos01: did not finish within 2 s"):
+            await host.put(source, str(tmp_path / "there"), 2, freeze)
+        return time.monotonic() - begun
+
+    try:
+        waited = on_host(server, send)
+        assert isinstance(waited, float)
+        assert frozen
+        assert waited < 8
     finally:
         for pid in frozen:
             with suppress(ProcessLookupError):
