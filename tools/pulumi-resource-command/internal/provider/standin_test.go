@@ -61,7 +61,7 @@ func TestLabAddresses(t *testing.T) {
 	for host, allowed := range map[string]bool{
 		"127.0.0.1": true, "127.9.9.9": true, "::1": true, "198.51.100.11": true, "198.19.255.254": true,
 		"::ffff:198.18.0.5": true,
-		"localhost":          false, "sealos01": false, "192.168.0.2": false, "198.51.101.1": false, "203.0.112.255": false,
+		"localhost":         false, "sealos01": false, "192.168.0.2": false, "198.51.101.1": false, "203.0.112.255": false,
 		"192.0.2.1": false, "::2": false, "::ffff:192.168.0.2": false, "198.18.0.5:22": false, "": false, "0.0.0.0": false,
 		"2001:db8::1": false, "198.18.0.5 ": false,
 	} {
