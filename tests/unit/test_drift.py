@@ -1,0 +1,116 @@
+"""What drift makes of what it saw; on the lab it is tried whole (tests/lab/test_drift.py)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from components.login import Machine, MachineError
+from drift import judge
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MACHINES = (
+    Machine(name="m1", address="192.0.2.1", role="master"),
+    Machine(name="n1", address="192.0.2.2"),
+)
+
+
+def encoded(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return base64.b64encode(text.encode()).decode()
+
+
+def node(name: str, address: str, role: str = "", version: str = "v1.16.3", **spec: Any) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "labels": {f"node-role.kubernetes.io/{role}": ""} if role else {}},
+        "spec": spec,
+        "status": {
+            "addresses": [{"type": "InternalIP", "address": address}],
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "nodeInfo": {"kubeletVersion": version},
+        },
+    }
+
+
+def cluster(*more: dict[str, Any], version: str = "v1.16.3") -> judge.Seen:
+    items = [node("m1", "192.0.2.1", "master"), *(more or (node("n1", "192.0.2.2"),))]
+    lines = [
+        "hostname m1",
+        f"nodes {encoded({'items': items})}",
+        f"version {encoded({'serverVersion': {'gitVersion': version}})}",
+        f"wanted {encoded({'machines': [{'name': 'm1'}, {'name': 'n1'}]})}",
+    ]
+    return judge.parse("\n".join(lines))
+
+
+def told(found: Any) -> list[tuple[str, str]]:
+    return [(f.area, f.where) for f in found]
+
+
+def test_a_cluster_as_wanted_is_silent() -> None:
+    assert told(judge.membership(MACHINES, "v1.16.3", cluster())) == []
+    assert told(judge.machine(MACHINES[0], cluster())) == []
+
+
+def test_members_and_versions() -> None:
+    def found(*more: dict[str, Any], version: str = "v1.16.3") -> list[tuple[str, str]]:
+        return told(judge.membership(MACHINES, "v1.16.3", cluster(*more, version=version)))
+
+    n1 = node("n1", "192.0.2.2")
+    assert found(n1, node("stranger", "192.0.2.9")) == [("membership", "stranger")]
+    assert found(node("n1", "192.0.2.2", unschedulable=True)) == [("membership", "n1")]
+    assert found(node("n1", "192.0.2.2", version="v1.16.4")) == [("versions", "n1")]
+    assert found(n1, version="v1.16.4") == [("versions", "m1")]
+    assert found(node("n2", "192.0.2.3")) == [("membership", "n1"), ("membership", "n2")]
+    assert told(judge.membership(MACHINES, "v1.16.3", judge.parse("hostname m1\napi_silent yes"))) == [
+        ("membership", "m1")
+    ]
+
+
+def test_machines() -> None:
+    assert told(judge.machine(MACHINES[1], judge.parse("hostname other"))) == [("machines", "n1")]
+    assert judge.unreachable(MachineError("n1", "why", "fix", "host-key")).area == "host-keys"
+    assert judge.unreachable(MachineError("n1", "why", "fix", "mute")).area == "machines"
+
+
+def test_what_ends() -> None:
+    def claims(days: float) -> str:
+        text = json.dumps({"exp": (NOW + timedelta(days=days)).timestamp()})
+        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+    def found(*lines: str) -> list[tuple[str, str]]:
+        seen = judge.parse("\n".join(lines))
+        return [(f.area, f.what) for f in judge.expiries("m1", seen, NOW, timedelta(days=30))]
+
+    assert found(f"token /t {claims(40)}", f"bootstrap {encoded('abcdef')} {encoded('2026-01-01T20:00:00Z')}") == []
+    assert found(f"token /t {claims(2)}") == [("tokens", "the token in /t ends on 2026-01-03 00:00 UTC, in 2.0 days")]
+    assert found(f"bootstrap {encoded('abcdef')} ") == [("tokens", "the join token abcdef never ends")]
+    assert found(f"bootstrap {encoded('abcdef')} {encoded('2025-12-30T00:00:00Z')}") == [
+        ("tokens", "the join token abcdef ended on 2025-12-30 00:00 UTC and is still there")
+    ]
+    assert found(f"certificate /c {encoded('nonsense')}") == [("certificates", "/c is no certificate")]
+
+
+def step(op: str, inputs: dict[str, Any], before: dict[str, Any], after: dict[str, Any] | None) -> dict[str, Any]:
+    urn = "urn:pulumi:s::p::a:b:C$kubernetes:apps/v1:Deployment::d"
+    return {
+        "op": op,
+        "urn": urn,
+        "oldState": {"inputs": inputs, "outputs": before},
+        "newState": {"outputs": after} if after else None,
+    }
+
+
+def test_objects() -> None:
+    inputs = {"spec": {"replicas": 1, "x-odd": True}}
+
+    def found(document: dict[str, Any]) -> list[str]:
+        return [f.what for f in judge.objects({"steps": [document]})]
+
+    before = {"spec": {"replicas": 1, "x_odd": True}}
+    assert found(step("refresh", inputs, before, {**before, "status": {"new": 1}})) == []
+    after = {"spec": {"replicas": 0, "x_odd": True}}
+    assert found(step("refresh", inputs, before, after)) == ["changed by hand: spec.replicas"]
+    assert found(step("delete", inputs, before, None)) == ["it is gone from the cluster"]
