@@ -184,9 +184,14 @@ def test_istio_cni_ends_every_chain(up: Stack, lab: Lab, name: str) -> None:
 def test_the_operator_runs_for_real_with_its_own_account(kubectl: Kubectl, lab: Lab) -> None:
     [pod] = kubectl.json("-n", "istio-operator", "get", "pods", "-l", "name=istio-operator")["items"]
     node = pod["spec"]["nodeName"]
-    assert "operator" in lab.run(node, "sh", "-c", "cat /proc/[0-9]*/comm").stdout.split()
+    [pid] = lab.run(node, "pgrep", "-x", "operator").stdout.split()
+    token = lab.run(node, "cat", f"/proc/{pid}/root/run/secrets/kubernetes.io/serviceaccount/token").stdout
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    assert claims["sub"] == "system:serviceaccount:istio-operator:istio-operator"
     lock = kubectl.json("-n", "istio-operator", "get", "configmap", "istio-operator-lock")
-    assert lock["metadata"]["ownerReferences"][0]["name"] == pod["metadata"]["name"]
+    leader = json.loads(lock["metadata"]["annotations"]["control-plane.alpha.kubernetes.io/leader"])
+    assert leader["holderIdentity"].startswith(pod["metadata"]["name"] + "_")
 
 
 def test_istioctl_with_completion_on_the_first_master(up: Stack, lab: Lab) -> None:
