@@ -48,7 +48,6 @@ test: venv check ## every test: checks, Go modules, unit, graph, lab
 
 test-fast: venv check ## the same without the lab (under a minute once set up)
 	@$(VENV)/python -m tools build --only engine
-	@$(VENV)/python -m tools build istio
 	@$(MAKE) -s go-test
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) -m "not lab"
 

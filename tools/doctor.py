@@ -56,6 +56,12 @@ def check_programs(names: Iterable[str]) -> list[str]:
     return [f"not installed: {', '.join(absent)}. Fix: apt-get install {' '.join(absent)}"] if absent else []
 
 
+def check_test_programs(dot: bool, postgres: bool) -> list[str]:
+    """What only the tests need: Graphviz for the picture of a change, a Postgres server for a state in one."""
+    absent = [package for package, there in (("graphviz", dot), ("postgresql", postgres)) if not there]
+    return [f"not installed: {', '.join(absent)}. Fix: apt-get install {' '.join(absent)}"] if absent else []
+
+
 def check_go(found: str | None, parsed: tuple[int, int], minimum: tuple[int, int]) -> list[str]:
     """Go's version.
 
@@ -140,6 +146,10 @@ def findings(purpose: str) -> list[str]:
     if purpose != "tools":
         found += check_root(os.geteuid())
     found += check_programs(BUILD_PROGRAMS)
+    if purpose == "test":
+        found += check_test_programs(
+            shutil.which("dot") is not None, any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        )
     if sys.version_info >= PYTHON_MINIMUM:
         found += check_building()
         if purpose != "tools":

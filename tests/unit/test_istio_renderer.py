@@ -1,4 +1,4 @@
-"""Finding Istio's renderer and reading what it prints; what it really makes of settings is in tests/graph/test_istio_render.py."""
+"""Finding Istio's renderer and reading what it prints; what it really makes of settings is in tests/lab/test_istio_settings_rendered.py."""
 
 from __future__ import annotations
 

@@ -440,3 +440,9 @@ class TestDoctor:
             [sys.executable, "-I", "-S", "-c", code, str(parts.ROOT)], capture_output=True, text=True, check=False
         )
         assert (answer.stdout, answer.returncode) == ("True\n", 0), answer.stderr
+
+
+def test_what_only_the_tests_need_is_asked_for_with_its_fix() -> None:
+    assert doctor.check_test_programs(dot=True, postgres=True) == []
+    [found] = doctor.check_test_programs(dot=False, postgres=False)
+    assert "apt-get install graphviz postgresql" in found
