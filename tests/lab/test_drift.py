@@ -201,7 +201,7 @@ def test_the_review_of_a_change_and_the_gate(project: Project) -> None:
         assert status([plan], ()) == STOPPED
         assert status([plan], ("allow-node-loss",)) == 0
         project.config_file.write_text(before)
-        project.edit_config(lambda c: c["cluster"].update(name="other"))
+        project.edit_config(lambda c: c["cluster"].update(name="other", identityChange="replace"))
         plan = checkout.preview(project.stack)
         assert "STOP: the cluster would be replaced" in plain(plan)
         assert status([plan], ("allow-node-loss", "allow-mesh-loss")) == STOPPED
