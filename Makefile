@@ -46,10 +46,10 @@ test: venv check ## every test: checks, Go modules, unit, graph, lab
 	@$(MAKE) -s go-test
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST)
 
-test-fast: venv check ## the same without the lab (under a minute once set up)
+test-fast: venv check ## the same without the lab and what drives the engine again and again (under a minute once set up)
 	@$(VENV)/python -m tools build --only engine
 	@$(MAKE) -s go-test
-	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) -m "not lab"
+	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) -m "not lab and not slow"
 
 go-test: ## tests of our own Go modules
 	@for module in $(STANDINS); do echo "go test tools/$$module"; (cd tools/$$module && GOFLAGS=-mod=readonly go test ./...); done

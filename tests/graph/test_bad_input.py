@@ -13,6 +13,8 @@ import yaml
 
 from tests.project import ROOT, Project
 
+pytestmark = pytest.mark.slow
+
 Config = dict[str, Any]
 
 

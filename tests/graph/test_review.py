@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from review.__main__ import STOPPED, status
@@ -15,6 +16,8 @@ from review.plan import LABELS
 from review.previews import copied, from_nothing, stacks
 from tests.project import ROOT
 from tools import engine as engines
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_mandatory_policy_stops_the_preview(tmp_path: Path) -> None:

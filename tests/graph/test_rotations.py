@@ -18,6 +18,8 @@ import pytest
 
 from tests.project import Project, changes
 
+pytestmark = pytest.mark.slow
+
 Config = dict[str, Any]
 STANDIN = """#!/bin/sh
 if [ "$1 $2" = "-m components.sealos" ]; then
