@@ -46,7 +46,7 @@ test: venv check ## every test: checks, Go modules, unit, graph, lab
 	@$(MAKE) -s go-test
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST)
 
-test-fast: venv check ## the same without the lab and what drives the engine again and again (under a minute once set up)
+test-fast: venv check ## the same without the lab and what waits or drives the engine long (under a minute once set up)
 	@$(VENV)/python -m tools build --only engine
 	@$(MAKE) -s go-test
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) -m "not lab and not slow"

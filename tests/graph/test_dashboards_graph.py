@@ -13,6 +13,8 @@ import yaml
 
 from tests.project import ROOT, Project
 
+pytestmark = pytest.mark.slow
+
 Config = dict[str, Any]
 PASSWORD = "not-for-anyone"
 HOSTS = {name: f"{name}.example.com" for name in ("grafana", "kiali", "prometheus", "jaeger")}

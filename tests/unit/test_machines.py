@@ -21,6 +21,8 @@ from components.login import Fleet, Login, Machine, MachineError
 from components.machines import Host, Result, connect, on_all
 from tests.unit.conftest import Server
 
+pytestmark = pytest.mark.slow
+
 
 def on_host(server: Server, action: Callable[[Host], object], **login: object) -> object:
     async def main() -> object:
