@@ -298,7 +298,10 @@ class Lab:
                 HostStatus(name, address, on=False, ssh=False, programs=()) for name, address in self.addresses.items()
             )
             return Status(up=False, network=str(self.network), interface="", hosts=off, sealos=sealos)
-        seen: dict[str, dict[str, Any]] = reply["machines"]
+        # a lab that is up with fewer machines than are asked for here says nothing of the others
+        seen: dict[str, dict[str, Any]] = {name: {"on": False, "programs": ()} for name in self.names} | reply[
+            "machines"
+        ]
         with ThreadPoolExecutor(len(self.names)) as pool:
             greets = dict(
                 zip(

@@ -541,7 +541,7 @@ def test_a_lab_stays_on_its_network_without_being_told(lab: Lab) -> None:
 
 
 def test_a_second_lab_on_the_same_network_is_refused(lab: Lab, tmp_path: Path, programs: dict[str, Path]) -> None:
-    with pytest.raises(LabError, match=r"the network 203\.0\.113\.0/24 is in use on this host: .*lab"):
+    with pytest.raises(LabError, match=r"the network 198\.18\.5\.0/24 is in use on this host: .*lab"):
         Lab(tmp_path, NETWORK, binaries=programs).up()
 
 
