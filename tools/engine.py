@@ -82,9 +82,9 @@ class Engine:
         return COMMAND.name in self.built_plugins
 
 
-def home() -> Path:
-    """The PULUMI_HOME of this checkout: in the cache, named by the checkout's path."""
-    return parts.cache_root() / "home" / hashlib.sha256(os.fsencode(parts.ROOT)).hexdigest()[:12]
+def home(checkout: Path | None = None) -> Path:
+    """The PULUMI_HOME of a checkout (by default this one): in the cache, named by the checkout's path."""
+    return parts.cache_root() / "home" / hashlib.sha256(os.fsencode(checkout or parts.ROOT)).hexdigest()[:12]
 
 
 def users_home(environment: Mapping[str, str]) -> Path:

@@ -1,0 +1,110 @@
+"""Each command in the docs is run by a test, or says here why not; and the finder of commands finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import documented
+from tests.documented import Command, Terminal, commands, not_printed, of_section, runs
+
+EXEMPT = {
+    ("README.md", "Try it: the embedded lab", "make test"): "runs this test",
+    ("README.md", "Try it: the embedded lab", "make test-fast"): "runs this test",
+    (
+        "docs/dashboards.md",
+        "Contour for traffic from outside",
+        "docker save -o contour.tar docker.io/projectcontour/contour:v1.9.0 docker.io/envoyproxy/envoy:v1.15.1",
+    ): "needs a Docker daemon and a registry; what is done with such a file is in test_dashboards_images.py",
+}
+"""Commands that no test can run, each with the reason."""
+
+OWED = {
+    ("README.md", "Outputs"),
+    ("README.md", "Try it: the embedded lab"),
+    ("README.md", "Your own machines"),
+    ("docs/dashboards.md", "A certificate of your own"),
+    ("docs/dashboards.md", "Basic authentication"),
+    ("docs/dashboards.md", "Contour for traffic from outside"),
+    ("docs/dashboards.md", "Dashboards: the ways in"),
+    ("docs/dashboards.md", "Kiali's log-in"),
+    ("docs/dashboards.md", "One section, three ways"),
+    ("docs/dashboards.md", "istioctl dashboard"),
+    ("docs/environments.md", "A new stack"),
+    ("docs/environments.md", "Where the state lives"),
+    ("docs/istio-lifecycle.md", "Recovery"),
+    ("docs/istio-lifecycle.md", "Somebody changed the mesh by hand"),
+    ("docs/istio-lifecycle.md", "istioctl"),
+    ("docs/lab.md", "A real sealos"),
+    ("docs/lab.md", "Commands"),
+    ("docs/operations.md", "Add machines"),
+    ("docs/operations.md", "Back up and restore what only the first master has"),
+    ("docs/operations.md", "Host keys"),
+    ("docs/operations.md", "Preflight"),
+    ("docs/operations.md", "Rotations"),
+    ("docs/review.md", "Drift"),
+    ("docs/review.md", "On a pull request"),
+    ("docs/review.md", "On your own machine"),
+    ("docs/tools.md", "tools/: what is built, and why"),
+}
+"""Sections with a command that no test runs yet. It only ever gets shorter."""
+
+
+def test_every_command_in_the_docs_is_run_by_a_test() -> None:
+    run = {(r.page, r.heading, c.text) for r in runs() for c in of_section(r.page, r.heading, r.only)}
+    texts = {text for _, _, text in run}
+    every = [
+        (page, heading, c) for page in documented.PAGES for heading, found in commands(page).items() for c in found
+    ]
+    left = [
+        (page, heading, c.text)
+        for page, heading, c in every
+        if (page, heading, c.text) not in run and not (c.table and c.text in texts)
+    ]
+    assert set(EXEMPT) <= set(left), "exempt, but run by a test or no longer there"
+    new = [command for command in left if command not in EXEMPT and command[:2] not in OWED]
+    assert not new, f"no test runs these (tests/documented.py tells how): {new}"
+    assert {command[:2] for command in left if command not in EXEMPT} == OWED, "take out of OWED what is run now"
+    assert len(every) > 60, "the finder finds too little"
+
+
+def test_a_command_is_found_in_each_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "page.md").write_text(
+        "# One\n\n    $ first  # of all\n    printed\n    $ second \\\n        on\n\n"
+        "## Two\n```\nonly output\n```\n```\nmake third\nmake fourth\n```\n```yaml\nmake: no\n```\n"
+        "- item\n\n  ```\n  $ fifth\n  ```\n\n## Three\n| command | does |\n|---|---|\n| `sixth`, `seventh` | `eighth` |\n"
+    )
+    monkeypatch.setattr(documented, "ROOT", tmp_path)
+    assert commands.__wrapped__("page.md") == {
+        "": (),
+        "One": (Command("first", ("printed",)), Command("second \\\n    on")),
+        "Two": (Command("make third"), Command("make fourth"), Command("fifth")),
+        "Three": (Command("sixth", table=True), Command("seventh", table=True)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("shown", "missing"),
+    [
+        (["one  two", "three"], None),
+        (["three", "one two"], "one two"),
+        (["one …", "…", "thr…"], None),
+        (["done in 1.5 s"], None),
+        (["done in 1.5 m"], "done in 1.5 m"),
+        (["five"], "five"),
+    ],
+)
+def test_what_a_page_shows_is_compared_line_by_line(shown: list[str], missing: str | None) -> None:
+    assert not_printed(shown, "one two\nfour\n  three\ndone in 20.25 s\n") == missing
+
+
+def test_a_terminal_keeps_what_was_exported_and_where_it_is(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, {"PATH": "/usr/bin:/bin"})
+    terminal.run("mkdir there && cd there && export SAID='two\nlines'")
+    assert terminal.run('echo "$SAID"; pwd; cat', stdin="typed").stdout == f"two\nlines\n{tmp_path}/there\ntyped"
+    terminal.run("exit 3", status=3)
+    with pytest.raises(AssertionError, match=r"ended with 3, not 0:\nwhy"):
+        terminal.run("echo why >&2; exit 3")
+    with pytest.raises(AssertionError, match="took over 1 s"):
+        terminal.run("sleep 60", limit=1)
