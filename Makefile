@@ -54,13 +54,14 @@ test-fast: venv check ## the same without the lab and what waits or drives the e
 go-test: ## tests of our own Go modules
 	@for module in $(STANDINS); do echo "go test tools/$$module"; (cd tools/$$module && GOFLAGS=-mod=readonly go test ./...); done
 
-check: lint ## ruff, mypy --strict, shellcheck, go vet, the stack files' schema
+check: lint ## ruff, mypy --strict, shellcheck, actionlint, go vet, the stack files' schema
 	@$(VENV)/mypy
 	@$(VENV)/python -m tools schema --check
 
-lint: venv ## the quick half of check
+lint: venv ## the quick half of check: ruff, shellcheck, actionlint, go vet
 	@$(VENV)/ruff check .
 	@git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run | xargs -0 $(VENV)/shellcheck -x
+	@cd tools/actionlint && GOFLAGS=-mod=readonly go tool actionlint -shellcheck $(CURDIR)/$(VENV)/shellcheck -pyflakes= $(CURDIR)/.github/workflows/*.yaml
 	@for module in $(STANDINS); do (cd tools/$$module && test -z "$$(gofmt -l . | tee /dev/stderr)" && GOFLAGS=-mod=readonly go vet ./...); done
 
 tools: venv ## build what the engine and the lab need (docs/tools.md)
