@@ -55,12 +55,18 @@ def highlighted(plan: Plan, dot: str = "") -> str:
     for change in changes.values():
         found |= {(urn, change.urn) for urn in change.dependencies}
     drawn = [urn for urn in dict.fromkeys([*changes, *sorted(known)]) if not _grouping(urn)]
+    # an object in the cluster comes after what it is made through, which neither the graph nor a preview says
+    providers = [urn for urn in drawn if _type(urn) == "pulumi:providers:kubernetes"]
+    found |= {(urn, other) for urn in providers for other in drawn if _type(other).startswith("kubernetes:")}
     return "\n".join(_dot(plan.stack, drawn, changes, found)) + "\n"
 
 
+def _type(urn: str) -> str:
+    return urn.split("::")[-2].rpartition("$")[2]
+
+
 def _grouping(urn: str) -> bool:
-    kind = urn.split("::")[-2].rsplit("$", maxsplit=1)[-1]
-    return kind.startswith(("sealos-istio:", "pulumi:pulumi:Stack", "pulumi:providers:command"))
+    return _type(urn).startswith(("sealos-istio:", "pulumi:pulumi:Stack", "pulumi:providers:command"))
 
 
 def _dot(stack: str, urns: list[str], changes: dict[str, Change], pairs: set[tuple[str, str]]) -> Iterator[str]:
@@ -72,10 +78,10 @@ def _dot(stack: str, urns: list[str], changes: dict[str, Change], pairs: set[tup
     for urn, node in ids.items():
         change = changes.get(urn)
         operation = change.operation if change else "same"
-        kind = urn.split("::")[-2].split("$")[-1].rpartition(":")[2]
+        kind = _type(urn).rpartition(":")[2]
         label = f"<<b>{html.escape(urn.split('::')[-1])}</b><br/>{html.escape(kind)}>"
         if operation == "same":
-            look = 'fillcolor="#f6f8fa", color="#d0d7de", fontcolor="#8c959f"'
+            look = 'fillcolor="#f6f8fa", color="#d0d7de", fontcolor="#6e7781"'
         else:
             look = f'fillcolor="{COLOURS[operation]}", color="{COLOURS[operation]}", fontcolor="white", penwidth=2'
         yield f'  {node} [label={label}, {look}, tooltip="{html.escape(operation)}"];'
@@ -100,8 +106,13 @@ def write(dot: str, file: Path) -> None:
             f"No picture: Graphviz is not installed (`apt-get install graphviz`). The graph in DOT is in {source}."
         )
     try:
+        # without the edges that others imply, so that what follows what can be seen
+        reduced = subprocess.run(
+            [Path(program).with_name("tred")], input=dot, text=True, capture_output=True, check=False, timeout=LIMIT
+        )
+        plain = dot if reduced.returncode else reduced.stdout
         done = subprocess.run(
-            [program, "-Tsvg", "-o", str(file)], input=dot, text=True, capture_output=True, check=False, timeout=LIMIT
+            [program, "-Tsvg", "-o", str(file)], input=plain, text=True, capture_output=True, check=False, timeout=LIMIT
         )
     except subprocess.TimeoutExpired:
         raise PictureMissing(f"No picture: Graphviz did not draw it within {LIMIT} s.") from None

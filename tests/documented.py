@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import ast
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -177,6 +180,7 @@ class Terminal:
         *,
         replace: Mapping[str, str] | None = None,
         stdin: str = "",
+        answers: Sequence[tuple[str, str]] = (),
         status: int = 0,
         limit: float = 600,
     ) -> str:
@@ -190,6 +194,7 @@ class Terminal:
             only: take only commands that begin so.
             replace: what is an example in commands and output, and what stands for it here; each must occur.
             stdin: what each command reads.
+            answers: questions and what is typed then; with them the commands have a real terminal.
             status: how the last one ends; those before it end with 0.
             limit: seconds for each.
 
@@ -210,7 +215,8 @@ class Terminal:
 
         printed = []
         for number, command in enumerate(section, 1):
-            done = self.run(here(command.text), stdin, status if number == len(section) else 0, limit)
+            ends = status if number == len(section) else 0
+            done = self.run(here(command.text), stdin, ends, limit, answers)
             printed.append(done.stdout)
             missing = not_printed([here(line) for line in command.shown], done.stdout)
             assert missing is None, (
@@ -218,32 +224,75 @@ class Terminal:
             )
         return "".join(printed)
 
-    def run(self, command: str, stdin: str = "", status: int = 0, limit: float = 600) -> Done:
+    def run(
+        self,
+        command: str,
+        stdin: str = "",
+        status: int = 0,
+        limit: float = 600,
+        answers: Sequence[tuple[str, str]] = (),
+    ) -> Done:
         """Types one command; fails the test when it ends with another status. Output and errors come as on a screen, in stdout."""
         with tempfile.TemporaryDirectory(prefix="sealos-istio-terminal.") as folder:
             left = Path(folder, "variables")
-            script = f'trap \'env -0 >{left}; printf "PWD=%s\\0" "$PWD" >>{left}\' EXIT\n{command}\n'
-            process = subprocess.Popen(
-                ["bash", "-o", "pipefail", "-c", script],
-                cwd=self.directory,
-                env=self.environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                start_new_session=True,
-            )
+            script = f'trap \'{{ env -0; printf "PWD=%s\\0" "$PWD"; }} >{left}\' EXIT\n{command}\n'
             try:
-                printed, _ = process.communicate(stdin, timeout=limit)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                printed, _ = process.communicate()
-                raise AssertionError(f"`{command}` took over {limit} s:\n{printed}") from None
+                if answers:
+                    ended, printed = self._asked(script, answers, limit)
+                else:
+                    ended, printed = self._piped(script, stdin, limit)
+            except TimeoutError as late:
+                raise AssertionError(f"`{command}` took over {limit} s:\n{late}") from None
             after = dict(word.split("=", 1) for word in left.read_text().split("\0") if "=" in word)
-        assert process.returncode == status, f"`{command}` ended with {process.returncode}, not {status}:\n{printed}"
+        assert ended == status, f"`{command}` ended with {ended}, not {status}:\n{printed}"
         self.environment = {k: v for k, v in after.items() if k not in ("_", "SHLVL", "OLDPWD")}
         self.directory = Path(after["PWD"])
-        return Done(process.returncode, printed, "")
+        return Done(ended, printed, "")
+
+    def _start(self, script: str, stdin: int, output: int) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["bash", "-o", "pipefail", "-c", script],
+            cwd=self.directory,
+            env=self.environment,
+            stdin=stdin,
+            stdout=output,
+            stderr=output if output > 0 else subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def _piped(self, script: str, stdin: str, limit: float) -> tuple[int, str]:
+        process = self._start(script, subprocess.PIPE, subprocess.PIPE)
+        try:
+            printed, _ = process.communicate(stdin, timeout=limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise TimeoutError(process.communicate()[0]) from None
+        return process.returncode, printed
+
+    def _asked(self, script: str, answers: Sequence[tuple[str, str]], limit: float) -> tuple[int, str]:
+        ours, theirs = pty.openpty()
+        process = self._start(script, theirs, theirs)
+        os.close(theirs)
+        screen, seen, left = "", 0, list(answers)
+        end = time.monotonic() + limit
+        while True:
+            if not select.select([ours], [], [], max(0.0, end - time.monotonic()))[0]:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise TimeoutError(f"{screen}\nwithout being asked {left}")
+            try:
+                read = os.read(ours, 65536)
+            except OSError:  # how Linux says that nobody has the other end any more
+                read = b""
+            if not read:
+                break
+            screen += read.decode(errors="replace").replace("\r\n", "\n")
+            if left and left[0][0] in screen[seen:]:
+                seen = len(screen)
+                os.write(ours, f"{left.pop(0)[1]}\n".encode())
+        os.close(ours)
+        assert not left, f"never asked: {left}\n{screen}"
+        return process.wait(), screen
 
 
 def not_printed(shown: list[str], printed: str) -> str | None:

@@ -108,3 +108,11 @@ def test_a_terminal_keeps_what_was_exported_and_where_it_is(tmp_path: Path) -> N
         terminal.run("echo why >&2; exit 3")
     with pytest.raises(AssertionError, match="took over 1 s"):
         terminal.run("sleep 60", limit=1)
+
+
+def test_a_question_is_answered_on_a_terminal(tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, {"PATH": "/usr/bin:/bin"})
+    asked = "test -t 0 && test -t 1 && read -rp 'Name? ' name && read -rp 'Age? ' age && echo \"$name is $age\""
+    assert "ada is 36\n" in terminal.run(asked, answers=[("Name?", "ada"), ("Age?", "36")]).stdout
+    with pytest.raises(AssertionError, match="never asked"):
+        terminal.run("true", answers=[("Name?", "ada")])

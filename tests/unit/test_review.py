@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import html
-import http.server
 import json
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -17,7 +14,9 @@ from review import picture, previews, summary
 from review.__main__ import FAILED, STOPPED, status
 from review.comment import CommentFailed, PullRequest
 from review.plan import Change, Plan, between, parse
+from tests.github import Api, api
 
+SVG = "{http://www.w3.org/2000/svg}"
 RECORDED = Path(__file__).parent / "previews"
 DOT = (RECORDED / "graph.dot").read_text()
 
@@ -138,9 +137,27 @@ def test_the_picture_shows_what_changes_and_all_the_rest() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("dot"), reason="Graphviz is not installed (.ci/run does)")
-def test_graphviz_draws_it(tmp_path: Path) -> None:
+def test_graphviz_draws_it_from_the_machines_to_the_mesh_without_edges_that_others_imply(tmp_path: Path) -> None:
     picture.write(picture.highlighted(recorded("first")), tmp_path / "p.svg")
-    assert "cluster-member-sealos02" in html.unescape((tmp_path / "p.svg").read_text())
+    svg = ET.parse(tmp_path / "p.svg")
+    names: dict[str, str] = {}
+    follows: dict[str, set[str]] = {}
+    for group in svg.iter(f"{SVG}g"):
+        title = (group.findtext(f"{SVG}title") or "").strip()
+        if group.get("class") == "node":
+            names[title] = next(group.iter(f"{SVG}text")).text or ""
+        elif group.get("class") == "edge":
+            earlier, _, later = title.partition("->")
+            follows.setdefault(names[earlier], set()).add(names[later])
+    assert "cluster-member-sealos02" in names.values()
+    reached, front = set[str](), {"cluster-preflight"}
+    while front:
+        reached |= front
+        front = {later for name in front for later in follows.get(name, ())} - reached
+    assert {"cluster-provider", "istio-namespace", "istio-istio-operator", "istio-cni-probe"} <= reached
+    assert "istio-istio-operator" not in follows["istio-operator-service-account"], (
+        "its binding and the Deployment come between"
+    )
 
 
 def test_without_graphviz_the_graph_is_kept_and_the_fix_is_said(
@@ -169,54 +186,13 @@ def test_violations_of_one_kind_are_one_line() -> None:
     ]
 
 
-class GitHub(http.server.BaseHTTPRequestHandler):
-    """As much of GitHub's API as the comment needs: a stand-in, kept to what its reference says."""
-
-    comments: list[dict[str, Any]]
-    asked: list[str]
-
-    def answer(self, status: int, content: Any) -> None:
-        body = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        page = int(self.path.rpartition("=")[2])
-        self.answer(200, self.comments[(page - 1) * 100 : page * 100])
-
-    def _write(self, comment: dict[str, Any]) -> None:
-        self.asked.append(self.command)
-        comment["body"] = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["body"]
-        self.answer(200, comment)
-
-    def do_POST(self) -> None:
-        if self.headers["Authorization"] != "Bearer good":
-            self.answer(403, {})
-            return
-        self.comments.append({"id": len(self.comments), "html_url": f"https://github.example/{len(self.comments)}"})
-        self._write(self.comments[-1])
-
-    def do_PATCH(self) -> None:
-        self._write(self.comments[int(self.path.rpartition("/")[2])])
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def github() -> Iterator[tuple[str, type[GitHub]]]:
-    handler = type("Handler", (GitHub,), {"comments": [{"id": n, "body": "other"} for n in range(120)], "asked": []})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", handler
-        server.shutdown()
-        thread.join()
+def github() -> Iterator[tuple[str, type[Api]]]:
+    with api() as found:
+        yield found
 
 
-def test_one_comment_is_kept_up_to_date(github: tuple[str, type[GitHub]]) -> None:
+def test_one_comment_is_kept_up_to_date(github: tuple[str, type[Api]]) -> None:
     api, seen = github
     request = PullRequest(api, "o/r", 7, "good")
     request.say(f"{summary.MARKER} one")
