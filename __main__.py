@@ -6,7 +6,7 @@ from components.dashboards.contour import Contour, ContourArgs
 from components.dashboards.dashboards import Dashboards, DashboardsArgs
 from components.fleet import fleet_request
 from components.istio.cni_check import CniCheck, CniCheckArgs
-from components.istio.control_plane import ControlPlane, ControlPlaneArgs
+from components.istio.control_plane import ControlPlane, ControlPlaneArgs, foresee
 from components.istio.istioctl import Istioctl, IstioctlArgs
 from components.istio.kiali import USERNAME as KIALI_USERNAME
 from components.istio.operator import IstioOperator, IstioOperatorArgs
@@ -16,6 +16,7 @@ from components.settings import load
 settings, credentials = load(pulumi.get_stack())
 fleet = fleet_request(settings, credentials)
 first_master = fleet_request(settings, credentials, [settings.first_master])
+foreseen = foresee(settings.istio) if settings.istio else None  # refuses before the first resource
 
 cluster = SealosCluster("cluster", SealosClusterArgs(settings, fleet))
 pulumi.export("kubeconfig", cluster.kubeconfig)
@@ -23,10 +24,11 @@ pulumi.export("sealosBackup", cluster.sealos_backup)
 pulumi.export("apiServer", {"url": cluster.api_server, "version": settings.cluster.kubernetes_version})
 pulumi.export("nodes", cluster.nodes)
 
-if istio := settings.istio:
+if foreseen:
+    istio = foreseen.istio
     in_cluster = cluster.in_cluster
     operator = IstioOperator("istio-operator", IstioOperatorArgs(istio), in_cluster)
-    mesh_args = ControlPlaneArgs(istio, first_master, fleet, operator, credentials.kiali_passphrase)
+    mesh_args = ControlPlaneArgs(foreseen, first_master, fleet, operator, credentials.kiali_passphrase)
     mesh = ControlPlane("istio", mesh_args, in_cluster)
     if istio.cni.enabled:
         # Every machine is checked, so that one added later is, too.

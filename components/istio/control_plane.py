@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,18 +28,55 @@ SWEEP = "python3 -m components.istio sweep"
 
 
 @dataclass(frozen=True)
+class Foreseen:
+    """What the settings come to, known before anything is registered.
+
+    Attributes:
+        istio: the settings.
+        plan: the IstioOperator, and what is expected of it.
+        made: the objects that Istio's own renderer makes of it.
+    """
+
+    istio: IstioSettings
+    plan: istio_operator.ControlPlanePlan
+    made: Rendered | Absent
+
+
+def foresee(istio: IstioSettings) -> Foreseen:
+    """Plans and renders. Called before the first resource is made, so that no machine is touched for a mesh that can't be.
+
+    Raises:
+        pulumi.RunError: with everything that Istio, or its own renderer, could not carry out.
+    """
+    try:
+        plan = istio_operator.plan(istio)
+        made = renderer.rendered(plan.manifest, istio.version)
+    except OverlayError as error:
+        raise _refused(error.problems) from None
+    except RenderError as error:
+        raise _refused([f"istio: Istio {istio.version}'s own renderer refuses it: {error}"]) from None
+    if not isinstance(made, Absent) and (missed := renderer.unfulfilled(plan.manifest, made)):
+        raise _refused(missed)
+    return Foreseen(istio, plan, made)
+
+
+def _refused(problems: Sequence[str]) -> pulumi.RunError:
+    return pulumi.RunError("\n".join(f"sealos-istio:{problem}" for problem in problems))
+
+
+@dataclass(frozen=True)
 class ControlPlaneArgs:
     """What makes the mesh.
 
     Attributes:
-        istio: what is wanted.
+        foreseen: what is wanted, and what it comes to.
         first_master: how to reach it (components/fleet.py); secret.
         fleet: how to reach every machine; secret.
         operator: who carries it out.
         kiali_passphrase: what Kiali asks for; one is made when it is None.
     """
 
-    istio: IstioSettings
+    foreseen: Foreseen
     first_master: pulumi.Input[Mapping[str, Any]]
     fleet: pulumi.Input[Mapping[str, Any]]
     operator: IstioOperator
@@ -63,15 +100,10 @@ class ControlPlane(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ControlPlaneArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sealos-istio:istio:ControlPlane", name, None, opts)
-        istio = args.istio
-        try:
-            plan = istio_operator.plan(istio)
-        except OverlayError as error:
-            raise pulumi.RunError("\n".join(f"sealos-istio:{problem}" for problem in error.problems)) from None
+        istio, plan, made = args.foreseen.istio, args.foreseen.plan, args.foreseen.made
         for note in plan.notes:
             pulumi.info(f"sealos-istio:{note}", resource=self)
 
-        made = _rendered(plan, istio)
         pulumi.info(_said(made, istio), resource=self)
         spec = renderer.spec_hash(plan.manifest)
         last = pulumi.Stash(
@@ -156,21 +188,6 @@ class ControlPlane(pulumi.ComponentResource):
         stdout: pulumi.Output[str] = pulumi.Output.unsecret(self.gate.stdout)
         self.report = stdout.apply(json.loads)
         self.register_outputs({"report": self.report})
-
-
-def _rendered(plan: istio_operator.ControlPlanePlan, istio: IstioSettings) -> Rendered | Absent:
-    """What Istio will make of the plan, checked against what was asked for.
-
-    Raises:
-        pulumi.RunError: when Istio's renderer refuses it, or something that was asked for is not in what it makes.
-    """
-    try:
-        made = renderer.rendered(plan.manifest, istio.version)
-    except RenderError as error:
-        raise pulumi.RunError(f"sealos-istio:istio: Istio {istio.version}'s own renderer refuses it: {error}") from None
-    if not isinstance(made, Absent) and (missed := renderer.unfulfilled(plan.manifest, made)):
-        raise pulumi.RunError("\n".join(f"sealos-istio:{problem}" for problem in missed))
-    return made
 
 
 def _said(made: Rendered | Absent, istio: IstioSettings) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -88,6 +90,24 @@ def test_one_message_and_nobody_dialled(
     assert done.text.count(expected) == 1, done.text
     assert "Traceback" not in done.text
     assert not knocks
+
+
+def test_what_istios_own_renderer_refuses_is_refused_before_the_first_resource(
+    project: Project, listener: tuple[int, list[object]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, knocks = listener
+    project.write_config(good(port))
+    renderer = tmp_path / "istioctl-1.5.0"
+    renderer.write_text("#!/bin/sh\necho 'Error: no such field: pilto' >&2; exit 1\n")
+    renderer.chmod(0o755)
+    monkeypatch.setitem(project.environment, "PATH", f"{tmp_path}{os.pathsep}{project.variables()['PATH']}")
+    done = project.up()
+    assert done.status != 0
+    assert done.text.count("sealos-istio:istio: Istio 1.5.0's own renderer refuses it: no such field: pilto") == 1, done.text
+    assert "Traceback" not in done.text
+    assert not knocks
+    state = json.loads(project.pulumi("stack", "export", "--stack", "bad").stdout)["deployment"]
+    assert [r["type"] for r in state.get("resources", [])] in ([], ["pulumi:pulumi:Stack"])
 
 
 def test_the_good_one_does_dial_on_up_only(

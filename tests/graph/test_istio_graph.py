@@ -12,7 +12,7 @@ import pulumi
 import pytest
 
 from components.istio.cni_check import CniCheck, CniCheckArgs
-from components.istio.control_plane import ControlPlane, ControlPlaneArgs
+from components.istio.control_plane import ControlPlane, ControlPlaneArgs, foresee
 from components.istio.istioctl import Istioctl, IstioctlArgs
 from components.istio.objects import type_token
 from components.istio.operator import IstioOperator, IstioOperatorArgs
@@ -105,7 +105,7 @@ def run(
 
 def mesh() -> dict[str, pulumi.Output[Any]]:
     operator = IstioOperator("operator", IstioOperatorArgs(settings()))
-    plane = ControlPlane("mesh", ControlPlaneArgs(settings(), fleet(), fleet(), operator))
+    plane = ControlPlane("mesh", ControlPlaneArgs(foresee(settings()), fleet(), fleet(), operator))
     nodes = {"sealos01": fleet(), "sealos02": fleet()}
     check = CniCheck("cni", CniCheckArgs(settings(), nodes, [plane.gate], plane.found_changed_at))
     tool = Istioctl("istioctl", IstioctlArgs("1.5.0", Artifact(path="/root/istioctl"), fleet()))
@@ -233,7 +233,8 @@ def test_the_gate_looks_again_when_the_spec_changes_and_only_then(monkeypatch: p
     def request(istio: IstioSettings) -> Any:
         def program() -> dict[str, pulumi.Output[Any]]:
             operator = IstioOperator("operator", IstioOperatorArgs(istio))
-            return {"report": ControlPlane("mesh", ControlPlaneArgs(istio, fleet(), fleet(), operator)).report}
+            args = ControlPlaneArgs(foresee(istio), fleet(), fleet(), operator)
+            return {"report": ControlPlane("mesh", args).report}
 
         with monkeypatch.context() as patched:
             asyncio.set_event_loop(asyncio.new_event_loop())
@@ -259,15 +260,10 @@ def test_a_new_istio_operator_starts_a_new_operator(monkeypatch: pytest.MonkeyPa
     assert annotation(settings()) != annotation(settings(name="another"))
 
 
-def test_an_unsafe_gateway_is_one_readable_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unsafe_gateway_is_one_readable_error() -> None:
     bad = settings(ingressGateways=[{"name": "edge"}])
-
-    def program() -> dict[str, pulumi.Output[Any]]:
-        operator = IstioOperator("operator", IstioOperatorArgs(bad))
-        return {"report": ControlPlane("mesh", ControlPlaneArgs(bad, fleet(), fleet(), operator)).report}
-
     with pytest.raises(pulumi.RunError, match=r"sealos-istio:istio\.ingressGateways\[0\]\.name: 'edge'"):
-        run(program, monkeypatch)
+        foresee(bad)
 
 
 def test_the_tokens_are_those_of_the_generated_classes() -> None:
