@@ -366,12 +366,44 @@ def intents(live: Any) -> st.SearchStrategy[Any]:
     return st.tuples(new, known).map(lambda pair: {**pair[0], **pair[1]})
 
 
-@given(intents(DEPLOYMENT["spec"]["template"]["spec"]), st.booleans())
-def test_patches_of_a_pod_spec_are_a_merge_of_the_intent(intent: dict[str, Any], with_container: bool) -> None:
-    if with_container:
-        intent = {**intent, "containers": [{"name": "istio-proxy", "resources": {"limits": {"cpu": "4"}}, "tty": True}]}
+@st.composite
+def as_patches(draw: st.DrawFn, intent: Any, path: tuple[str, ...]) -> list[dict[str, Any]]:
+    """One intent as somebody may write it: in one patch, in two for the same path, or in several that begin at any depth."""
+    if isinstance(intent, dict) and draw(st.booleans()):
+        inside = [((*path, key), value) for key, value in intent.items()]
+    elif isinstance(intent, dict) and len(intent) > 1 and draw(st.booleans()):
+        first, *others = intent
+        inside = [(path, {first: intent[first]}), (path, {key: intent[key] for key in others})]
+    elif isinstance(intent, list) and (key := KEYED_LISTS.get(path[-1])) and draw(st.booleans()):
+        inside = [((*path, f"[{key}:{item[key]}]"), {k: v for k, v in item.items() if k != key}) for item in intent]
+    else:
+        return [{"path": format_path(path), "value": intent}]
+    return [patch for at, value in inside for patch in draw(as_patches(value, at))]
+
+
+@st.composite
+def as_overlays(draw: st.DrawFn, intent: Any, path: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The same in one overlay of the gateway's Deployment, or in several that follow each other."""
+    patches = draw(as_patches(intent, path))
+    cuts = sorted(draw(st.sets(st.integers(1, len(patches) - 1)))) if len(patches) > 1 else []
+    parts = [patches[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(patches)], strict=True)]
+    return [{"kind": "Deployment", "name": NAME, "patches": part} for part in parts]
+
+
+CONTAINERS: list[dict[str, Any]] = [
+    {"name": "istio-proxy", "resources": {"limits": {"cpu": "4"}}, "tty": True},
+    {"name": "shell", "image": "busybox"},
+    {"name": "logs", "image": "fluentd"},
+]
+
+
+@given(intents(DEPLOYMENT["spec"]["template"]["spec"]), st.integers(0, len(CONTAINERS)), st.data())
+def test_patches_of_a_pod_spec_are_a_merge_of_the_intent(intent: dict[str, Any], more: int, data: st.DataObject) -> None:
+    intent = {**intent, **({"containers": CONTAINERS[:more]} if more else {})}
     pod = DEPLOYMENT["spec"]["template"]["spec"]
-    safe = make_safe(gateway(on_deployment("spec.template.spec", intent)) if intent else [{}], "ingress", "1.5.0", {})
+    overlays = data.draw(as_overlays(intent, ("spec", "template", "spec"))) if intent else []
+    safe = make_safe(gateway(*overlays), "ingress", "1.5.0", {})
+    assert len(safe.gateways[0].get("k8s", {}).get("overlays", [])) <= 1, "the operator keeps only the last"
     patched = operator_patches(DEPLOYMENT, patches(safe))
     assert patched["spec"]["template"]["spec"] == strategic_merge(pod, intent)
     untouched = {k: v for k, v in DEPLOYMENT["spec"].items() if k != "template"}
