@@ -1020,6 +1020,9 @@ def _gateways_are_safe(settings: Settings, istio: IstioSettings) -> Iterable[str
         *host_network.gateway_claims(made.manifest, made.host_network, names, istio.version),
     ]
     yield from (f"{PROJECT}:{problem}" for problem in host_network.conflicts(claims))
+    masters, nodes = ([m.name for m in machines] for machines in (settings.masters, settings.nodes))
+    crowded = host_network.crowded(made.manifest, made.host_network, masters, nodes)
+    yield from (f"{PROJECT}:{problem}" for problem in crowded)
 
 
 def _at(data: Any, *path: str) -> Any:

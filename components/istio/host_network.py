@@ -194,6 +194,50 @@ def machine_claims(settings: Settings) -> Iterator[Claim]:
         yield Claim("", "Calico", frozenset(m.name for m in settings.machines), {179: "BGP", 9099: "Felix"})
 
 
+def crowded(
+    manifest: Mapping[str, Any], host_network: frozenset[str], masters: Iterable[str], nodes: Iterable[str]
+) -> Iterator[str]:
+    """One line for each gateway in the nodes' network with more pods than nodes that could have one.
+
+    Args:
+        manifest: the IstioOperator, as the operator gets it.
+        host_network: names of the gateways that live in the node's network.
+        masters: names of the machines whose taint keeps pods off that don't tolerate it.
+        nodes: names of all others.
+    """
+    masters, nodes = frozenset(masters), frozenset(nodes)
+    for where, gateway in _in_host_network(manifest, host_network):
+        k8s = gateway.get("k8s") or {}
+        room = nodes | masters if k8s.get("tolerations") else nodes
+        if pinned := pinned_to(k8s):
+            room &= pinned
+        elif k8s.get("nodeSelector"):
+            continue  # chosen by labels that only the cluster knows
+        patched = [
+            patch["value"]
+            for overlay in k8s.get("overlays") or ()
+            for patch in overlay["patches"]
+            if overlay["kind"] == "Deployment" and patch["path"] == "spec.replicas"
+        ]
+        replicas = patched[-1] if patched else k8s.get("replicaCount")
+        if isinstance(replicas, int) and replicas > len(room):
+            listed = f" ({', '.join(sorted(room))})" if room else ""
+            yield (
+                f"{where}: {replicas} replicas in the nodes' network, but {len(room)} node(s){listed} can have one each, since a "
+                f"node's ports can be taken once; the others would wait for ever"
+            )
+
+
+def _in_host_network(
+    manifest: Mapping[str, Any], host_network: frozenset[str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The enabled gateways among `host_network`, each with its settings key."""
+    for kind in ("ingressGateways", "egressGateways"):
+        for position, gateway in enumerate(manifest["spec"]["components"].get(kind) or ()):
+            if gateway.get("enabled", True) and gateway["name"] in host_network:
+                yield f"istio.{kind}[{position}]", gateway
+
+
 def gateway_claims(
     manifest: Mapping[str, Any], host_network: frozenset[str], machines: Iterable[str], istio: str
 ) -> Iterator[Claim]:
@@ -207,16 +251,13 @@ def gateway_claims(
     """
     everywhere = frozenset(machines)
     status = {} if release(istio).gateway_names else {STATUS_PORT_FROM_1_6: "status"}
-    for kind in ("ingressGateways", "egressGateways"):
-        for position, gateway in enumerate(manifest["spec"]["components"].get(kind) or ()):
-            if not gateway.get("enabled", True) or gateway["name"] not in host_network:
-                continue
-            k8s = gateway.get("k8s") or {}
-            if not (pinned := pinned_to(k8s)) and k8s.get("nodeSelector"):
-                continue  # chosen by labels that only the cluster knows
-            nodes = everywhere & pinned if pinned else everywhere
-            ports = {**ENVOY_PORTS, **status, **_ports(gateway, manifest)}
-            yield Claim(f"istio.{kind}[{position}]", f"the gateway {gateway['name']}", nodes, ports)
+    for where, gateway in _in_host_network(manifest, host_network):
+        k8s = gateway.get("k8s") or {}
+        if not (pinned := pinned_to(k8s)) and k8s.get("nodeSelector"):
+            continue  # chosen by labels that only the cluster knows
+        nodes = everywhere & pinned if pinned else everywhere
+        ports = {**ENVOY_PORTS, **status, **_ports(gateway, manifest)}
+        yield Claim(where, f"the gateway {gateway['name']}", nodes, ports)
 
 
 def _ports(gateway: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[int, str]:

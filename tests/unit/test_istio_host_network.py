@@ -18,6 +18,13 @@ def mesh(host_network: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"values": values, "ingressGateways": [{"hostNetwork": host_network, **more}]}
 
 
+def by_overlay(patches: dict[str, Any], **k8s: Any) -> dict[str, Any]:
+    """Host network as others write it."""
+    patches = {"spec.template.spec.hostNetwork": True, **patches}
+    listed = [{"path": path, "value": value} for path, value in patches.items()]
+    return {"ingressGateways": [{"k8s": {**k8s, "overlays": [{"kind": "Deployment", "name": NAME, "patches": listed}]}}]}
+
+
 def spec(istio: dict[str, Any]) -> Any:
     return plan(IstioSettings.model_validate(istio)).manifest["spec"]
 
@@ -165,25 +172,21 @@ def problems(config: dict[str, Any]) -> str:
             id="two gateways on a node share Envoy's own ports",
         ),
         pytest.param(
-            {
-                "ingressGateways": [
-                    {
-                        "k8s": {
-                            "nodeSelector": {"kubernetes.io/hostname": "sealos02"},
-                            "service": {"ports": [{"name": "tcp", "port": 22}]},
-                            "overlays": [
-                                {
-                                    "kind": "Deployment",
-                                    "name": NAME,
-                                    "patches": [{"path": "spec.template.spec.hostNetwork", "value": True}],
-                                }
-                            ],
-                        }
-                    }
-                ]
-            },
+            by_overlay(
+                {},
+                nodeSelector={"kubernetes.io/hostname": "sealos02"},
+                service={"ports": [{"name": "tcp", "port": 22}]},
+            ),
             ["port 22 (tcp) of sealos02 is the SSH server's already"],
             id="by overlays, as others write it",
+        ),
+        pytest.param(
+            by_overlay({}, nodeSelector={"kubernetes.io/hostname": "sealos02"}, replicaCount=2),
+            ["istio.ingressGateways[0]: 2 replicas in the nodes' network, but 1 node(s) (sealos02) can have one each"],
+            id="more pods than the node that they are pinned to",
+        ),
+        pytest.param(
+            by_overlay({"spec.replicas": 3}), ["3 replicas", "2 node(s) (sealos02, sealos03)"], id="more pods than nodes"
         ),
     ],
 )
@@ -203,3 +206,10 @@ def test_gateways_on_different_nodes_do_not_meet() -> None:
 def test_the_ssh_port_is_the_machines_own() -> None:
     istio = mesh({"nodes": ["sealos02"], "ports": [{"name": "tcp", "port": 22}]})
     assert parse(stack(istio, ssh={"port": 2222}), "dev").ssh.port == 2222
+
+
+def test_as_many_pods_as_nodes_can_have_them() -> None:
+    by_label = by_overlay({}, nodeSelector={"edge": "true"}, replicaCount=9)  # which nodes that are only the cluster knows
+    everywhere = by_overlay({}, tolerations=[{"operator": "Exists"}], replicaCount=3)
+    for istio in (by_overlay({}, replicaCount=2), everywhere, by_label):
+        assert parse(stack(istio), "dev").istio is not None
