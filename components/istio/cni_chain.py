@@ -14,6 +14,7 @@ from components.login import Request
 
 CONFIG_FOLDER = "/etc/cni/net.d"
 BINARY = "/opt/cni/bin/istio-cni"
+KUBECONFIG = f"{CONFIG_FOLDER}/ZZZ-istio-cni-kubeconfig"
 PLUGIN = "istio-cni"
 
 
@@ -39,12 +40,15 @@ class NodeFiles(Request):
         conflist: the chain's file as text; None when it isn't there.
         binary: permissions of the plugin (octal); None when it isn't there.
         kubeconfig: permissions of the plugin's kubeconfig (octal); None when it isn't there.
+        rights: what the API server says when the plugin asks whether it may get pods: `yes`, or `no` and a reason; None when it
+            could not be asked from there.
     """
 
     listed: tuple[str, ...]
     conflist: str | None
     binary: str | None
     kubeconfig: str | None
+    rights: str | None = None
 
 
 def problems(chain: CniChain, files: NodeFiles) -> list[str]:
@@ -66,9 +70,14 @@ def _problems(chain: CniChain, files: NodeFiles) -> Iterator[str]:
     elif not int(files.binary, 8) & 0o111:
         yield f"{BINARY} is not executable (mode {files.binary})"
     if files.kubeconfig is None:
-        yield f"{CONFIG_FOLDER}/ZZZ-istio-cni-kubeconfig does not exist, so the plugin can't ask the API server"
+        yield f"{KUBECONFIG} does not exist, so the plugin can't ask the API server"
     elif int(files.kubeconfig, 8) & 0o077:
-        yield f"{CONFIG_FOLDER}/ZZZ-istio-cni-kubeconfig holds a token and has mode {files.kubeconfig}, not 600"
+        yield f"{KUBECONFIG} holds a token and has mode {files.kubeconfig}, not 600"
+    if files.rights not in (None, "yes"):
+        yield (
+            f"with {KUBECONFIG} the plugin may not get pods ({files.rights}), so pods would start without Istio's rules "
+            f"(istio#17583); the right comes from ClusterRole and ClusterRoleBinding istio-cni"
+        )
 
 
 def _plugins(chain: CniChain, path: str, text: str) -> Iterator[str]:
@@ -83,6 +92,9 @@ def _plugins(chain: CniChain, path: str, text: str) -> Iterator[str]:
         return
     if (count := types.count(PLUGIN)) > 1:
         yield f"{path} has {PLUGIN} {count} times"
+    if set(types) == {PLUGIN}:
+        # so 1.5's installer writes the file when it comes before the pod network's own (istio#11037)
+        yield f"{path} has {PLUGIN} alone, so nothing gives pods a network. Is the pod network running on this node?"
     if types[-1] != PLUGIN:
         yield f"{path} ends with {types[-1]}, not {PLUGIN}: something wrote to the chain after it"
     plugin = plugins[types.index(PLUGIN)]

@@ -48,9 +48,8 @@ def parse(text: str) -> NodeFiles:
         else:
             found[key] = value
     conflist = base64.b64decode(found["conflist"]).decode(errors="replace") if "conflist" in found else None
-    return NodeFiles(
-        listed=tuple(sorted(listed)), conflist=conflist, binary=found.get("binary"), kubeconfig=found.get("kubeconfig")
-    )
+    single = {key: found.get(key) for key in ("binary", "kubeconfig", "rights")}
+    return NodeFiles(listed=tuple(sorted(listed)), conflist=conflist, **single)
 
 
 async def wrong_with(host: Host, chain: CniChain) -> list[str]:

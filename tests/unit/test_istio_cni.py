@@ -34,36 +34,39 @@ def files(plugins: list[dict[str, Any]] | str | None, **other: Any) -> NodeFiles
 
 def test_an_appended_plugin_is_fine() -> None:
     assert problems(CHAIN, files([CALICO, ISTIO])) == []
+    assert problems(CHAIN, files([CALICO, ISTIO], rights="yes")) == []
 
 
 @pytest.mark.parametrize(
     ("found", "words"),
     [
         pytest.param(files([CALICO]), "no istio-cni, only calico", id="never installed"),
+        pytest.param(files([ISTIO]), "has istio-cni alone", id="before calico, in its file"),
         pytest.param(files([ISTIO, CALICO]), "ends with calico", id="a later writer"),
         pytest.param(files([ISTIO, CALICO, ISTIO]), "2 times", id="twice"),
         pytest.param(
-            files([{**ISTIO, "kubernetes": {}}]), "does not exclude istio-system, kube-system", id="defaults lost"
+            files([CALICO, {**ISTIO, "kubernetes": {}}]), "does not exclude istio-system, kube-system", id="defaults lost"
         ),
         pytest.param(
-            files([{**ISTIO, "kubernetes": {"exclude_namespaces": ["kube-system", "istio-system", "shop"]}}]),
+            files([CALICO, {**ISTIO, "kubernetes": {"exclude_namespaces": ["kube-system", "istio-system", "shop"]}}]),
             "also excludes shop",
             id="one too many",
         ),
-        pytest.param(files([{**ISTIO, "log_level": "debug"}]), "logs at 'debug', wanted 'info'", id="log level"),
+        pytest.param(files([CALICO, {**ISTIO, "log_level": "debug"}]), "logs at 'debug', wanted 'info'", id="log level"),
         pytest.param(files('{"plugins": ['), "half-written", id="half written"),
         pytest.param(
-            files(None, listed=("YYY-istio-cni.conflist",)), "there are YYY-istio-cni.conflist", id="before calico"
+            files(None, listed=("YYY-istio-cni.conflist",)), "there are YYY-istio-cni.conflist", id="before calico, in a file of its own"
         ),
         pytest.param(
-            files([ISTIO], listed=("05-other.conf", "10-calico.conflist")),
+            files([CALICO, ISTIO], listed=("05-other.conf", "10-calico.conflist")),
             "05-other.conf comes before",
             id="pre-empted",
         ),
-        pytest.param(files([ISTIO], binary=None), "/opt/cni/bin/istio-cni does not exist", id="no binary"),
-        pytest.param(files([ISTIO], binary="644"), "not executable", id="not executable"),
-        pytest.param(files([ISTIO], kubeconfig=None), "kubeconfig does not exist", id="no kubeconfig"),
-        pytest.param(files([ISTIO], kubeconfig="644"), "mode 644, not 600", id="readable token"),
+        pytest.param(files([CALICO, ISTIO], binary=None), "/opt/cni/bin/istio-cni does not exist", id="no binary"),
+        pytest.param(files([CALICO, ISTIO], binary="644"), "not executable", id="not executable"),
+        pytest.param(files([CALICO, ISTIO], kubeconfig=None), "kubeconfig does not exist", id="no kubeconfig"),
+        pytest.param(files([CALICO, ISTIO], kubeconfig="644"), "mode 644, not 600", id="readable token"),
+        pytest.param(files([CALICO, ISTIO], rights="no - RBAC: not found"), "may not get pods (no - RBAC: not found)", id="no rights"),
     ],
 )
 def test_every_trouble_is_named(found: NodeFiles, words: str) -> None:
@@ -79,14 +82,20 @@ def test_the_script_prints_what_the_judge_reads(tmp_path: Path) -> None:
     (folder / "10-calico.conflist").write_text(text)
     (folder / "ZZZ-istio-cni-kubeconfig").touch(mode=0o600)
     (folder / "99-loopback.conf").touch()
-    environment = {"CNI_FOLDER": str(folder), "CNI_BINARY": str(tmp_path / "none"), "PATH": "/usr/bin:/bin"}
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text("#!/bin/sh\necho 'Warning: noise' >&2; echo 'no - RBAC: not found'; exit 1\n")
+    kubectl.chmod(0o755)
+    environment = {
+        "CNI_FOLDER": str(folder), "CNI_BINARY": str(tmp_path / "none"), "KUBECTL": str(kubectl), "PATH": "/usr/bin:/bin"
+    }  # fmt: skip
     done = subprocess.run(
         ["bash", str(cni_probe.SCRIPT), str(tmp_path)], env=environment, capture_output=True, text=True, check=True
     )
     found = cni_probe.parse(done.stdout)
     assert found == NodeFiles(
-        listed=("10-calico.conflist", "99-loopback.conf"), conflist=text, binary=None, kubeconfig="600"
-    )
+        listed=("10-calico.conflist", "99-loopback.conf"), conflist=text, binary=None, kubeconfig="600",
+        rights="no - RBAC: not found",
+    )  # fmt: skip
 
 
 def test_the_report_names_every_problem_of_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
