@@ -142,11 +142,16 @@ class Problem:
     Attributes:
         sort: `error` the operator reports it; `status` there is no HEALTHY yet; `missing` an object isn't there; `field` an
             object differs from what was asked for; `waiting` Kubernetes is at work.
-        text: names the object and the reason.
+        text: begins with the object's kind and name, and says the reason.
     """
 
     sort: Literal["error", "status", "missing", "field", "waiting"]
     text: str
+
+    @property
+    def where(self) -> str:
+        """The object's namespace and name, or its name alone where it has no namespace."""
+        return self.text.split()[1].rstrip(":")
 
 
 @dataclass(frozen=True)
@@ -281,7 +286,9 @@ def _pod_reasons(pod: Object) -> Iterator[str]:
         waiting = container.get("state", {}).get("waiting")
         if waiting and waiting.get("reason") not in ("ContainerCreating", "PodInitializing"):
             message = f": {waiting['message']}" if waiting.get("message") else ""
-            yield f"pod {name}, container {container['name']}: {waiting.get('reason')}{message}"
+            ended = (container.get("lastState") or {}).get("terminated")
+            last = f"; it ended with status {ended.get('exitCode')}: {ended.get('reason')}" if ended else ""
+            yield f"pod {name}, container {container['name']}: {waiting.get('reason')}{message}{last}"
     if status.get("phase") == "Failed":
         yield f"pod {name}: {status.get('reason', 'Failed')}: {status.get('message', 'no reason given')}"
 
@@ -315,7 +322,7 @@ def _fields(wanted: Wanted, view: View) -> Iterator[Problem]:
             if (has := _ports(found)) != (asked := _ports(field_.value)):
                 yield Problem("field", f"{where} has {_shown(has)}, wanted exactly {_shown(asked)}")
         elif not covers(found, field_.value):
-            yield Problem("field", f"{where} is {found!r}, wanted {field_.value!r}")
+            yield Problem("field", f"{where} is {'not set' if found is None else repr(found)}, wanted {field_.value!r}")
 
 
 def find(live: Any, path: Sequence[str]) -> Any:
@@ -422,6 +429,30 @@ def _internal_ip(view: View, node: str) -> str | None:
                 if address["type"] == "InternalIP":
                     return str(address["address"])
     return None
+
+
+def warnings(events: Sequence[Object], problems: Sequence[Problem], limit: int = 6) -> list[str]:
+    """What Kubernetes itself says about the objects that aren't as wanted, and no problem says already: the last of its warnings.
+
+    Args:
+        events: of type Warning, of whatever object.
+        problems: what isn't as wanted; a workload's pods count as the workload.
+        limit: how many.
+    """
+    said: dict[str, str] = {}
+    known = "\n".join(problem.text for problem in problems)
+    for event in sorted(events, key=_time):
+        about, message = event["involvedObject"], " ".join(str(event.get("message", "")).split())
+        where = f"{about.get('namespace')}/{about.get('name')}"
+        if message and message not in known and any(f"{where}-".startswith(f"{p.where}-") for p in problems):
+            text = f"{event.get('reason')}: {message[:400]}"
+            said.pop(text, None)  # the latest of those that say the same
+            said[text] = f"{_time(event)[11:19]} {about.get('kind')} {where}: {text}"
+    return list(said.values())[-limit:]
+
+
+def _time(event: Object) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
 
 
 def last_words(log: str, limit: int = 8) -> list[str]:

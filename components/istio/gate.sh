@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the ready gate asks of the cluster, on the first master with its own kubectl.
-# $1: a directory with `verb` (look, logs, restart or record) and what it needs, one file each.
+# $1: a directory with `verb` (look, warnings, logs, restart or record) and what it needs, one file each.
 set -euo pipefail
 
 dir=$1
@@ -50,6 +50,13 @@ case $(read_name verb) in
     printf '{%s,%s,%s,%s,%s,%s,%s,"settled":%s,"refused":"%s"}\n' \
       "$operator" "$mesh" "$daemon_set" "$nodes" "$own" "$webhooks" "$record" "$settled" "$words"
     ;;
+  warnings)
+    # one JSON list of events a line, of the namespaces that are named one a line
+    while IFS= read -r namespace; do
+      ask -n "$namespace" get events --field-selector type=Warning -o json | tr -d '\n'
+      echo
+    done <"$dir/namespaces"
+    ;;
   logs)
     ask -n istio-operator logs deployment/istio-operator --tail=600
     ;;
@@ -61,7 +68,7 @@ case $(read_name verb) in
     ask apply -f "$dir/record" >/dev/null
     ;;
   *)
-    echo "gate.sh knows look, logs, restart and record" >&2
+    echo "gate.sh knows look, warnings, logs, restart and record" >&2
     exit 64
     ;;
 esac

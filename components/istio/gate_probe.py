@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from components.driver import DriverError, progress
 from components.istio.gate import (
     REFUSED_OFTEN,
+    Object,
     RenderedSet,
     Verdict,
     View,
@@ -21,6 +22,7 @@ from components.istio.gate import (
     judge,
     last_words,
     report,
+    warnings,
     with_rendered,
 )
 from components.istio.versions import release
@@ -49,6 +51,12 @@ FOUND_CHANGED_AT = "FOUND_CHANGED_AT"
 
 RECORD = "sealos-istio"
 """The ConfigMap of the operator's namespace in which it is noted."""
+
+LISTED = 20
+"""Problems that a message lists."""
+
+LONGEST = 800
+"""Characters of one problem in a message: a whole object may be what differs."""
 
 _TOO_LATE = "the mesh was not ready after {:g} s"
 
@@ -118,7 +126,7 @@ async def wait(
                 if now >= end:
                     raise DriverError(
                         await _message(
-                            _TOO_LATE.format(wanted.timeout), host, verdict, "the operator's log tells nothing"
+                            _TOO_LATE.format(wanted.timeout), host, wanted, verdict, "the operator's log tells nothing"
                         )
                     )
                 await sleep(INTERVAL)
@@ -129,7 +137,7 @@ async def wait(
             done = looked.settled or len(looked.refused) >= REFUSED_OFTEN
             error_lasts, ignored_lasts = (DONE_LASTS, DONE_LASTS) if done else (ERROR_LASTS, IGNORED_LASTS)
             if any(now - since[p.text] >= error_lasts for p in verdict.failed):
-                raise DriverError(await _message("the operator could not apply the mesh", host, verdict, trouble))
+                raise DriverError(await _message("the operator could not apply the mesh", host, wanted, verdict, trouble))
             stuck = any(now - since[p.text] >= ignored_lasts for p in verdict.ignored)
             if stuck and not restarted and release(wanted.version).forgets_recreated:
                 restarted = True
@@ -149,7 +157,7 @@ async def wait(
             say(f"waiting: {first}")
             said = first
         if now >= end:
-            raise DriverError(await _message(_TOO_LATE.format(wanted.timeout), host, verdict, trouble))
+            raise DriverError(await _message(_TOO_LATE.format(wanted.timeout), host, wanted, verdict, trouble))
         await sleep(min(INTERVAL, max(0.1, end - now)))
 
 
@@ -188,12 +196,16 @@ async def _restart(host: _Host) -> None:
         raise DriverError(f"the operator's pod could not be started anew: {_last_line(result)}")
 
 
-async def _message(what: str, host: _Host, verdict: Verdict | None, trouble: str) -> str:
+async def _message(what: str, host: _Host, wanted: Wanted, verdict: Verdict | None, trouble: str) -> str:
+    problems = verdict.problems if verdict else ()
+    texts = [trouble] if trouble else []
+    texts += [problem.text for problem in problems]
     lines = [f"{what}:"]
-    if trouble:
-        lines.append(f"  - {trouble}")
-    if verdict:
-        lines += [f"  - {problem.text}" for problem in verdict.problems]
+    lines += [f"  - {text if len(text) <= LONGEST else text[:LONGEST] + ' …'}" for text in texts[:LISTED]]
+    if len(texts) > LISTED:
+        lines.append(f"  - and {len(texts) - LISTED} more")
+    if said := warnings(await _events(host, wanted), problems):
+        lines += ["Kubernetes' last warnings about it:", *(f"    {warning}" for warning in said)]
     result = await host.run(SCRIPT, {"verb": b"logs"}, 60)
     if words := last_words(result.stdout) if result.status == 0 else []:
         lines += ["the operator's last words:", *(f"    {word}" for word in words)]
@@ -201,6 +213,17 @@ async def _message(what: str, host: _Host, verdict: Verdict | None, trouble: str
         "Mend what is named above, or give it more time (istio.readyTimeout), and run `pulumi up` again: it goes on from here."
     )
     return "\n".join(lines)
+
+
+async def _events(host: _Host, wanted: Wanted) -> list[Object]:
+    """Warnings of the namespaces that matter; none when the API server doesn't answer, which the message says already."""
+    namespaces = dict.fromkeys([wanted.namespace, *([wanted.cni.namespace] if wanted.cni else []), "istio-operator"])
+    files = {"verb": b"warnings", "namespaces": "".join(f"{name}\n" for name in namespaces).encode()}
+    result = await host.run(SCRIPT, files, 60)
+    try:
+        return [event for line in result.stdout.splitlines() for event in json.loads(line)["items"]]
+    except (ValueError, KeyError):
+        return []
 
 
 def _last_line(result: Result) -> str:

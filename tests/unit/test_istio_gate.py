@@ -14,7 +14,7 @@ import pytest
 
 from components.driver import DriverError
 from components.istio import drift, gate_probe
-from components.istio.gate import View, Wanted, covers, judge, last_words, report
+from components.istio.gate import Problem, View, Wanted, covers, judge, last_words, report, warnings
 from components.machines import Result
 
 NAME = "istio-ingressgateway"
@@ -163,7 +163,7 @@ def _set(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
             _set("mesh", 0, "status", "availableReplicas", value=0), "waiting", "0 of 1 replicas", id="unavailable"
         ),
         pytest.param(
-            _set("mesh", 1, "spec", "template", "spec", value={}), "field", "wanted True", id="host network lost"
+            _set("mesh", 1, "spec", "template", "spec", value={}), "field", "is not set, wanted True", id="host network lost"
         ),
         pytest.param(
             lambda d: d["mesh"][2]["spec"]["ports"].append({"name": "tls", "port": 15443}),
@@ -198,8 +198,13 @@ def test_a_pod_says_why_it_waits() -> None:
     def change(data: dict[str, Any]) -> None:
         data["mesh"][1]["status"]["availableReplicas"] = 0
         state = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
+        again = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}
+        ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
         data["mesh"][3]["status"] = {
-            "containerStatuses": [{"name": "istio-proxy", "state": state}],
+            "containerStatuses": [
+                {"name": "istio-proxy", "state": state},
+                {"name": "sds", "state": again, "lastState": ended},
+            ],
             "conditions": [
                 {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/4 nodes"}
             ],
@@ -208,6 +213,36 @@ def test_a_pod_says_why_it_waits() -> None:
     [problem] = judge(WANTED, view(change)).problems
     assert "Unschedulable: 0/4 nodes" in problem.text
     assert "container istio-proxy: ImagePullBackOff: no such image" in problem.text
+    assert "container sds: CrashLoopBackOff: back-off 10s; it ended with status 137: OOMKilled" in problem.text
+
+
+def event(name: str, reason: str, message: str, at: str, namespace: str = "istio-system") -> dict[str, Any]:
+    about = {"kind": "Pod", "namespace": namespace, "name": name}
+    return {
+        "metadata": {}, "involvedObject": about, "reason": reason, "message": message, "lastTimestamp": f"2026-01-01T{at}Z",
+    }  # fmt: skip
+
+
+def test_kubernetes_warnings_are_those_about_what_is_not_as_wanted() -> None:
+    problems = [
+        Problem("waiting", "Deployment istio-system/istiod: 0 of 1 replicas; pod istiod-1: Unschedulable: 0/4 nodes"),
+        Problem("waiting", "DaemonSet kube-system/istio-cni-node: 0 ready"),
+    ]
+    events = [
+        event("istiod-2", "Unhealthy", "Readiness probe failed", "00:00:09"),
+        event("istio-cni-node", "FailedCreate", "is forbidden", "00:00:02", "kube-system"),
+        event("istiod-1", "Unhealthy", "Readiness probe failed", "00:00:01"),
+        event("istiod-1", "FailedScheduling", "0/4 nodes", "00:00:03"),  # said by the problem already
+        event("istiodine", "Unhealthy", "another's", "00:00:04"),
+        event("calico-node-1", "Unhealthy", "another's", "00:00:05", "kube-system"),
+        event("istiod-1", "Unhealthy", "in another namespace", "00:00:06", "kube-system"),
+    ]
+    assert warnings(events, problems) == [
+        "00:00:02 Pod kube-system/istio-cni-node: FailedCreate: is forbidden",
+        "00:00:09 Pod istio-system/istiod-2: Unhealthy: Readiness probe failed",
+    ]
+    many = [event("istiod-1", "Failed", str(number), f"00:01:{number:02}") for number in range(30)]
+    assert [text[-2:] for text in warnings(many, problems)] == ["24", "25", "26", "27", "28", "29"]
 
 
 @pytest.mark.parametrize(
@@ -241,12 +276,16 @@ class PlayedHost:
         self.restarts = 0
         self.time = 0.0
         self.cured: dict[str, Any] | None = None
+        self.events: list[dict[str, Any]] = []
 
     async def run(self, script: Path | str, files: dict[str, bytes], timeout: float) -> Result:  # noqa: ASYNC109
         if files["verb"] == b"restart":
             self.restarts += 1
             self.views = [self.cured or self.views[0]]
             return Result("", "", 0)
+        if files["verb"] == b"warnings":
+            assert files["namespaces"] == b"istio-system\nkube-system\nistio-operator\n"
+            return Result(json.dumps({"items": self.events}) + "\n", "", 0)
         if files["verb"] == b"logs":
             return Result("x\terror\tthe operator's reason\n", "", 0)
         found = self.views.pop(0) if len(self.views) > 1 else self.views[0]
@@ -312,6 +351,26 @@ def test_a_restart_that_does_not_help_ends_in_time() -> None:
         host.gate()
     assert host.restarts == 1
     assert host.time <= WANTED.timeout + gate_probe.INTERVAL
+
+
+def test_the_message_says_what_kubernetes_says_and_has_an_end() -> None:
+    def many_and_long(data: dict[str, Any]) -> None:
+        data["mesh"][0]["status"]["availableReplicas"] = 0
+        for number in range(30):
+            webhooks = [{"name": "w" * 2000, "clientConfig": {"service": {"namespace": "istio-system", "name": "istiod"}}}]
+            metadata = {"name": f"istio-{number}"}
+            data["webhooks"].append({"kind": "MutatingWebhookConfiguration", "metadata": metadata, "webhooks": webhooks})
+
+    host = PlayedHost(changed(many_and_long))
+    host.events = [event("istiod-1", "Unhealthy", "Readiness probe failed", "00:00:01")]
+    with pytest.raises(DriverError) as failed:
+        host.gate()
+    lines = str(failed.value).splitlines()
+    assert lines[-1].startswith("Mend what is named above")
+    assert "  - and 11 more" in lines
+    assert "    00:00:01 Pod istio-system/istiod-1: Unhealthy: Readiness probe failed" in lines
+    assert len(lines) < 30
+    assert max(map(len, lines)) < 1000
 
 
 def test_without_the_log_all_must_stay_as_wanted_for_a_while() -> None:
