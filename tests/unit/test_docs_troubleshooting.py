@@ -31,7 +31,6 @@ SETTINGS = "the stack's configuration has … problem(s):"
 TOLD_UNDER = {
     "SettingsError": SETTINGS,
     "OverlayError": SETTINGS,
-    "components/istio/control_plane.py __init__": SETTINGS,
     "components/istio/render_command.py _text": SETTINGS,
     "components/settings.py load": SETTINGS,
     "tools/stack_files.py config": SETTINGS,
@@ -43,7 +42,7 @@ TOLD_UNDER = {
     "components/sealos/drivers.py run_kubeconfig": "admin.conf is no kubeconfig",
     "tools/builder.py _build_into": "should print …, but printed …",
     "RenderError": "Istio …'s own renderer refuses it: …",
-    "components/istio/control_plane.py _rendered": "Istio …'s own renderer refuses it: …",
+    "components/istio/control_plane.py _refused": "Istio …'s own renderer refuses it: …",
     "components/sealos/drivers.py _install": "our own installation of cluster …",
     "components/sealos/drivers.py run_preflight": "preflight of … machines: …",
     "components/istio/recover.py recover": "is still there … s after the operator was put back",
