@@ -13,7 +13,7 @@ from pulumi_command import local
 
 from components.istio.host_ports import host_ports
 from components.sealos import installation, sealos_config
-from components.settings import Machine, Provided, Settings
+from components.settings import Artifact, Machine, Settings
 
 _OLDEST_WITH_SERVER_SIDE_APPLY = (1, 16)
 """Server-side apply is on by default from Kubernetes 1.16 (beta) on. It is what lets a create that a killed run had made, but
@@ -100,6 +100,7 @@ class SealosCluster(pulumi.ComponentResource):
                 "kubernetesVersion": cluster.kubernetes_version,
                 "package": _source(cluster.package),
                 "sealos": _source(cluster.sealos),
+                "istioctl": _source(istioctl) if (istioctl := settings.istio and settings.istio.istioctl) else None,
                 "maxClockSkew": cluster.max_clock_skew,
                 "recover": cluster.recover,
                 "adopt": cluster.adopt,
@@ -319,7 +320,7 @@ class SealosCluster(pulumi.ComponentResource):
         )
 
 
-def _source(artifact: Provided) -> dict[str, Any]:
+def _source(artifact: Artifact) -> dict[str, Any]:
     """The artifact with where it comes from, as far as that is given."""
     return artifact.model_dump(by_alias=True, include={"path", "sha256"}) | artifact.model_dump(
         by_alias=True, include={"file", "url"}, exclude_none=True

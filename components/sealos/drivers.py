@@ -120,6 +120,8 @@ async def run_preflight(request: requests.Preflight) -> str:
                 sealos=request.sealos.path,
                 package_sha256=request.package.sha256,
                 sealos_sha256=request.sealos.sha256,
+                istioctl=request.istioctl.path if request.istioctl else None,
+                istioctl_sha256=request.istioctl.sha256 if request.istioctl else None,
             )
         clock = await _clock(host)
         result = await host.run(HERE / "facts.sh", given, _PROBE)

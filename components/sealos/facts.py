@@ -57,6 +57,7 @@ class Facts:
         nodes: `kubectl get nodes -o json`, where the API answered; api_error says why it did not.
         package_bytes, package_sha256: of the offline package; None when it isn't there or the checksum wasn't asked for.
         sealos_bytes, sealos_sha256, sealos_version: of the sealos binary, likewise; the version None when it can't run.
+        istioctl_bytes, istioctl_sha256: of the istioctl binary, likewise.
     """
 
     uid: int = 0
@@ -90,6 +91,8 @@ class Facts:
     sealos_bytes: int | None = None
     sealos_sha256: str | None = None
     sealos_version: str | None = None
+    istioctl_bytes: int | None = None
+    istioctl_sha256: str | None = None
 
 
 def parse(text: str) -> Facts:
@@ -140,6 +143,8 @@ def parse(text: str) -> Facts:
         sealos_bytes=number("sealos_bytes"),
         sealos_sha256=last("sealos_sha256"),
         sealos_version=last("sealos_version"),
+        istioctl_bytes=number("istioctl_bytes"),
+        istioctl_sha256=last("istioctl_sha256"),
     )
 
 

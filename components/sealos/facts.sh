@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints what the preflight and the installation judge a machine by: "key value" lines, data only. Changes nothing.
-# $1: the script's private directory, with lib.sh, vip (perhaps), and with package, sealos, package-sha256, sealos-sha256 on
-#     the first master.
+# $1: the script's private directory, with lib.sh, vip (perhaps), and with package, sealos, istioctl and their sums
+#     (package-sha256 …) on the first master.
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
@@ -67,7 +67,7 @@ if [[ -r $config ]]; then
     echo "sealos_config $(without_keys "passwd pkpassword privatekey alioss" <"$config" | base64 -w0)"
 fi
 
-for artifact in package sealos; do
+for artifact in package sealos istioctl; do
     path=$(value "$artifact")
     if [[ -z $path || ! -f $path ]]; then
         continue

@@ -61,6 +61,7 @@ CODES: Mapping[str, Code] = {
     "sealos-sha256": Code("the sealos binary is another file than the settings say", waivable=False),
     "sealos-version": Code("a sealos that this program can't drive", waivable=False),
     "sealos-unversioned": Code("a sealos that does not say its version (built without it)"),
+    "istioctl": Code("istio.istioctl is missing, empty or another file than the settings say", waivable=False),
     "unchecked": Code("package or sealos without sha256 in the settings"),
     "pod-cidr": Code("cluster.podCidr overlaps a network or route of the machine"),
     "service-cidr": Code("cluster.serviceCidr overlaps a network or route of the machine"),

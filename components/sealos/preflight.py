@@ -100,6 +100,7 @@ def judge(
             found += _runtimes(request, machine, result.facts)
         if machine == first:
             found += _artifacts(request, machine, result.facts, sources)
+            found += _istioctl(request, machine, result.facts)
     found += _doubles(facts)
     found += _addresses(request, facts)
     found += _skews(clocks, request.max_clock_skew)
@@ -348,6 +349,20 @@ def _room(machine: Machine, facts: Facts, package: int) -> Iterator[Finding]:
                 f"{what} has {free >> 20} MiB free, {needed >> 20} MiB are needed",
                 "Make room or mount a larger disk there.",
             )
+
+
+def _istioctl(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
+    """It is installed last of all, which would be late to find it missing."""
+    if (wanted := request.istioctl) is None:
+        return
+    if not facts.istioctl_bytes:
+        cause = f"{wanted.path} (istio.istioctl.path) is {'not there' if facts.istioctl_bytes is None else 'empty'}"
+    elif wanted.sha256 and facts.istioctl_sha256 != wanted.sha256:
+        cause = f"{wanted.path} has SHA-256 {facts.istioctl_sha256}, not {wanted.sha256} (istio.istioctl.sha256)"
+    else:
+        return
+    fix = f"Copy istioctl to {machine.name}, or take istio.istioctl out of the settings."
+    yield Finding(machine.name, "istioctl", "error", cause, fix)
 
 
 def _artifacts(request: Preflight, machine: Machine, facts: Facts, sources: Mapping[str, Source]) -> Iterator[Finding]:

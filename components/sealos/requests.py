@@ -60,6 +60,7 @@ class Preflight(Request):
     kubernetes_version: str
     package: Artifact
     sealos: Artifact
+    istioctl: Artifact | None = None
     max_clock_skew: float = 2.0
     recover: bool = False
     adopt: bool = False

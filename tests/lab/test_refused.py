@@ -42,6 +42,11 @@ def wrong_password(config: Config) -> None:
         pytest.param(
             lambda c: c["cluster"].update(sealos={"path": "/root/none"}), ["sealos01", "/root/none"], id="no sealos"
         ),
+        pytest.param(
+            lambda c: c["istio"].update(istioctl={"path": "/root/none"}),
+            ["sealos01", "/root/none (istio.istioctl.path) is not there"],
+            id="no istioctl",
+        ),
         pytest.param(lambda c: c["nodes"][0].update(name="sealos09"), ["sealos09", "sealos02"], id="another host name"),
         pytest.param(
             lambda c: c["nodes"][1].update(hostKey=WRONG_KEY), ["sealos03", "another host key"], id="host key"

@@ -196,6 +196,23 @@ def test_checksums() -> None:
     assert [finding.code for finding in wrong] == ["package-sha256"]
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "/root/istioctl (istio.istioctl.path) is not there"),
+        ({"istioctl_bytes": 0}, "is empty"),
+        ({"istioctl_bytes": 5, "istioctl_sha256": "b" * 64}, f"has SHA-256 {'b' * 64}, not {SHA} (istio.istioctl.sha256)"),
+    ],
+)
+def test_istioctl_is_missed_before_the_cluster_begins(change: dict[str, Any], words: str) -> None:
+    istioctl = Artifact(path="/root/istioctl", sha256=SHA)
+    [finding] = findings({"sealos01": change}, istioctl=istioctl)
+    assert (finding.host, finding.code, finding.severity) == ("sealos01", "istioctl", "error")
+    assert words in finding.cause
+    assert findings({"sealos01": {"istioctl_bytes": 5, "istioctl_sha256": SHA}}, istioctl=istioctl) == []
+    assert findings({"sealos01": {"istioctl_bytes": 5}}, istioctl=Artifact(path="/root/istioctl")) == []
+
+
 def test_files_that_are_not_checked_are_said() -> None:
     [finding] = findings(package=Artifact(path="/root/p"), sealos=Artifact(path="/root/s"))
     assert (finding.code, finding.severity) == ("unchecked", "warning")
