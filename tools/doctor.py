@@ -56,9 +56,9 @@ def check_programs(names: Iterable[str]) -> list[str]:
     return [f"not installed: {', '.join(absent)}. Fix: apt-get install {' '.join(absent)}"] if absent else []
 
 
-def check_test_programs(dot: bool, postgres: bool) -> list[str]:
-    """What only the tests need: Graphviz for the picture of a change, a Postgres server for a state in one."""
-    absent = [package for package, there in (("graphviz", dot), ("postgresql", postgres)) if not there]
+def check_test_packages(there: Mapping[str, bool]) -> list[str]:
+    """What only the tests need, by Debian package: whether it is there."""
+    absent = [package for package, found in there.items() if not found]
     return [f"not installed: {', '.join(absent)}. Fix: apt-get install {' '.join(absent)}"] if absent else []
 
 
@@ -147,8 +147,13 @@ def findings(purpose: str) -> list[str]:
         found += check_root(os.geteuid())
     found += check_programs(BUILD_PROGRAMS)
     if purpose == "test":
-        found += check_test_programs(
-            shutil.which("dot") is not None, any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        found += check_test_packages(
+            {
+                "graphviz": shutil.which("dot") is not None,  # the picture of a change
+                "postgresql": any(Path("/usr/lib/postgresql").glob("*/bin/initdb")),  # a state in Postgres
+                "zsh": shutil.which("zsh") is not None,  # istioctl's completion
+                "bash-completion": Path("/usr/share/bash-completion/bash_completion").exists(),
+            }
         )
     if sys.version_info >= PYTHON_MINIMUM:
         found += check_building()

@@ -15,6 +15,8 @@ share=$root$prefix/share/istioctl
 record=$share/.installed # sha256 of what was put at $binary: only that may be replaced or removed
 begin='# >>> istioctl completion >>>'
 end='# <<< istioctl completion <<<'
+bash_completion=/usr/share/bash-completion/bash_completion
+export KUBECONFIG=/dev/null # of one that is missing 1.5 says so among what it prints
 
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 sum() { sha256sum -- "$1" | cut -d' ' -f1; }
@@ -75,13 +77,13 @@ put_block() {
 printf -v bash_file %q "$prefix/share/istioctl/istioctl.bash"
 printf -v zsh_file %q "$prefix/share/istioctl/_istioctl"
 put_block "$root$home/.bashrc" "if [ -r $bash_file ]; then
-  if ! type _get_comp_words_by_ref >/dev/null 2>&1 && [ -r /usr/share/bash-completion/bash_completion ]; then
-    . /usr/share/bash-completion/bash_completion
-  fi
-  . $bash_file
+  if ! type _get_comp_words_by_ref >/dev/null 2>&1 && [ -r $bash_completion ]; then . $bash_completion; fi
+  # without it every Tab would print an error
+  if type _get_comp_words_by_ref >/dev/null 2>&1; then . $bash_file; fi
 fi"
 put_block "$root$home/.zshrc" "if [[ -r $zsh_file ]]; then
   autoload -Uz compinit && compinit
   source $zsh_file
 fi"
+[[ -r $root$bash_completion ]] || echo "completion for bash works once the package bash-completion is installed" >&2
 echo "istioctl $version is at $prefix/bin/istioctl, with completion for bash and zsh" >&2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from components.istio import renderer
 from components.istio.istio_operator import PROFILE_DEPLOYMENTS, plan
 from components.istio.renderer import Rendered
 from components.settings import IstioSettings
+from tests.documented import Terminal
 from tools import parts
 
 NAME = "istio-ingressgateway"
@@ -64,3 +66,16 @@ def test_host_network_is_all_there(nodes: list[str]) -> None:
 def test_the_same_settings_are_rendered_the_same() -> None:
     """Otherwise a preview without a change would show one."""
     assert made(profile="demo")[1].shown() == made(profile="demo")[1].shown()
+
+
+def test_the_render_command_prints_all_of_it_or_how_it_differs(tmp_path: Path) -> None:
+    terminal = Terminal.clone(tmp_path)
+    whole = terminal.documented("docs/istio.md", "What Istio will make of it", "make render")
+    assert "# Deployment istio-system/istio-ingressgateway\n" in whole
+    terminal.documented("docs/istio.md", "What Istio will make of it", "make render ARGS=--istio-operator")
+    terminal.run('eval "$(make -s env)" && pulumi stack init dev')
+    difference = terminal.documented("docs/istio.md", "What Istio will make of it", "make render ARGS=--diff")
+    new = [line[1:] for line in difference.splitlines() if line.startswith("+") and not line.startswith("+++")]
+    assert new, "nothing was there before"
+    titles = [line for line in whole.splitlines() if line.startswith("# ") and not line.startswith("# istio.")]
+    assert [line for line in new if line.startswith("# ")] == titles

@@ -35,7 +35,6 @@ OWED = {
     ("docs/environments.md", "Where the state lives"),
     ("docs/istio-lifecycle.md", "Recovery"),
     ("docs/istio-lifecycle.md", "Somebody changed the mesh by hand"),
-    ("docs/istio-lifecycle.md", "istioctl"),
     ("docs/lab.md", "A real sealos"),
     ("docs/lab.md", "Commands"),
     ("docs/operations.md", "Add machines"),

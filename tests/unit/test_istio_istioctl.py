@@ -15,7 +15,7 @@ from tools import workstation
 
 PLAY = """#!/bin/sh
 case "$1" in
-  version) echo {version};;
+  version) [ "$KUBECONFIG" = /dev/null ] || echo "warn Config not found: $KUBECONFIG"; echo {version};;
   collateral) while [ "$1" != -o ]; do shift; done; echo bash >"$2/istioctl.bash"; echo zsh >"$2/_istioctl";;
 esac
 """
@@ -144,6 +144,8 @@ def test_on_a_workstation_it_goes_to_the_users_own_place_once(tmp_path: Path) ->
     assert rc.startswith("mine\n# >>> istioctl completion >>>\n")
     (home / ".local/share/istioctl/istioctl.bash").write_text("echo completion was read")
     block = rc.removeprefix("mine\n")
-    done = subprocess.run(["bash", "--norc", "-c", block], capture_output=True, text=True, check=True)
-    assert done.stdout == "completion was read\n"
+    for package, expected in (("_get_comp_words_by_ref() { :; }", "completion was read\n"), ("", "")):
+        text = f"{package}\n{block}".replace("/usr/share/bash-completion", "/nonexistent")
+        done = subprocess.run(["bash", "--norc", "-c", text], capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == (expected, "")
     assert (home / ".zshrc").read_text().count("istioctl completion >>>") == 1

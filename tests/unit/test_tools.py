@@ -443,6 +443,6 @@ class TestDoctor:
 
 
 def test_what_only_the_tests_need_is_asked_for_with_its_fix() -> None:
-    assert doctor.check_test_programs(dot=True, postgres=True) == []
-    [found] = doctor.check_test_programs(dot=False, postgres=False)
+    assert doctor.check_test_packages({"graphviz": True, "postgresql": True}) == []
+    [found] = doctor.check_test_packages({"graphviz": False, "make": True, "postgresql": False})
     assert "apt-get install graphviz postgresql" in found
