@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from drift import look
 from drift.judge import AREAS, Finding
@@ -22,7 +21,6 @@ from tools.builder import BuildFailed
 from tools.parts import ToolMissing
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 FAILED, DRIFTED = 1, 3
@@ -50,22 +48,27 @@ def drift(
     findings += asyncio.run(look.at_machines(found, timedelta(days=within)))
     findings.sort(key=lambda finding: (AREAS.index(finding.area), finding.where))
     if as_json:
-        print(json.dumps({"stack": stack, "drift": bool(findings), "findings": [f.data() for f in findings]}, indent=2))
+        print(to_json(stack, findings))
     else:
-        _show(stack, findings)
+        print(to_text(stack, findings))
     raise typer.Exit(DRIFTED if findings else 0)
 
 
-def _show(stack: str, findings: list[Finding]) -> None:
+def to_json(stack: str, findings: list[Finding]) -> str:
+    """What machines read; a contract, told in docs/review.md."""
+    return json.dumps({"stack": stack, "drift": bool(findings), "findings": [f.data() for f in findings]}, indent=2)
+
+
+def to_text(stack: str, findings: list[Finding]) -> str:
+    """What people read: two lines a finding, what differs and the next step."""
     if not findings:
-        out.print(f"{stack}: settings, state, cluster and machines agree.", highlight=False)
-        return
-    table = Table(
-        "what", "where", "difference", "next step", title=f"{stack}: {len(findings)} differ", title_justify="left"
-    )
+        return f"{stack}: settings, state, cluster and machines agree."
+    width = max(len(finding.area) for finding in findings)
+    lines = [f"{stack}: {len(findings)} difference{'s' * (len(findings) > 1)}"]
     for finding in findings:
-        table.add_row(finding.area, finding.where, finding.what, finding.fix)
-    out.print(table, highlight=False)
+        lines.append(f"  {finding.area:<{width}}  {finding.where}: {finding.what}")
+        lines.append(f"  {'':<{width}}    {finding.fix}")
+    return "\n".join(lines)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ and tests/unit/test_docs_commands.py finds these calls and fails for a command t
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import pty
 import re
@@ -111,6 +112,12 @@ def _of_table(tokens: list[Token]) -> Iterator[Command]:
         yield from (Command(code.content, table=True) for code in first.children or () if code.type == "code_inline")
 
 
+def mentioned(page: str) -> Iterator[str]:
+    """Every piece of code in a page's running text and tables."""
+    for token in MarkdownIt("commonmark").enable("table").parse((ROOT / page).read_text()):
+        yield from (child.content for child in token.children or () if child.type == "code_inline")
+
+
 def of_section(page: str, heading: str, only: str = "") -> tuple[Command, ...]:
     """The commands under a heading, or the one that is `only`, or those that begin so; fails the test when there are none."""
     assert heading in commands(page), f"{page} has no heading '{heading}'"
@@ -149,7 +156,7 @@ class Terminal:
         for name in filter(None, names):
             if (ROOT / name).is_file():
                 (project / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, project / name)
+                shutil.copy2(ROOT / name, project / name)  # with its time, by which make knows .venv to be complete
         (project / ".venv").symlink_to(ROOT / ".venv")
         (cache / "home").mkdir(parents=True)
         for built in parts.cache_root().iterdir():
@@ -277,7 +284,13 @@ class Terminal:
         screen, seen, left = "", 0, list(answers)
         end = time.monotonic() + limit
         while True:
-            if not select.select([ours], [], [], max(0.0, end - time.monotonic()))[0]:
+            # a question is answered when it stands there and nothing follows it
+            asked = bool(left) and left[0][0] in screen[seen:]
+            if not select.select([ours], [], [], 0.2 if asked else max(0.0, end - time.monotonic()))[0]:
+                if asked:
+                    seen = len(screen)
+                    os.write(ours, f"{left.pop(0)[1]}\n".encode())
+                    continue
                 os.killpg(process.pid, signal.SIGKILL)
                 raise TimeoutError(f"{screen}\nwithout being asked {left}")
             try:
@@ -287,9 +300,6 @@ class Terminal:
             if not read:
                 break
             screen += read.decode(errors="replace").replace("\r\n", "\n")
-            if left and left[0][0] in screen[seen:]:
-                seen = len(screen)
-                os.write(ours, f"{left.pop(0)[1]}\n".encode())
         os.close(ours)
         assert not left, f"never asked: {left}\n{screen}"
         return process.wait(), screen
@@ -323,17 +333,35 @@ class Run:
 
 @cache
 def runs() -> tuple[Run, ...]:
-    """Every call of `Terminal.documented` in the tests; its page, heading and beginning are literals, so that they are found."""
+    """Every call of `Terminal.documented` in the tests; what it takes are literals or the module's constants, so that it is found."""
     found = []
     for file in sorted((ROOT / "tests").rglob("test_*.py")):
         tree = ast.parse(file.read_text())
+        known = dict(_constants(tree))
         for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
             for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
                 if isinstance(call.func, ast.Attribute) and call.func.attr == "documented":
-                    words = [*call.args, *(word.value for word in call.keywords if word.arg == "only")]
-                    texts = [word.value for word in words if isinstance(word, ast.Constant)]
                     where = f"{file.relative_to(ROOT)}::{function.name}"
-                    assert 2 <= len(texts) == len(words) <= 3, f"{where}: page, heading and `only` are to be literals"
-                    page, heading, only = (*map(str, texts), "")[:3]
+                    words = [*call.args, *(word.value for word in call.keywords if word.arg == "only")]
+                    texts = [text for word in words for text in _literal(word, known, where)]
+                    assert 2 <= len(texts) <= 3, f"{where}: page, heading and perhaps `only`, not {texts}"
+                    page, heading, only = (*texts, "")[:3]
                     found.append(Run(where, page, heading, only))
     return tuple(found)
+
+
+def _constants(tree: ast.Module) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            with contextlib.suppress(ValueError):
+                value = ast.literal_eval(node.value)
+                yield node.targets[0].id, value if isinstance(value, tuple) else (value,)
+
+
+def _literal(word: ast.expr, known: Mapping[str, tuple[str, ...]], where: str) -> tuple[str, ...]:
+    word = word.value if isinstance(word, ast.Starred) else word
+    if isinstance(word, ast.Constant) and isinstance(word.value, str):
+        return (word.value,)
+    assert isinstance(word, ast.Name), f"{where}: {ast.unparse(word)} is neither a literal nor a constant of the module"
+    assert word.id in known, f"{where}: {word.id} is no constant of the module"
+    return known[word.id]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.documented import Terminal
 from tests.project import ROOT, Project
 
 pytestmark = pytest.mark.slow
@@ -108,13 +109,35 @@ def test_contour_comes_before_what_it_judges(preview: Callable[..., dict[str, di
     assert set(found["contour-certificates"]["additionalSecretOutputs"]) == {"stdout", "stderr"}
 
 
-def test_a_dashboard_that_the_profile_lacks_is_refused_in_preview(project: Project, tmp_path: Path) -> None:
+def test_a_dashboard_that_the_profile_lacks_is_refused_in_preview(project: Project) -> None:
     raw = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
     config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
     config["istio"]["profile"] = "default"
     project.write_config({**config, "dashboards": {"way": "gateway", "hosts": HOSTS}})
-    done = project.pulumi("preview", "--stack", "ways")
-    assert done.status != 0
+    printed = Terminal.of(project).documented("docs/dashboards.md", "Dashboards: the ways in", status=255)
     for name in ("grafana", "kiali", "jaeger"):
-        assert done.text.count(f"sealos-istio:dashboards.hosts.{name}: this mesh has no such dashboard") == 1, done.text
-    assert "Traceback" not in done.text
+        assert printed.count(f"sealos-istio:dashboards.hosts.{name}: this mesh has no such dashboard") == 1, printed
+    assert "Traceback" not in printed
+
+
+def test_its_secrets_are_set_as_the_docs_say(project: Project) -> None:
+    terminal = Terminal.of(project)
+    (project.directory / "key.pem").write_text(f"key {PASSWORD}")
+    terminal.documented("docs/dashboards.md", "A certificate of your own")
+    terminal.documented("docs/dashboards.md", "Basic authentication", stdin=PASSWORD)
+    shown = project.pulumi("config", "--show-secrets", "--json", "--stack", "ways").stdout
+    told = {key.partition(":")[2]: value for key, value in json.loads(shown).items()}
+    assert (told["dashboardsTlsKey"]["value"], told["dashboardsTlsKey"]["secret"]) == (f"key {PASSWORD}", True)
+    assert (told["dashboardsPassword"]["value"], told["dashboardsPassword"]["secret"]) == (PASSWORD, True)
+    assert PASSWORD not in project.config_file.read_text()
+
+
+def test_the_sum_of_contours_images_is_taken_as_the_docs_say(
+    project: Project, preview: Callable[..., dict[str, dict[str, Any]]]
+) -> None:
+    (project.directory / "contour.tar").write_bytes(b"images")
+    told = Terminal.of(project).documented("docs/dashboards.md", "Contour for traffic from outside", "sha256sum")
+    images = {"file": "contour.tar", "sha256": told.split()[0]}
+    found = preview({"way": "contour", "hosts": HOSTS, "contour": {"nodes": ["sealos03"], "images": images}})
+    assert told.split() == [hashlib.sha256(b"images").hexdigest(), "contour.tar"]
+    assert "contour-images" in found

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,10 +11,11 @@ import yaml
 from review.__main__ import STOPPED, status
 from review.plan import LABELS
 from review.previews import copied, from_nothing, stacks
+from tests.documented import Terminal
 from tests.project import ROOT
 from tools import engine as engines
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_a_mandatory_policy_stops_the_preview(tmp_path: Path) -> None:
@@ -42,23 +40,17 @@ def test_two_versions_are_compared_where_there_is_no_state() -> None:
     assert not plan.losses()
 
 
-def test_the_check_previews_every_stack_without_a_secret_and_every_policy_is_kept(tmp_path: Path) -> None:
+def test_the_check_previews_every_stack_without_a_secret_and_every_policy_is_kept(
+    clone: Terminal, tmp_path: Path
+) -> None:
     summary = tmp_path / "step"
-    environment = {**os.environ, "GITHUB_STEP_SUMMARY": str(summary), "PULUMI_BACKEND_URL": f"file://{tmp_path}"}
-    done = subprocess.run(
-        [sys.executable, "-m", "review", "check", "--out", str(tmp_path / "out")],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    clone.environment |= {"GITHUB_STEP_SUMMARY": str(summary), "PULUMI_BACKEND_URL": f"file://{tmp_path}"}
+    printed = clone.documented("README.md", "Try it: the embedded lab", "make review")
+    out = clone.directory / ".state" / "review"
     for stack in stacks():
-        assert f"{stack}: " in done.stdout
-        assert (tmp_path / "out" / f"{stack}.{'svg' if shutil.which('dot') else 'dot'}").exists()
-    assert done.stdout.count("A new cluster") == len(stacks()) >= 4
-    assert "Advice" not in done.stdout
+        assert f"{stack}: " in printed
+        assert (out / f"{stack}.{'svg' if shutil.which('dot') else 'dot'}").exists()
+    assert printed.count("A new cluster") == len(stacks()) >= 4
+    assert "Advice" not in printed
     assert "no state could be read here" in summary.read_text()
-    assert summary.read_text() == (tmp_path / "out" / "comment.md").read_text()
+    assert summary.read_text() == (out / "comment.md").read_text()

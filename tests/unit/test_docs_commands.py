@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from components.settings import SECRETS
 from tests import documented
 from tests.documented import Command, Terminal, commands, not_printed, of_section, runs
+from tests.project import ROOT
 
 EXEMPT = {
+    ("README.md", "Try it: the embedded lab", "make check"): "make test begins with it",
     ("README.md", "Try it: the embedded lab", "make test"): "runs this test",
     ("README.md", "Try it: the embedded lab", "make test-fast"): "runs this test",
     (
@@ -23,16 +27,9 @@ EXEMPT = {
 OWED = {
     ("README.md", "Outputs"),
     ("README.md", "Try it: the embedded lab"),
-    ("README.md", "Your own machines"),
-    ("docs/dashboards.md", "A certificate of your own"),
-    ("docs/dashboards.md", "Basic authentication"),
-    ("docs/dashboards.md", "Contour for traffic from outside"),
-    ("docs/dashboards.md", "Dashboards: the ways in"),
     ("docs/dashboards.md", "Kiali's log-in"),
     ("docs/dashboards.md", "One section, three ways"),
     ("docs/dashboards.md", "istioctl dashboard"),
-    ("docs/environments.md", "A new stack"),
-    ("docs/environments.md", "Where the state lives"),
     ("docs/istio-lifecycle.md", "Recovery"),
     ("docs/istio-lifecycle.md", "Somebody changed the mesh by hand"),
     ("docs/lab.md", "A real sealos"),
@@ -43,8 +40,6 @@ OWED = {
     ("docs/operations.md", "Preflight"),
     ("docs/operations.md", "Rotations"),
     ("docs/review.md", "Drift"),
-    ("docs/review.md", "On a pull request"),
-    ("docs/review.md", "On your own machine"),
     ("docs/tools.md", "tools/: what is built, and why"),
 }
 """Sections with a command that no test runs yet. It only ever gets shorter."""
@@ -66,6 +61,23 @@ def test_every_command_in_the_docs_is_run_by_a_test() -> None:
     assert not new, f"no test runs these (tests/documented.py tells how): {new}"
     assert {command[:2] for command in left if command not in EXEMPT} == OWED, "take out of OWED what is run now"
     assert len(every) > 60, "the finder finds too little"
+
+
+@pytest.mark.parametrize("page", documented.PAGES)
+def test_what_is_mentioned_beside_is_there(page: str) -> None:
+    """Targets of make, commands of `python -m` and secrets' keys in running text, which is not typed by a test."""
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for code in documented.mentioned(page):
+        if target := re.match(r"(?:\w+=\S+ )*make (?:-s )?([a-z-]+)", code):
+            assert target[1] in targets, code
+        if module := re.match(r"(?:\S*/)?python3? -m ([a-z_.]+)(?: ([a-z][a-z-]*))?", code):
+            name = module[1] if module[1].partition(".")[2] else f"{module[1]}.__main__"
+            source = (ROOT / f"{name.replace('.', '/')}.py", ROOT / name.replace(".", "/") / "__main__.py")
+            text = "".join(file.read_text() for file in source if file.exists())
+            assert text, code
+            assert not module[2] or module[2] in text, code
+        if key := re.search(r"config set --(?:stack \w+ --)?secret sealos-istio:(\w+)", code):
+            assert key[1] in SECRETS, code
 
 
 def test_a_command_is_found_in_each_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,9 +48,3 @@ def test_every_option_in_the_docs_is_one(app: typer.Typer, command: list[str]) -
         [line, *_] = re.findall(rf"python -m {name} (.*)", text)
         for option in re.findall(r"--[a-z-]+", line):
             assert option in shown.output, option
-
-
-def test_every_make_target_in_the_docs_is_one() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"(?:`|^    )make ([a-z-]+)", REVIEW + ENVIRONMENTS, re.MULTILINE)):
-        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+from markdown_it import MarkdownIt
+
 from components.login import Machine, MachineError
 from drift import judge
+from drift.__main__ import to_json, to_text
+from tests.project import ROOT
 
+PAGE = MarkdownIt("commonmark").enable("table").parse((ROOT / "docs" / "review.md").read_text())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MACHINES = (
     Machine(name="m1", address="192.0.2.1", role="master"),
@@ -114,3 +121,31 @@ def test_objects() -> None:
     after = {"spec": {"replicas": 0, "x_odd": True}}
     assert found(step("refresh", inputs, before, after)) == ["changed by hand: spec.replicas"]
     assert found(step("delete", inputs, before, None)) == ["it is gone from the cluster"]
+
+
+@pytest.fixture
+def cordoned() -> list[judge.Finding]:
+    """What the examples of docs/review.md show."""
+    machines = (MACHINES[0], Machine(name="sealos03", address="192.0.2.3"))
+    seen = cluster(node("sealos03", "192.0.2.3", unschedulable=True))
+    return [f for f in judge.membership(machines, "v1.16.3", seen) if f.where == "sealos03"]
+
+
+def test_the_text_is_as_the_docs_show(cordoned: list[judge.Finding]) -> None:
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": (NOW + timedelta(days=2)).timestamp()}).encode()).decode()
+    seen = judge.parse(f"token /etc/cni/net.d/ZZZ-istio-cni-kubeconfig {claims.rstrip('=')}")
+    both = [*cordoned, *judge.expiries("sealos03", seen, NOW, timedelta(days=30))]
+    assert to_text("prod", both) + "\n" in [t.content for t in PAGE if t.type == "code_block"]
+    assert to_text("prod", cordoned).startswith("prod: 1 difference\n")
+    assert to_text("prod", []) == "prod: settings, state, cluster and machines agree."
+
+
+def test_the_json_is_the_contract_that_the_docs_tell(cordoned: list[judge.Finding]) -> None:
+    [example] = [token.content for token in PAGE if token.type == "fence" and token.info == "json"]
+    assert json.loads(to_json("prod", cordoned)) == json.loads(example)
+    assert json.loads(to_json("prod", [])) == {"stack": "prod", "drift": False, "findings": []}
+    text = (ROOT / "docs" / "review.md").read_text()
+    keys = re.findall(r"^\| `([a-z.\[\]]+)` \| (?:text|true|list)", text, re.MULTILINE)
+    assert keys == ["stack", "drift", "findings", *(f"findings[].{key}" for key in cordoned[0].data())]
+    areas = re.findall(r"^\| `([a-z-]+)` \|", text.partition("\n## Drift\n")[2].partition("\n### ")[0], re.MULTILINE)
+    assert tuple(areas) == judge.AREAS, "the order of the findings is the order of the table"
