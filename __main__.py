@@ -2,13 +2,13 @@
 
 import pulumi
 
+from components import registrations
 from components.dashboards.contour import Contour, ContourArgs
 from components.dashboards.dashboards import Dashboards, DashboardsArgs
 from components.fleet import fleet_request
 from components.istio.cni_check import CniCheck, CniCheckArgs
 from components.istio.control_plane import ControlPlane, ControlPlaneArgs, foresee
 from components.istio.istioctl import Istioctl, IstioctlArgs
-from components.istio.kiali import USERNAME as KIALI_USERNAME
 from components.istio.operator import IstioOperator, IstioOperatorArgs
 from components.sealos.cluster import SealosCluster, SealosClusterArgs
 from components.settings import load
@@ -25,8 +25,7 @@ pulumi.export("apiServer", {"url": cluster.api_server, "version": settings.clust
 pulumi.export("nodes", cluster.nodes)
 
 if foreseen:
-    istio = foreseen.istio
-    in_cluster = cluster.in_cluster
+    istio, in_cluster = foreseen.istio, cluster.in_cluster
     operator = IstioOperator("istio-operator", IstioOperatorArgs(istio), in_cluster)
     mesh_args = ControlPlaneArgs(foreseen, first_master, fleet, operator, credentials.kiali_passphrase)
     mesh = ControlPlane("istio", mesh_args, in_cluster)
@@ -40,11 +39,12 @@ if foreseen:
     pulumi.export("istio", mesh.report.apply(lambda report: {k: v for k, v in report.items() if k != "gateway"}))
     pulumi.export("ingressGateway", mesh.report.apply(lambda report: report["gateway"]))
     if mesh.kiali:
-        pulumi.export("kiali", {"username": KIALI_USERNAME, "passphrase": mesh.kiali.passphrase})
+        pulumi.export("kiali", mesh.kiali.login)
     if dashboards := settings.dashboards:
         after: list[pulumi.Resource] = [mesh.gate]
         if dashboards.contour:
-            contour_args = ContourArgs(settings, credentials, cluster.provider)
-            after.append(Contour("contour", contour_args, in_cluster).deployment)
+            after += [Contour("contour", ContourArgs(settings, credentials, cluster.provider), in_cluster).deployment]
         ways_in = Dashboards("dashboards", DashboardsArgs(settings, credentials, first_master, after), in_cluster)
         pulumi.export("dashboards", ways_in.urls)
+
+registrations.begin()

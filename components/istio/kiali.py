@@ -32,6 +32,11 @@ class KialiLogin:
     secret: pulumi.CustomResource
     passphrase: pulumi.Output[str]
 
+    @property
+    def login(self) -> dict[str, pulumi.Input[str]]:
+        """As people are told it."""
+        return {"username": USERNAME, "passphrase": self.passphrase}
+
 
 def kiali_login(
     name: str, namespace: str, given: pulumi.Output[str] | None, opts: pulumi.ResourceOptions
