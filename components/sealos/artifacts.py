@@ -18,7 +18,7 @@ from typing import Final
 from components.driver import DriverError, progress
 from components.login import MachineError
 from components.machines import Host, connect
-from components.sealos import requests, sealos_version
+from components.sealos import facts, package_version, requests, sealos_version
 from components.sealos.requests import Artifact
 
 HERE: Final = Path(__file__).parent
@@ -159,6 +159,8 @@ async def run_provide(request: requests.Provide) -> str:
             progress(first.name, f"{artifact.path} is there")
         if what == "sealos":
             await _drivable(host, artifact.path)
+        elif state != "present" and request.kubernetes_version:  # one that lay there was asked by the preflight
+            await _fitting(host, artifact.path, request.kubernetes_version)
     return f"{artifact.path} {artifact.sha256}"
 
 
@@ -175,12 +177,26 @@ async def _look(host: Host, request: requests.Provide, *, arrived: bool = False)
     return result.stdout.strip()
 
 
+async def _asked(host: Host, what: str, path: str) -> str:
+    """What version.sh says of an artifact that could not be asked before it was there."""
+    given = {what: path.encode(), "lib.sh": (HERE / "lib.sh").read_bytes()}
+    return (await host.run(HERE / "version.sh", given, _LOOK)).stdout
+
+
+async def _fitting(host: Host, path: str, kubernetes_version: str) -> None:
+    """The Kubernetes that a package holds."""
+    wrong = package_version.mismatch(facts.parse(await _asked(host, "package", path)), path, kubernetes_version)
+    if wrong is None:
+        return
+    severity, cause = wrong
+    if severity == "error":
+        raise DriverError(f"{host.machine.name}: {cause}. {package_version.FIX}")
+    progress(host.machine.name, f"warning: {cause}")
+
+
 async def _drivable(host: Host, path: str) -> None:
-    """The version of a sealos that could not be asked before it was there."""
-    result = await host.run(
-        HERE / "version.sh", {"sealos": path.encode(), "lib.sh": (HERE / "lib.sh").read_bytes()}, 60
-    )
-    if refused := sealos_version.refusal(result.stdout):
+    """The version of a sealos."""
+    if refused := sealos_version.refusal(await _asked(host, "sealos", path)):
         raise DriverError(
             f"{host.machine.name}: {path} {refused[1]}. This program drives sealos v{sealos_version.SUPPORTED} (and its pre-releases)"
         )

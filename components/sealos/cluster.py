@@ -122,6 +122,9 @@ class SealosCluster(pulumi.ComponentResource):
                     "artifact": _source(artifact),
                     "limit": cluster.timeouts.install,
                     "machines": [machine.name for machine in settings.machines],
+                    "kubernetesVersion": None
+                    if "package-version" in cluster.preflight.waive
+                    else cluster.kubernetes_version,
                 },
                 delete="withdraw",
                 triggers=[artifact.path],

@@ -6,6 +6,7 @@ import base64
 import binascii
 import ipaddress
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,6 +59,8 @@ class Facts:
         package_bytes, package_sha256: of the offline package; None when it isn't there or the checksum wasn't asked for.
         sealos_bytes, sealos_sha256, sealos_version: of the sealos binary, likewise; the version None when it can't run.
         istioctl_bytes, istioctl_sha256: of the istioctl binary, likewise.
+        package_version: of the Kubernetes in it, e.g. v1.16.3; None when it does not say.
+        package_why: set when it is no package: what tar said, perhaps nothing.
     """
 
     uid: int = 0
@@ -90,6 +93,8 @@ class Facts:
     package_sha256: str | None = None
     sealos_bytes: int | None = None
     sealos_sha256: str | None = None
+    package_version: str | None = None
+    package_why: str | None = None
     sealos_version: str | None = None
     istioctl_bytes: int | None = None
     istioctl_sha256: str | None = None
@@ -145,10 +150,20 @@ def parse(text: str) -> Facts:
         sealos_version=last("sealos_version"),
         istioctl_bytes=number("istioctl_bytes"),
         istioctl_sha256=last("istioctl_sha256"),
+        package_version=_version(
+            (_document(last("package_metadata")) or {}).get("k8sVersion") or last("package_kubeadm")
+        ),
+        package_why=last("package_why"),
     )
 
 
 def _route(line: str) -> Route | None:
+
+
+def _version(text: str | None) -> str | None:
+    """vX.Y.Z, which packages write with and without the v; None for anything else."""
+    match = re.fullmatch(r"v?(\d+\.\d+\.\d+)", text or "")
+    return f"v{match[1]}" if match else None
     """A line of /proc/net/route; None for the default route."""
     device, destination, gateway, mask = line.split()
     address, bits = (int.from_bytes(bytes.fromhex(word), "little") for word in (destination, mask))

@@ -77,6 +77,7 @@ for artifact in package sealos istioctl; do
         echo "${artifact}_sha256 $(sha256sum <"$path" | cut -d' ' -f1)"
     fi
 done
+    if [[ $artifact == package && -s $path ]]; then package_facts "$path"; fi
 if version=$(sealos_version); then
     echo "sealos_version $version"
 fi

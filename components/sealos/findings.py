@@ -57,6 +57,7 @@ CODES: Mapping[str, Code] = {
     "runtime": Code("Docker or containerd where sealos wants none"),
     "package": Code("the offline package is missing or empty", waivable=False),
     "package-sha256": Code("the offline package is another file than the settings say", waivable=False),
+    "package-version": Code("the offline package holds another Kubernetes than cluster.kubernetesVersion"),
     "sealos": Code("the sealos binary is missing, empty or can't be run", waivable=False),
     "sealos-sha256": Code("the sealos binary is another file than the settings say", waivable=False),
     "sealos-version": Code("a sealos that this program can't drive", waivable=False),

@@ -75,6 +75,23 @@ without_keys() {
 }
 
 # Whether sealos's config lists the host $1 (address:port) as a master or node.
+# Which Kubernetes the offline package $1 holds, as facts: its Metadata, else the word of its kubeadm (the packages of
+# Kubernetes 1.16's days have no Metadata), else why it has neither. Nothing when it can't be read in time.
+package_facts() {
+    local place=$dir/unpacked status=0
+    mkdir -p "$place"
+    # reading ends with the second of them; one that is not there costs the whole archive
+    timeout 60 tar -xzf "$1" -C "$place" --no-same-owner --occurrence=1 --wildcards '*kube/Metadata' '*kube/bin/kubeadm' 2>"$dir/why" || status=$?
+    if [[ -s $place/kube/Metadata ]]; then
+        echo "package_metadata $(base64 -w0 <"$place/kube/Metadata")"
+    elif [[ -s $place/kube/bin/kubeadm ]]; then
+        echo "package_kubeadm $(timeout 20 "$place/kube/bin/kubeadm" version -o short 2>/dev/null </dev/null | head -n 1 || true)"
+    elif ((status != 124)); then
+        echo "package_why $(grep -v -e '^$' -e 'Not found in archive' -e 'Exiting with failure' "$dir/why" | head -n 1)"
+    fi
+    rm -rf -- "$place"
+}
+
 listed() {
     [[ -e $config ]] && sed -E "s/^ *- *//; s/[\"']//g" "$config" | grep -Fxq -- "$1"
 }

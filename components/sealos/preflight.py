@@ -13,7 +13,7 @@ from ipaddress import IPv4Network
 from statistics import median
 
 from components.login import Machine, MachineError
-from components.sealos import nodes, sealos_version
+from components.sealos import nodes, package_version, sealos_version
 from components.sealos.facts import Facts
 from components.sealos.findings import Finding, Severity, settle
 from components.sealos.requests import Artifact, Preflight
@@ -101,6 +101,7 @@ def judge(
         if machine == first:
             found += _artifacts(request, machine, result.facts, sources)
             found += _istioctl(request, machine, result.facts)
+            found += _their_versions(request, machine, result.facts, sources)
     found += _doubles(facts)
     found += _addresses(request, facts)
     found += _skews(clocks, request.max_clock_skew)
@@ -402,18 +403,32 @@ def _artifacts(request: Preflight, machine: Machine, facts: Facts, sources: Mapp
             f"{' and '.join(unchecked)} {'is' if len(unchecked) == 1 else 'are'} not set: a file cut off on its way, or another one, would not be noticed",
             "Set it to what `sha256sum` prints where the file comes from.",
         )
-    if facts.sealos_bytes and not (sources.get("sealos") and facts.sealos_sha256 != request.sealos.sha256):
-        if facts.sealos_version is None:
-            yield error(
-                "sealos", f"{request.sealos.path} is not executable", f"`chmod 0755 {request.sealos.path}` on it."
-            )
-        elif refused := sealos_version.refusal(facts.sealos_version):
-            code, why = refused
-            yield error(
-                code,
-                f"{request.sealos.path} {why}",
-                f"This program drives sealos v{sealos_version.SUPPORTED} (and its pre-releases).",
-            )
+
+
+def _their_versions(
+    request: Preflight, machine: Machine, facts: Facts, sources: Mapping[str, Source]
+) -> Iterator[Finding]:
+    """What package and sealos say they are; one that is to be sent in their place is asked when it has come."""
+    package, sealos = request.package, request.sealos
+    if facts.package_bytes and not (sources.get("package") and facts.package_sha256 != package.sha256):
+        wrong = package_version.mismatch(facts, package.path, request.kubernetes_version)
+        if wrong:
+            yield Finding(machine.name, "package-version", wrong[0], wrong[1], package_version.FIX)
+    if not facts.sealos_bytes or (sources.get("sealos") and facts.sealos_sha256 != sealos.sha256):
+        return
+    if facts.sealos_version is None:
+        yield Finding(
+            machine.name, "sealos", "error", f"{sealos.path} is not executable", f"`chmod 0755 {sealos.path}` on it."
+        )
+    elif refused := sealos_version.refusal(facts.sealos_version):
+        code, why = refused
+        yield Finding(
+            machine.name,
+            code,
+            "error",
+            f"{sealos.path} {why}",
+            f"This program drives sealos v{sealos_version.SUPPORTED} (and its pre-releases).",
+        )
 
 
 def _runtimes(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:

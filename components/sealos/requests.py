@@ -24,6 +24,7 @@ class Provide(Request):
     Attributes:
         what: which of the two.
         artifact: with file or url, and sha256.
+        kubernetes_version: what a package must hold; None when that is waived.
         limit: seconds for fetching it, and again for sending it.
         machines: whom it is for; when one is added, it is seen to again.
     """
@@ -31,6 +32,7 @@ class Provide(Request):
     fleet: Fleet
     what: Literal["package", "sealos"]
     artifact: Artifact
+    kubernetes_version: str | None = None
     limit: float = Field(default=1800, gt=0)
     machines: tuple[str, ...] = ()
 

@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
-# Prints what a sealos says about its version; one that can't be run says nothing.
-# $1: the script's private directory, with lib.sh and sealos (its path).
+# Prints what a sealos says about its version (one that can't be run says nothing), or which Kubernetes a package holds.
+# $1: the script's private directory, with lib.sh and sealos or package (its path).
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
 . "$dir/lib.sh"
 
-sealos_version
+if [[ -e $dir/package ]]; then
+    package_facts "$(value package)"
+else
+    sealos_version
+fi

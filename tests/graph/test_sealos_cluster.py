@@ -359,6 +359,7 @@ def test_what_the_user_has_not_put_there_is_sent_before_the_installation() -> No
     assert request["machines"] == ["sealos01", "sealos02", "sealos03", "sealos04"]
     assert [machine["name"] for machine in request["fleet"]["machines"]] == ["sealos01"]
     # it is taken off again after the cluster, which needs it for that
+    assert request["kubernetesVersion"] == "v1.16.3"
     assert not seen.monitor.requests["cluster-package"].deletedWith
     # where it comes from touches neither the cluster nor its members
     for name in ("cluster-install", "cluster-member-sealos02"):

@@ -38,6 +38,7 @@ TOLD_UNDER = {
     "components/machines.py host_keys": "the bastion …: …",
     "components/machines.py on_all": "the bastion …: …",
     "components/dashboards/check_probe.py wait": "the dashboards can't be reached after … s:",
+    "components/sealos/artifacts.py _fitting": "… holds Kubernetes …, not … (cluster.kubernetesVersion)",
     "components/sealos/artifacts.py _look": "arrived with another SHA-256 than it was sent with",
     "components/sealos/drivers.py run_kubeconfig": "admin.conf is no kubeconfig",
     "tools/builder.py _build_into": "should print …, but printed …",

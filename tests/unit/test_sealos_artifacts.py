@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import http.server
 import socket
+import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -59,13 +60,15 @@ def web() -> Iterator[tuple[str, list[str]]]:
         thread.join()
 
 
-def request(server: Server, artifact: Artifact, what: str = "package", limit: float = 30) -> Provide:
+def request(server: Server, artifact: Artifact, what: str = "package", version: str | None = None) -> Provide:
     fleet = Fleet(machines=(server.machine(),), login=server.login())
-    return Provide.model_validate({"fleet": fleet, "what": what, "artifact": artifact, "limit": limit})
+    return Provide.model_validate(
+        {"fleet": fleet, "what": what, "artifact": artifact, "limit": 30, "kubernetesVersion": version}
+    )
 
 
-def provide(server: Server, artifact: Artifact, what: str = "package") -> str:
-    return asyncio.run(artifacts.run_provide(request(server, artifact, what)))
+def provide(server: Server, artifact: Artifact, what: str = "package", version: str | None = None) -> str:
+    return asyncio.run(artifacts.run_provide(request(server, artifact, what, version)))
 
 
 def test_a_file_is_sent_once(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,6 +163,20 @@ def test_a_sealos_that_is_sent_is_asked_for_its_version(
     with pytest.raises(DriverError) as caught:
         provide(server, artifact, "sealos")
     assert words in str(caught.value)
+
+
+def test_a_package_that_is_sent_is_asked_which_kubernetes_it_holds(server: Server, tmp_path: Path) -> None:
+    metadata, source = tmp_path / "Metadata", tmp_path / "kube1.16.8.tar.gz"
+    metadata.write_text('{"k8sVersion": "v1.16.8"}')
+    with tarfile.open(source, "w:gz") as archive:
+        archive.add(metadata, "kube/Metadata")
+    artifact = Artifact(path=str(tmp_path / "there.tar.gz"), sha256=artifacts.sha256_of(source), file=str(source))
+    with pytest.raises(DriverError, match=r"there\.tar\.gz holds Kubernetes v1\.16\.8, not v1\.16\.3 .*Use the package"):
+        provide(server, artifact, version="v1.16.3")
+    Path(artifact.path).unlink()
+    provide(server, artifact, version="v1.16.8")
+    Path(artifact.path).unlink()
+    provide(server, artifact)  # waived
 
 
 def test_only_what_is_still_ours_is_taken_away(

@@ -52,6 +52,7 @@ def good(machine: Machine) -> Facts:
             facts,
             package_bytes=GIB,
             package_sha256=SHA,
+            package_version="v1.16.3",
             sealos_bytes=5,
             sealos_sha256=SHA,
             sealos_version="Version: 3.3.9-standin Last Commit: ",
@@ -83,7 +84,8 @@ def findings(changes: dict[str, dict[str, Any] | MachineError | float] | None = 
         elif isinstance(change, float):
             seen[machine.name] = Seen(good(machine), Clock(change, 0.05))
         else:
-            seen[machine.name] = Seen(replace(good(machine), **change), Clock(0.0, 0.05))
+            fitting = {"package_version": asked.kubernetes_version} if machine == FIRST else {}
+            seen[machine.name] = Seen(replace(good(machine), **(fitting | change)), Clock(0.0, 0.05))
     return judge(asked, seen)
 
 
@@ -115,6 +117,20 @@ def test_good_machines() -> None:
             "sealos01", {"package_bytes": None}, "package", "kube1.16.3.tar.gz (cluster.package.path)", id="no package"
         ),
         pytest.param("sealos01", {"package_bytes": 0}, "package", "is empty", id="empty package"),
+        pytest.param(
+            "sealos01",
+            {"package_version": "v1.16.8"},
+            "package-version",
+            "holds Kubernetes v1.16.8, not v1.16.3 (cluster.kubernetesVersion)",
+            id="another Kubernetes",
+        ),
+        pytest.param(
+            "sealos01",
+            {"package_version": None, "package_why": "gzip: stdin: unexpected end of file"},
+            "package-version",
+            "cut off on its way: it has neither kube/Metadata nor kube/bin/kubeadm (gzip: stdin: unexpected end of file)",
+            id="no package",
+        ),
         pytest.param(
             "sealos01", {"sealos_bytes": None}, "sealos", "/root/sealos (cluster.sealos.path)", id="no sealos"
         ),
@@ -211,6 +227,25 @@ def test_istioctl_is_missed_before_the_cluster_begins(change: dict[str, Any], wo
     assert words in finding.cause
     assert findings({"sealos01": {"istioctl_bytes": 5, "istioctl_sha256": SHA}}, istioctl=istioctl) == []
     assert findings({"sealos01": {"istioctl_bytes": 5}}, istioctl=Artifact(path="/root/istioctl")) == []
+
+
+def test_a_package_that_does_not_say_its_version_is_taken_by_its_name() -> None:
+    unknown: dict[str, dict[str, Any] | MachineError | float] = {"sealos01": {"package_version": None}}
+    assert findings(unknown) == []
+    assert findings(unknown, package=Artifact(path="/root/offline.tar.gz", sha256=SHA)) == []
+    [finding] = findings(unknown, package=Artifact(path="/kube1.14.1/kube1.16.8.tar.gz", sha256=SHA))
+    assert (finding.code, finding.severity) == ("package-version", "warning")
+    assert "its name says v1.16.8, not v1.16.3" in finding.cause
+
+
+def test_a_package_that_another_is_sent_in_place_of_is_not_asked() -> None:
+    sent = {"package": Artifact(path="/root/p", sha256="b" * 64, file="p")}
+    asked = Preflight.model_validate(
+        {"fleet": Fleet(machines=(FIRST,), login=Login()), "cluster": "dev", "kubernetesVersion": "v1.16.3", **sent}
+        | {"sealos": Artifact(path="/root/s", sha256=SHA)}
+    )
+    seen = {"sealos01": Seen(replace(good(FIRST), package_version="v1.16.8"), Clock(0.0, 0.05))}
+    assert judge(asked, seen, {"package": preflight.Source(size=GIB)}) == []
 
 
 def test_files_that_are_not_checked_are_said() -> None:

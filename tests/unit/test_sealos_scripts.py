@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
+
+from components.sealos import facts
 
 SCRIPTS = Path(__file__).parents[2] / "components" / "sealos"
 LIB = SCRIPTS / "lib.sh"
@@ -95,6 +98,47 @@ def test_progress_is_phrases_said_once(tmp_path: Path) -> None:
 def test_values_of_the_request(tmp_path: Path) -> None:
     (tmp_path / "name").write_text("$(reboot) 'x'")
     assert bash('echo "[$(value name)][$(value absent)]"', tmp_path) == "[$(reboot) 'x'][]\n"
+
+
+KUBEADM = "#!/bin/sh\n[ \"$*\" = 'version -o short' ] && echo v1.16.3\n"
+
+
+def package(directory: Path, contents: dict[str, str], cut: int | None = None) -> Path:
+    """An offline package of these files and one that is large; cut off after so many bytes when asked for."""
+    for name, text in contents.items():
+        file = directory / "kube" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755)
+    (directory / "kube/images").mkdir(parents=True)
+    (directory / "kube/images/images.tar").write_bytes(random.Random(1).randbytes(1 << 20))
+    archive = directory / "package.tar.gz"
+    subprocess.run(["tar", "-czf", str(archive), "-C", str(directory), "kube"], check=True)
+    if cut:
+        archive.write_bytes(archive.read_bytes()[:cut])
+    return archive
+
+
+@pytest.mark.parametrize(
+    ("contents", "cut", "version", "why"),
+    [
+        pytest.param({"Metadata": '{"k8sVersion": "v1.18.0"}', "bin/kubeadm": KUBEADM}, None, "v1.18.0", None, id="by Metadata"),
+        pytest.param({"Metadata": '{"k8sVersion":"1.18.0"}', "bin/kubeadm": KUBEADM}, None, "v1.18.0", None, id="without the v"),
+        pytest.param({"bin/kubeadm": KUBEADM}, None, "v1.16.3", None, id="by kubeadm"),
+        pytest.param({"bin/kubeadm": "no program"}, None, None, None, id="a kubeadm that can't be run here"),
+        pytest.param({"README": "x"}, None, None, "", id="another archive"),
+        pytest.param({"README": "x"}, 5000, None, "unexpected end", id="cut off"),
+    ],
+)  # fmt: skip
+def test_which_kubernetes_a_package_holds(
+    contents: dict[str, str], cut: int | None, version: str | None, why: str | None, tmp_path: Path
+) -> None:
+    archive = package(tmp_path / "made", contents, cut)
+    found = facts.parse(bash(f'package_facts "{archive}"', tmp_path))
+    assert found.package_version == version
+    assert (found.package_why is None) == (why is None)
+    assert why is None or why in (found.package_why or "")
+    assert not (tmp_path / "unpacked").exists()
 
 
 @pytest.mark.parametrize(("wait", "got"), [("1", False), ("20", True)], ids=["given up on", "waited for"])
