@@ -31,6 +31,11 @@ class MachineError(Exception):
         self.fix = fix
         self.code: Cause = code
 
+    @property
+    def gone(self) -> bool:
+        """Whether nobody answered at all, as when the machine is dead or hung."""
+        return self.code in ("unreachable", "mute")
+
 
 class Request(BaseModel):
     """What a driver reads from standard input; keys in camelCase, unknown ones refused."""

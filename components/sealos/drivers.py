@@ -403,8 +403,8 @@ async def run_leave(request: requests.Member) -> str:
     if member == first_master:
         raise DriverError(f"{member.name} is the first master; it goes with the whole cluster only (`pulumi destroy`)")
     login = request.fleet.login
-    if await _took_over(request):
-        progress(member.name, f"is the first master now, in {first_master.name}'s place; it stays")
+    if (outcome := await _without_the_first_master(request)) is not None:
+        progress(member.name, outcome)
         return ""
     async with connect(first_master, login) as first:
         wanted = await wanted_of(first)
@@ -415,7 +415,7 @@ async def run_leave(request: requests.Member) -> str:
                 if left := await sweep(own, request.vip, request.package.path):
                     raise DriverError(f"{member.name}: left the cluster, but still holds: {', '.join(left)}")
         except MachineError as error:
-            if error.machine != member.name or error.code not in ("unreachable", "mute"):
+            if error.machine != member.name or not error.gone:
                 raise
             gone = error
         if gone is not None:
@@ -434,20 +434,34 @@ async def run_leave(request: requests.Member) -> str:
     return ""
 
 
-async def _took_over(request: requests.Member) -> bool:
-    """Whether the member was made the first master by hand (restore.sh), because the one it was joined by is gone."""
-    login = request.fleet.login
+async def _without_the_first_master(request: requests.Member) -> str | None:
+    """What becomes of a member when the first master that it was joined by is gone; None when that is there.
+
+    A removal is run with what its member was joined by. That another first master is in charge (restore.sh), it can't know.
+
+    Raises:
+        DriverError: when the member lives and is no first master itself.
+    """
+    login, first_master, member = request.fleet.login, request.fleet.first_master, request.fleet.named(request.member)
     try:
-        async with connect(request.fleet.first_master, login):
-            return False
+        async with connect(first_master, login):
+            return None
     except MachineError as error:
-        if error.machine != request.fleet.first_master.name or error.code not in ("unreachable", "mute"):
+        if error.machine != first_master.name or not error.gone:
             raise
     try:
-        async with connect(request.fleet.named(request.member), login) as own:
-            return facts_of.parse((await own.run(HERE / "facts.sh", files(), _SHORT)).stdout).marker is not None
-    except MachineError:
-        return False
+        async with connect(member, login) as own:
+            took_over = facts_of.parse((await own.run(HERE / "facts.sh", files(), _SHORT)).stdout).marker is not None
+    except MachineError as error:
+        if error.machine != member.name or not error.gone:
+            raise
+        return f"warning: neither it nor {first_master.name}, which it was joined by, answers; cluster.lost takes it out of the cluster"
+    if took_over:
+        return f"is the first master now, in {first_master.name}'s place; it stays"
+    raise DriverError(
+        f"{member.name}: {first_master.name}, which it was joined by, does not answer. Put {member.name} back into the settings and run "
+        f"`pulumi up`, so that it knows today's first master; then take it out again"
+    )
 
 
 async def _leave(request: requests.Member, first: Host, limit: float, *, gone: bool) -> None:

@@ -69,6 +69,7 @@ fi
 
 for artifact in package sealos istioctl; do
     path=$(value "$artifact")
+    if [[ $artifact == sealos ]]; then path=$(sealos_program); fi
     if [[ -z $path || ! -f $path ]]; then
         continue
     fi

@@ -56,10 +56,19 @@ plain() {
     sed -E 's/\x1b\[[0-9;]*[A-Za-z]//g; s/\b[a-z0-9]{6}\.[a-z0-9]{16}\b/<token>/g; s/\b[0-9a-f]{64}\b/<hash or key>/g'
 }
 
-# What the sealos of the request says about its version, in one line; fails when it can't be run.
-sealos_version() {
+# Where the request's sealos is. A master that took the first one's place has the copy that sealos itself left, which
+# run_sealos runs there, too.
+sealos_program() {
     local program
     program=$(value sealos)
+    if [[ -n $program && ! -e $program && -e $etc/cluster.json ]]; then program=/usr/bin/sealos; fi
+    printf '%s' "$program"
+}
+
+# What that sealos says about its version, in one line; fails when it can't be run.
+sealos_version() {
+    local program
+    program=$(sealos_program)
     [[ -n $program && -x $program && -f $program ]] || return 1
     # a home of its own, because sealos writes a log wherever it runs
     mkdir -p "$dir/home"

@@ -120,7 +120,9 @@ def _is_member(request: Preflight, lead: Facts | None, machine: Machine, first: 
     ours = request.cluster in {(note or {}).get("name") for note in (lead.marker, lead.intent)}
     # a cluster made by hand with sealos; whether it is as the settings say is judged by the installation
     adopted = request.adopt and lead.marker is None and lead.nodes is not None and lead.sealos_config is not None
-    if not (ours or adopted):
+    # a master without sealos's state, to take a first one's place: that is said once, at the master
+    heir = machine != first and _alive(request, lead) and lead.sealos_config is None
+    if not (ours or adopted or heir):
         return False
     return machine == first or (facts.ca is not None and facts.ca == lead.ca)
 
@@ -306,6 +308,17 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
             f"it is the first master of cluster {facts.marker.get('name')!r}, not {request.cluster!r}",
             "Use another machine, or destroy that cluster where it was made.",
         )
+    if _alive(request, facts) and machine == request.fleet.first_master and facts.sealos_config is None:
+        yield Finding(
+            machine.name,
+            "leftovers",
+            "error",
+            "it is a master of a live cluster, but what sealos knows of that cluster is not on it",
+            "To let it take the place of a first master that is gone for good, put that back first: `pulumi stack output "
+            f'sealosBackup --show-secrets | ssh root@{machine.address} "$(cat components/sealos/restore.sh)"` '
+            "(docs/operations.md). To adopt a cluster, put the machine first where sealos ran.",
+        )
+        return
     if _alive(request, facts):
         yield Finding(
             machine.name,

@@ -37,6 +37,12 @@ awk -v own="$own" '
     masters && line == own { next }
     { print }' "$place/root/.sealos/config.yaml" >"$place/config"
 mv -f -- "$place/config" "$place/root/.sealos/config.yaml"
+# the package where the first master had it; sealos copied it to /root of every machine
+package=$(sed -nE "s/^pkgurl: *[\"']?([^\"']*)[\"']?$/\1/p" "$place/root/.sealos/config.yaml")
+if [[ -n $package && ! -e $package && -e /root/${package##*/} ]]; then
+    mkdir -p -- "${package%/*}/"
+    ln -s -- "/root/${package##*/}" "$package"
+fi
 rm -rf -- /root/.sealos /etc/sealos-istio
 mv -- "$place/root/.sealos" /root/.sealos
 mv -- "$place/etc/sealos-istio" /etc/sealos-istio

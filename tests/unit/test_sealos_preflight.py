@@ -505,3 +505,14 @@ def test_the_documentation_lists_every_code() -> None:
     text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     for code, known in CODES.items():
         assert f"| `{code}` | {known.what} | {'yes' if known.waivable else 'no'} |" in text
+
+
+def test_a_master_without_the_state_of_sealos_is_told_how_to_take_the_first_ones_place() -> None:
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    alive = MINE | {"nodes": {"items": [{"metadata": {"name": "sealos01"}, "status": ready}]}}
+    [finding] = findings({"sealos01": alive, "sealos02": MINE, "sealos03": MINE}, recover=True)
+    assert (finding.host, finding.code, finding.severity) == ("sealos01", "leftovers", "error")
+    assert 'sealosBackup --show-secrets | ssh root@192.0.2.11 "$(cat components/sealos/restore.sh)"' in finding.fix
+    others = findings({"sealos01": alive | {"sealos_config": {"masters": []}}, "sealos02": MINE})
+    assert {finding.host for finding in others} == {"sealos01", "sealos02"}
+    assert "cluster.adopt: true" in others[0].fix
