@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +36,18 @@ class Verb:
     request: type[Request]
     action: Callable[[Any], Coroutine[Any, Any, str]]
     help: str
+
+
+LOST = "SEALOS_ISTIO_LOST"
+"""Environment variable of a `pulumi destroy`: names of machines that are gone for good, with commas between.
+
+No setting, because a destroy reads none: it works with what the last `up` knew, and a dead first master lets no `up` through.
+"""
+
+
+def given_up(machine: str) -> bool:
+    """Whether whoever destroys the stack says that the machine is gone for good."""
+    return machine in {name.strip() for name in os.environ.get(LOST, "").split(",")}
 
 
 def progress(where: str, text: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from components.driver import DriverError, progress
+from components.driver import LOST, DriverError, given_up, progress
 from components.istio.versions import release
-from components.login import Fleet, Request
+from components.login import Fleet, MachineError, Request
 from components.machines import connect
 
 INSTALL = Path(__file__).with_name("istioctl_install.sh")
@@ -59,8 +59,14 @@ async def remove(request: IstioctlRequest) -> str:
         DriverError: when that fails on the host.
     """
     machine = request.fleet.first_master
-    async with connect(machine, request.fleet.login) as host:
-        result = await host.run(REMOVE, {}, 60)
+    try:
+        async with connect(machine, request.fleet.login) as host:
+            result = await host.run(REMOVE, {}, 60)
+    except MachineError as error:
+        if not (error.gone and given_up(machine.name)):
+            raise
+        progress(machine.name, f"warning: {error.cause}; istioctl stays on it ({LOST})")
+        return ""
     if result.status:
         raise DriverError(f"istioctl could not be removed from {machine.name}: {result.last_words}")
     progress(machine.name, result.stderr.strip() or "istioctl is gone")

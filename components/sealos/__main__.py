@@ -26,6 +26,9 @@ VERBS = {
     "ready": Verb(requests.Ready, drivers.run_ready, "wait until all machines are Ready nodes; print them"),
     "backup": Verb(requests.Backup, drivers.run_backup, "print the first master's ~/.sealos for a rainy day (secret)"),
     "clean": Verb(requests.Install, teardown.run_clean, "take the whole cluster off all its machines"),
+    "sweep": Verb(
+        requests.Preflight, teardown.run_sweep, "after that: clean its machines when the first master is gone for good"
+    ),
 }
 
 if __name__ == "__main__":

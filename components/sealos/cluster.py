@@ -90,7 +90,8 @@ class SealosCluster(pulumi.ComponentResource):
             "repo": cluster.repo,
         }
 
-        # All machines, so that every finding is reported before anything is changed; looked at again when one is added.
+        # All machines, so that every finding is reported before anything is changed; looked at again when one is added. It is
+        # deleted after the installation, and knows all machines when the first master, which does, is gone for good.
         preflight = self._command(
             "preflight",
             "preflight",
@@ -110,6 +111,7 @@ class SealosCluster(pulumi.ComponentResource):
                 "hostPorts": _host_ports(settings),
                 **cluster.preflight.model_dump(by_alias=True),
             },
+            delete="sweep",
         )
         # Only what the user has not put there: from a file here or a URL, for all machines that sealos copies it to.
         provided = [
@@ -120,11 +122,11 @@ class SealosCluster(pulumi.ComponentResource):
                 {
                     "what": what,
                     "artifact": _source(artifact),
-                    "limit": cluster.timeouts.install,
-                    "machines": [machine.name for machine in settings.machines],
                     "kubernetesVersion": None
                     if "package-version" in cluster.preflight.waive
                     else cluster.kubernetes_version,
+                    "limit": cluster.timeouts.install,
+                    "machines": [machine.name for machine in settings.machines],
                 },
                 delete="withdraw",
                 triggers=[artifact.path],
@@ -188,6 +190,7 @@ class SealosCluster(pulumi.ComponentResource):
                 [first, machine],
                 {
                     "member": machine.name,
+                    "cluster": cluster.name,
                     "kubernetesVersion": cluster.kubernetes_version,
                     "package": package,
                     "sealos": sealos,

@@ -375,7 +375,8 @@ async def run_join(request: requests.Member) -> str:
                 said = f"\nsealos's last words:\n{_indented(words.rstrip())}" if words.strip() else ""
                 raise DriverError(f"{member.name}: did not join as asked for: {'; '.join(wrong)}{said}")
             await asyncio.sleep(_PAUSE)
-        tidied = await own.run(HERE / "tidy.sh", files(), _SHORT)
+        note = json.dumps({"name": request.cluster}).encode()
+        tidied = await own.run(HERE / "tidy.sh", {**files(), "member.json": note}, _SHORT)
         if tidied.status:
             raise DriverError(f"{member.name}: joined, but could not be tidied up: {tidied.last_words}")
     progress(member.name, "is a Ready node")

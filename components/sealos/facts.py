@@ -54,13 +54,14 @@ class Facts:
         marker: what our installation wrote down when it was done (an Identity), on a first master.
         intent: the same, while an installation is under way or after it died.
         wanted: our list of the cluster's machines, on a first master.
+        member: name of the cluster that our join made the machine a member of.
         sealos_config: sealos's own config.yaml without what it logs in with.
         nodes: `kubectl get nodes -o json`, where the API answered; api_error says why it did not.
         package_bytes, package_sha256: of the offline package; None when it isn't there or the checksum wasn't asked for.
-        sealos_bytes, sealos_sha256, sealos_version: of the sealos binary, likewise; the version None when it can't run.
-        istioctl_bytes, istioctl_sha256: of the istioctl binary, likewise.
         package_version: of the Kubernetes in it, e.g. v1.16.3; None when it does not say.
         package_why: set when it is no package: what tar said, perhaps nothing.
+        sealos_bytes, sealos_sha256, sealos_version: of the sealos binary, likewise; the version None when it can't run.
+        istioctl_bytes, istioctl_sha256: of the istioctl binary, likewise.
     """
 
     uid: int = 0
@@ -86,15 +87,16 @@ class Facts:
     marker: dict[str, Any] | None = None
     intent: dict[str, Any] | None = None
     wanted: list[dict[str, Any]] | None = None
+    member: str | None = None
     sealos_config: dict[str, Any] | None = None
     nodes: dict[str, Any] | None = None
     api_error: str | None = None
     package_bytes: int | None = None
     package_sha256: str | None = None
-    sealos_bytes: int | None = None
-    sealos_sha256: str | None = None
     package_version: str | None = None
     package_why: str | None = None
+    sealos_bytes: int | None = None
+    sealos_sha256: str | None = None
     sealos_version: str | None = None
     istioctl_bytes: int | None = None
     istioctl_sha256: str | None = None
@@ -140,30 +142,31 @@ def parse(text: str) -> Facts:
         marker=_document(last("cluster")),
         intent=_document(last("installing")),
         wanted=_document(last("wanted")),
+        member=(_document(last("member")) or {}).get("name"),
         sealos_config=_yaml(last("sealos_config")),
         nodes=_document(last("nodes")),
         api_error=last("api_error"),
         package_bytes=number("package_bytes"),
         package_sha256=last("package_sha256"),
+        package_version=_version(
+            (_document(last("package_metadata")) or {}).get("k8sVersion") or last("package_kubeadm")
+        ),
+        package_why=last("package_why"),
         sealos_bytes=number("sealos_bytes"),
         sealos_sha256=last("sealos_sha256"),
         sealos_version=last("sealos_version"),
         istioctl_bytes=number("istioctl_bytes"),
         istioctl_sha256=last("istioctl_sha256"),
-        package_version=_version(
-            (_document(last("package_metadata")) or {}).get("k8sVersion") or last("package_kubeadm")
-        ),
-        package_why=last("package_why"),
     )
-
-
-def _route(line: str) -> Route | None:
 
 
 def _version(text: str | None) -> str | None:
     """vX.Y.Z, which packages write with and without the v; None for anything else."""
     match = re.fullmatch(r"v?(\d+\.\d+\.\d+)", text or "")
     return f"v{match[1]}" if match else None
+
+
+def _route(line: str) -> Route | None:
     """A line of /proc/net/route; None for the default route."""
     device, destination, gateway, mask = line.split()
     address, bits = (int.from_bytes(bytes.fromhex(word), "little") for word in (destination, mask))

@@ -46,7 +46,7 @@ done < <(leftovers 2>/dev/null)
 if [[ -r /etc/kubernetes/pki/ca.crt ]]; then
     echo "ca $(sha256sum </etc/kubernetes/pki/ca.crt | cut -d' ' -f1)"
 fi
-for note in cluster installing wanted; do
+for note in cluster installing wanted member; do
     if [[ -r $etc/$note.json ]]; then
         echo "$note $(blob "$etc/$note.json")"
     fi
@@ -77,8 +77,8 @@ for artifact in package sealos istioctl; do
     if [[ -n $(value "$artifact-sha256") ]]; then
         echo "${artifact}_sha256 $(sha256sum <"$path" | cut -d' ' -f1)"
     fi
-done
     if [[ $artifact == package && -s $path ]]; then package_facts "$path"; fi
+done
 if version=$(sealos_version); then
     echo "sealos_version $version"
 fi

@@ -75,15 +75,6 @@ sealos_version() {
     HOME=$dir/home timeout 20 "$program" version 2>&1 </dev/null | plain | tr '\n' ' ' || true
 }
 
-# sealos's config without the keys named in $1 (top level, with what is indented below them).
-without_keys() {
-    awk -v keys="$1" '
-        BEGIN { count = split(keys, names, " "); for (i = 1; i <= count; i++) drop[names[i] ":"] = 1 }
-        /^[A-Za-z]/ { skip = ($1 in drop) }
-        !skip'
-}
-
-# Whether sealos's config lists the host $1 (address:port) as a master or node.
 # Which Kubernetes the offline package $1 holds, as facts: its Metadata, else the word of its kubeadm (the packages of
 # Kubernetes 1.16's days have no Metadata), else why it has neither. Nothing when it can't be read in time.
 package_facts() {
@@ -101,6 +92,15 @@ package_facts() {
     rm -rf -- "$place"
 }
 
+# sealos's config without the keys named in $1 (top level, with what is indented below them).
+without_keys() {
+    awk -v keys="$1" '
+        BEGIN { count = split(keys, names, " "); for (i = 1; i <= count; i++) drop[names[i] ":"] = 1 }
+        /^[A-Za-z]/ { skip = ($1 in drop) }
+        !skip'
+}
+
+# Whether sealos's config lists the host $1 (address:port) as a master or node.
 listed() {
     [[ -e $config ]] && sed -E "s/^ *- *//; s/[\"']//g" "$config" | grep -Fxq -- "$1"
 }

@@ -136,6 +136,7 @@ class Member(Request):
 
     fleet: Fleet
     member: str
+    cluster: str
     kubernetes_version: str
     package: Artifact
     sealos: Artifact

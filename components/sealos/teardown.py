@@ -14,11 +14,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from components.driver import DriverError, progress
+from components.driver import LOST, DriverError, given_up, progress
 from components.login import Machine, MachineError
-from components.machines import Host, connect
+from components.machines import Host, connect, on_all
 from components.sealos import drivers, requests, sealos_config
+from components.sealos import facts as facts_of
+from components.sealos.drivers import HERE
 
+_LOOK = 60.0  # seconds for a script that only looks
 STAYS = (
     "the package and sealos where the settings have them on the first master",
     "Docker or containerd and their images",
@@ -32,7 +35,8 @@ STAYS = (
 async def run_clean(request: requests.Install) -> str:
     """Takes the whole cluster away, on every machine that it has.
 
-    A machine that does not answer is named and left; the first master must answer, because it alone knows the others.
+    A machine that does not answer is named and left. The first master must answer, because it alone knows the others, unless
+    it is said to be gone for good; then `run_sweep` does what can be done.
 
     Raises:
         DriverError: when the first master does not answer, or a machine still holds something of the cluster.
@@ -42,10 +46,18 @@ async def run_clean(request: requests.Install) -> str:
         try:
             leader = await stack.enter_async_context(connect(first, login))
         except MachineError as error:
-            raise DriverError(
-                f"{error}\nNothing was cleaned: only {first.name} knows the cluster's other machines. Bring it back and run it again; "
-                f"or, when the machines are gone for good, `pulumi destroy --continue-on-error` and `pulumi state delete`"
-            ) from None
+            if not error.gone:
+                raise DriverError(f"{error}\nNothing was cleaned: it begins at {first.name}") from None
+            if not given_up(first.name):
+                raise DriverError(
+                    f"{error}\nNothing was cleaned: it begins at {first.name}. Bring it back and run this again. Or, when it is gone for "
+                    f"good, `{LOST}={first.name} pulumi destroy` cleans the machines that answer; if other masters live, one of them "
+                    f"can take its place instead (docs/operations.md)"
+                ) from None
+            progress(
+                first.name, f"warning: {error.cause}; what it holds of the cluster, keys included, stays on it ({LOST})"
+            )
+            return ""
         others = [machine for machine in (await drivers.wanted_of(leader)).machines if machine.name != first.name]
 
         async def reach(machine: Machine) -> Host | MachineError:
@@ -69,6 +81,43 @@ async def run_clean(request: requests.Install) -> str:
             + "\n".join(f"  {line}" for line in remaining)
         )
     progress(first.name, f"{len(hosts)} machines are clean. What stays on purpose: {'; '.join(STAYS)}")
+    return ""
+
+
+async def run_sweep(request: requests.Preflight) -> str:
+    """After the installation's own delete: when the first master is gone for good, cleans the other machines without it.
+
+    Only a machine that our join noted down as a member of this very cluster is touched; sealos is not asked, since its state
+    was on the first master.
+
+    Raises:
+        DriverError: when a machine still holds something of the cluster.
+    """
+    first = request.fleet.first_master
+    if not given_up(first.name):
+        return ""  # they were cleaned with the first master, or it would not have come to this
+
+    async def clean(host: Host) -> list[str] | None:
+        facts = facts_of.parse((await host.run(HERE / "facts.sh", drivers.files(), _LOOK)).stdout)
+        if facts.member == request.cluster:
+            return await drivers.sweep(host, request.vip or "", request.package.path)
+        if facts.leftovers:
+            progress(
+                host.machine.name,
+                f"warning: it has no note that it is a member of {request.cluster}; left as it is: {', '.join(facts.leftovers)}",
+            )
+        return None
+
+    others = [machine for machine in request.fleet.machines if not given_up(machine.name)]
+    progress(first.name, f"gone for good; sweeping the other machines without it ({LOST}) …")
+    results = await on_all(request.fleet, clean, others)
+    for name, result in results.items():
+        if isinstance(result, MachineError):
+            progress(name, f"warning: {result.cause}; what it holds of the cluster stays on it")
+    if left := [f"  {name}: {line}" for name, result in results.items() if isinstance(result, list) for line in result]:
+        raise DriverError("machines still hold something of the cluster:\n" + "\n".join(left))
+    clean_now = [name for name, result in results.items() if isinstance(result, list)]
+    progress("sweep", f"{', '.join(clean_now) or 'no machine'}: clean. What stays on purpose: {'; '.join(STAYS)}")
     return ""
 
 

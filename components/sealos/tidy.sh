@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# After a join: removes the kubeadm configuration with the bootstrap token, which sealos leaves on the machine, and closes
-# the files with keys.
-# $1: the script's private directory, with lib.sh.
+# After a join: removes the kubeadm configuration with the bootstrap token, which sealos leaves on the machine, closes the
+# files with keys, and notes which cluster the machine is a member of (for a teardown without the first master).
+# $1: the script's private directory, with lib.sh and member.json.
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
@@ -9,3 +9,6 @@ dir=$1
 
 rm -f -- /root/kubeadm-join-config.yaml
 close_files
+mkdir -p "$etc"
+cp -- "$dir/member.json" "$etc/member.json.new"
+mv -f -- "$etc/member.json.new" "$etc/member.json"

@@ -250,6 +250,7 @@ def test_only_members_and_the_kubeconfig_have_triggers() -> None:
 def test_what_is_undone_on_destroy() -> None:
     commands = Seen(stack()).commands()
     assert {name: inputs["delete"].split()[-1] for name, inputs in commands.items() if "delete" in inputs} == {
+        "cluster-preflight": "sweep",
         "cluster-install": "clean",
         "cluster-member-sealos02": "leave",
         "cluster-member-sealos03": "leave",
@@ -358,8 +359,8 @@ def test_what_the_user_has_not_put_there_is_sent_before_the_installation() -> No
     assert request["artifact"] == {"path": "/root/kube.tar.gz", "sha256": sha, "url": "https://example.org/kube.tar.gz"}
     assert request["machines"] == ["sealos01", "sealos02", "sealos03", "sealos04"]
     assert [machine["name"] for machine in request["fleet"]["machines"]] == ["sealos01"]
-    # it is taken off again after the cluster, which needs it for that
     assert request["kubernetesVersion"] == "v1.16.3"
+    # it is taken off again after the cluster, which needs it for that
     assert not seen.monitor.requests["cluster-package"].deletedWith
     # where it comes from touches neither the cluster nor its members
     for name in ("cluster-install", "cluster-member-sealos02"):
