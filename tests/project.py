@@ -41,11 +41,13 @@ class Project:
         directory: where it is.
         stack: the stack that commands work on.
         environment: variables besides the engine's own.
+        printed: each command that ended and what it printed, but for those that were asked for secrets.
     """
 
     directory: Path
     stack: str
     environment: dict[str, str] = field(default_factory=dict)
+    printed: list[tuple[str, str]] = field(default_factory=list)
 
     @classmethod
     def copy(cls, directory: Path, stack: str, config: Mapping[str, Any], salt: str | None = None) -> Self:
@@ -124,6 +126,8 @@ class Project:
             process.kill()
             stdout, stderr = process.communicate()
             raise AssertionError(f"pulumi {' '.join(arguments)} took over {limit} s:\n{stdout}{stderr}") from None
+        if "--show-secrets" not in arguments:
+            self.printed.append((" ".join(arguments), stdout + stderr))
         return Done(process.returncode, stdout, stderr)
 
     def preview(self, *arguments: str) -> dict[str, Any]:

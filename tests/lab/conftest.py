@@ -56,6 +56,43 @@ def listed(lab: Lab, masters: int | tuple[int, ...], nodes: tuple[int, ...]) -> 
     return {"masters": machines((masters,) if isinstance(masters, int) else masters), "nodes": machines(nodes)}
 
 
+def bare(lab: Lab, name: str) -> None:
+    """Asserts that nothing of a cluster is on a machine."""
+    left = lab.run(
+        name,
+        "sh",
+        "-c",
+        "ls -d /etc/kubernetes /var/lib/etcd /var/lib/kubelet /root/.kube /usr/bin/kubelet 2>/dev/null",
+    )
+    assert left.stdout == "", f"{name}: {left.stdout}"
+    programs = set(lab.run(name, "sh", "-c", "cat /proc/[0-9]*/comm").stdout.split())
+    assert not programs & {"kubelet", "kwok", "etcd", "kube-apiserver"}, name
+
+
+def sealos_runs(lab: Lab, verb: str) -> list[str]:
+    """The logs of sealos's runs of one kind on the first master."""
+    listed = lab.run("sealos01", "sh", "-c", f"ls /var/log/sealos-istio | grep -- -{verb}-")
+    return listed.stdout.split()
+
+
+def in_plain(project: Project, lab: Lab | None, secret: str) -> list[str]:
+    """Where a text stands: files of the stack's backend, what commands printed, and files of the lab's machines if it is given.
+
+    The files of running processes' memory and of the kernel are no files.
+    """
+    backend = (file for file in (project.directory / "backend").rglob("*") if file.is_file())
+    places = [str(file) for file in backend if secret in file.read_text(errors="replace")]
+    places += [f"printed by {command}" for command, text in project.printed if secret in text]
+    look = (
+        "needle=$(cat); grep -rlF --devices=skip --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev "
+        '--exclude-dir=usr --exclude-dir=lab-images -e "$needle" / 2>/dev/null || true'
+    )
+    if lab is not None:
+        for name in (host.name for host in lab.status(ssh=False).hosts if host.on):
+            places += [f"{name}: {file}" for file in lab.run(name, "bash", "-c", look, stdin=secret).stdout.split()]
+    return places
+
+
 @pytest.fixture(scope="package")
 def password_config(dev_config: dict[str, Any]) -> dict[str, Any]:
     """The same, to which a secret for logging in must be added."""

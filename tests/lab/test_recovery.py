@@ -1,4 +1,5 @@
-"""Half-done installations, a cluster made by hand, sealos's state put back, and settings that a live cluster keeps.
+"""Half-done installations, a cluster made by hand, sealos's state put back, and settings that a live cluster keeps; its end
+without its first master.
 
 The tests of this file follow each other on the same machines.
 """
@@ -6,8 +7,10 @@ The tests of this file follow each other on the same machines.
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -15,9 +18,14 @@ import pytest
 from components.sealos.requests import Identity
 from components.settings import parse
 from lab.machines import Lab
-from tests.lab.conftest import Kubectl, listed
+from tests.documented import Terminal
+from tests.lab.conftest import Kubectl, bare, in_plain, listed
 from tests.project import ROOT, Project, changes
 
+MESH = {
+    "version": "1.5.0", "profile": "minimal", "name": "example-istiocontrolplane",
+    "cni": {"excludeNamespaces": ["istio-system", "kube-system"]}, "meshConfig": {"enableTracing": True},
+}  # fmt: skip
 FAULTS = "/root/.sealos-standin-faults.json"
 
 
@@ -101,7 +109,9 @@ def project(lab: Lab, by_hand: str, bare_config: dict[str, Any], tmp_path_factor
     config = bare_config | listed(lab, 1, (2,))
     project = Project.copy(tmp_path_factory.mktemp("recovery") / "project", "adopted", config)
     yield project
+    lab.start_machine("sealos01")
     done = project.destroy()
+    lab.reset(["sealos01", "sealos02", "sealos03"])
     assert done.status == 0, done.text
 
 
@@ -151,10 +161,15 @@ def test_a_cluster_made_by_hand_is_compared_and_then_adopted_as_it_is(project: P
     assert same.status == 0, same.text
 
 
-def test_an_adopted_cluster_grows(project: Project, lab: Lab, by_hand: str) -> None:
-    project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3))))
+def test_an_adopted_cluster_grows_and_gets_a_mesh(project: Project, lab: Lab, by_hand: str) -> None:
+    def more(config: dict[str, Any]) -> None:
+        config.update(listed(lab, 1, (2, 3)), istio=MESH)
+        config["cluster"]["protect"] = True
+
+    project.edit_config(more)
     done = project.up()
     assert done.status == 0, done.text
+    assert project.outputs()["istio"]["status"] == "HEALTHY"
     assert sorted(n["metadata"]["name"] for n in Kubectl(project).json("get", "nodes")["items"]) == [
         "sealos01",
         "sealos02",
@@ -162,6 +177,16 @@ def test_an_adopted_cluster_grows(project: Project, lab: Lab, by_hand: str) -> N
     ]
     config = lab.run("sealos01", "cat", "/root/.sealos/config.yaml").stdout
     assert by_hand not in config, "the password that sealos left there is still there"
+
+
+def test_a_protected_cluster_is_not_destroyed(project: Project, lab: Lab) -> None:
+    before = state_of(lab)
+    done = project.destroy()
+    assert done.status != 0
+    assert "protect" in done.text
+    assert "cluster-install" in done.text
+    assert state_of(lab) == before
+    project.edit_config(lambda config: config["cluster"].pop("protect"))
 
 
 def test_lost_state_of_sealos_is_put_back(project: Project, lab: Lab) -> None:
@@ -181,8 +206,10 @@ def test_lost_state_of_sealos_is_put_back(project: Project, lab: Lab) -> None:
     keys = state_of(lab)["keys"]
     lab.run("sealos01", "rm", "-r", "/root/.sealos")
     assert "no backup" in lab.run("sealos01", "bash", "-c", restore, stdin="nonsense").stderr
-    done = lab.run("sealos01", "bash", "-c", restore, stdin=backup)
-    assert done.returncode == 0, done.stderr
+    log_in = {"root@sealos01": shlex.join(lab.ssh_command("sealos01")[1:])}
+    Terminal.of(project).documented(
+        "docs/operations.md", "Back up and restore what only the first master has", replace=log_in
+    )
     assert state_of(lab)["keys"] == keys
     project.edit_config(lambda config: config.update(listed(lab, 1, (2,))))
     up = project.up()
@@ -212,5 +239,33 @@ def test_or_as_a_replacement_when_asked_for_in_words(project: Project, lab: Lab)
     assert kubectl.json("get", "namespace", "kube-system")["metadata"]["uid"] != before
     assert kubectl.json("get", "service", "kubernetes")["spec"]["clusterIP"] == "10.112.0.1"
     assert len(kubectl.json("get", "nodes")["items"]) == 2
+    assert project.outputs()["istio"]["status"] == "HEALTHY"
+    assert kubectl.json("-n", "istio-system", "get", "deployment", "istiod")["status"]["availableReplicas"] == 1
+    for name in ("sealos01", "sealos02"):
+        chain = json.loads(lab.run(name, "cat", "/etc/cni/net.d/10-calico.conflist").stdout)["plugins"]
+        assert chain[-1]["type"] == "istio-cni"
     same = project.pulumi("preview", "--expect-no-changes", "--stack", project.stack)
     assert same.status == 0, same.text
+
+
+def test_nothing_secret_in_plain(project: Project, lab: Lab, by_hand: str) -> None:
+    """After a recovery, an adoption by a password, a restored backup and a replaced cluster."""
+    outputs = project.outputs()
+    for secret in (by_hand, lab.key.read_text().splitlines()[2]):
+        assert in_plain(project, lab, secret) == []
+    for secret in (outputs["kubeconfig"].split("client-key-data: ")[1][:200], outputs["sealosBackup"][:60]):
+        assert in_plain(project, None, secret) == []
+
+
+def test_without_its_first_master_a_cluster_is_destroyed_when_asked_for_in_words(project: Project, lab: Lab) -> None:
+    lab.stop_machine("sealos01")
+    began = time.monotonic()
+    done = project.destroy()
+    assert done.status != 0
+    assert time.monotonic() - began < 60
+    assert "Nothing was cleaned: it begins at sealos01" in done.text
+    assert "SEALOS_ISTIO_LOST=sealos01 pulumi destroy" in done.text
+    assert lab.run("sealos02", "ls", "/etc/kubernetes/kubelet.conf").returncode == 0
+
+    Terminal.of(project).documented("docs/operations.md", "Tear down", "SEALOS_ISTIO_LOST")
+    bare(lab, "sealos02")

@@ -18,7 +18,7 @@ from typing import Any, Self
 import pytest
 
 from lab.machines import NAMES, Lab
-from tests.lab.conftest import Kubectl
+from tests.lab.conftest import Kubectl, in_plain
 from tests.project import Done, Project, changes
 
 DEPLOYMENTS = {
@@ -73,18 +73,12 @@ class Stack:
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self.printed: list[str] = []
         self.command_lines: set[bytes] = set()
-
-    def keep(self, done: Done) -> Done:
-        """Notes what a command printed, for the search for secrets."""
-        self.printed.append(done.text)
-        return done
 
     def up(self) -> Done:
         """`pulumi up`, watched."""
         with CommandLines() as watched:
-            done = self.keep(self.project.up())
+            done = self.project.up()
         self.command_lines |= watched.seen
         return done
 
@@ -232,7 +226,7 @@ def test_kiali_asks_for_a_passphrase_of_the_stacks_own(up: Stack, kubectl: Kubec
 
 
 def test_nothing_changes_when_nothing_changed(up: Stack, lab: Lab) -> None:
-    done = up.keep(up.project.pulumi("preview", "--diff", "--expect-no-changes", "--stack", "walk"))
+    done = up.project.pulumi("preview", "--diff", "--expect-no-changes", "--stack", "walk")
     assert done.status == 0, done.text
     done = up.up()
     assert done.status == 0, done.text
@@ -264,23 +258,9 @@ def test_a_comment_in_a_script_changes_nothing_in_kubernetes(up: Stack) -> None:
     assert not [change for change in changes(up.project.preview()) if change.startswith("kubernetes:")]
 
 
-def search(lab: Lab, needle: str) -> dict[str, list[str]]:
-    """The machines' files that hold a text; the files of running processes' memory and of the kernel are no files."""
-    look = (
-        "needle=$(cat); grep -rlF --devices=skip --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev "
-        '--exclude-dir=usr --exclude-dir=lab-images -e "$needle" / 2>/dev/null || true'
-    )
-    return {name: lab.run(name, "bash", "-c", look, stdin=needle).stdout.split() for name in NAMES}
-
-
 def spread(stack: Stack, needle: str) -> list[str]:
     """Where on this host a secret shows: state, output, command lines."""
-    places = [
-        str(f)
-        for f in (stack.project.directory / "backend").rglob("*")
-        if f.is_file() and needle in f.read_text(errors="replace")
-    ]
-    places += [f"printed by command {i}" for i, text in enumerate(stack.printed) if needle in text]
+    places = in_plain(stack.project, None, needle)
     places += [f"ps: {line[:80]!r}" for line in stack.command_lines if needle.encode() in line]
     return places
 
@@ -290,10 +270,10 @@ def test_no_secret_where_it_does_not_belong(up: Stack, lab: Lab) -> None:
     client_key = re.search(r"client-key-data: (\S+)", kubeconfig)
     assert client_key
     assert len(up.command_lines) > 50, "nothing was watched"
-    assert search(lab, lab.password) == {name: [] for name in NAMES}
+    assert in_plain(up.project, lab, lab.password) == []
     for secret in (lab.password, json.dumps(lab.password)[1:-1], client_key[1]):
         assert spread(up, secret) == []
-    tokens = set(re.findall(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b", "".join(up.printed)))
+    tokens = set(re.findall(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b", "".join(text for _, text in up.project.printed)))
     assert not tokens, "a join token was printed"
     logs = "".join(
         lab.run(name, "sh", "-c", "cat /root/.sealos/sealos.log /var/log/sealos-istio/* 2>/dev/null").stdout
@@ -304,7 +284,7 @@ def test_no_secret_where_it_does_not_belong(up: Stack, lab: Lab) -> None:
 
 def test_destroy_leaves_clean_machines_in_under_a_minute(up: Stack, lab: Lab) -> None:
     began = time.monotonic()
-    done = up.keep(up.project.destroy())
+    done = up.project.destroy()
     assert done.status == 0, done.text
     assert time.monotonic() - began < 60
     for name in NAMES:
@@ -325,5 +305,5 @@ def test_up_again_with_a_key(up: Stack, lab: Lab) -> None:
     assert done.status == 0, done.text
     assert len(Kubectl(up.project).json("get", "nodes")["items"]) == 4
     body = lab.key.read_text().splitlines()[2]  # the first line of a key's body is the same in all keys
-    assert search(lab, body) == {name: [] for name in NAMES}
+    assert in_plain(up.project, lab, body) == []
     assert spread(up, body) == []

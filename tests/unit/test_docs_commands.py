@@ -34,11 +34,6 @@ OWED = {
     ("docs/istio-lifecycle.md", "Somebody changed the mesh by hand"),
     ("docs/lab.md", "A real sealos"),
     ("docs/lab.md", "Commands"),
-    ("docs/operations.md", "Add machines"),
-    ("docs/operations.md", "Back up and restore what only the first master has"),
-    ("docs/operations.md", "Host keys"),
-    ("docs/operations.md", "Preflight"),
-    ("docs/operations.md", "Rotations"),
     ("docs/review.md", "Drift"),
     ("docs/tools.md", "tools/: what is built, and why"),
 }
