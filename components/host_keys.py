@@ -122,7 +122,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     ssh = config.get("ssh", {})
-    print(as_known_hosts(machines, keys) if chosen.known_hosts else as_settings(machines, keys, ssh.get("port", 22)))
+    text = as_known_hosts(machines, keys) if chosen.known_hosts else as_settings(machines, keys, ssh.get("port", 22))
+    print(text, flush=True)  # before what follows, also where both go to one file
     print(f"\nNot trusted yet. Compare each fingerprint on the machine's own console: {COMPARE}", file=sys.stderr)
     bad = False
     for machine in machines:

@@ -24,7 +24,7 @@ _SHORT = 60.0  # seconds for a script that only looks
 _PROBE = 180.0  # the same, when it checks the sum of a large package
 _REGISTERED = 10.0  # seconds after sealos's join within which the Node exists, or never will
 _PAUSE = 1.0
-_GRACE = 90.0  # seconds within which the cluster sees that a machine is gone
+_GRACE = 240.0  # seconds within which the cluster sees that a machine is gone, the first master with its controllers included
 
 
 def files(**values: str | bytes | float | None) -> dict[str, bytes]:
@@ -317,7 +317,8 @@ async def _forget_lost(host: Host, request: requests.Want) -> None:
     begun = time.monotonic()
     for name in request.lost:
         while (node := (await nodes_of(host)).get(name)) and node.ready:
-            # a machine that has just died is Ready for another 40 s (kube-controller-manager's node-monitor-grace-period)
+            # A machine that has just died is Ready for another 40 s (kube-controller-manager's node-monitor-grace-period), which
+            # begin anew with another controller manager: the dead master may have been the one that led.
             if time.monotonic() - begun > _GRACE:
                 raise DriverError(
                     f"{name}: cluster.lost names it, but its kubelet reports to the cluster. A machine that is there leaves properly "
