@@ -24,6 +24,7 @@ from components.istio.istio_operator import plan
 from components.istio.overlays import KEYED_LISTS, OverlayError, parse_path
 from components.istio.renderer import Rendered, RenderError
 from components.settings import IstioSettings
+from tests.unit.test_istio_overlays import as_overlays
 from tools import parts
 
 NAME = "istio-ingressgateway"
@@ -174,11 +175,11 @@ def by_hand(case: Case) -> Rendered | RenderError:
         return error
 
 
-def by_us(case: Case) -> Rendered | OverlayError:
+def by_us(case: Case, written: list[dict[str, Any]] | None = None) -> Rendered | OverlayError:
     istio = {
         "profile": "empty",
         "cni": {"enabled": False},
-        "ingressGateways": [{"k8s": {"overlays": overlays(case)}}],
+        "ingressGateways": [{"k8s": {"overlays": written or overlays(case)}}],
         "values": case.values,
     }
     try:
@@ -357,7 +358,7 @@ def test_no_field_that_nobody_named_is_lost_on_the_real_renderer(
     assert deployment
     intent = data.draw(pod_intents(deployment["spec"]["template"]["spec"]))
     case = Case("any", [(POD, intent)], "loses")
-    made = by_us(case)
+    made = by_us(case, data.draw(as_overlays(intent, tuple(parse_path(POD)))))
     assert isinstance(made, Rendered), str(made)
     assert holds(case, made, case.patches)
     assert lost(case, plain, made, ours=True) == []
