@@ -82,8 +82,14 @@ def test_the_script_prints_what_the_judge_reads(tmp_path: Path) -> None:
     (folder / "10-calico.conflist").write_text(text)
     (folder / "ZZZ-istio-cni-kubeconfig").touch(mode=0o600)
     (folder / "99-loopback.conf").touch()
+    (folder / "ZZZ-istio-cni-kubeconfig").write_text("server: https://[10.96.0.1]:443\n")  # as the installer writes it
     kubectl = tmp_path / "kubectl"
-    kubectl.write_text("#!/bin/sh\necho 'Warning: noise' >&2; echo 'no - RBAC: not found'; exit 1\n")
+    kubectl.write_text(
+        """#!/bin/sh
+        grep -qx 'server: https://10.96.0.1:443' "${1#--kubeconfig=}" || { echo 'error: host must be a URL' >&2; exit 1; }
+        echo 'Warning: noise' >&2; echo 'no - RBAC: not found'; exit 1
+        """
+    )
     kubectl.chmod(0o755)
     environment = {
         "CNI_FOLDER": str(folder), "CNI_BINARY": str(tmp_path / "none"), "KUBECTL": str(kubectl), "PATH": "/usr/bin:/bin"
@@ -96,6 +102,18 @@ def test_the_script_prints_what_the_judge_reads(tmp_path: Path) -> None:
         listed=("10-calico.conflist", "99-loopback.conf"), conflist=text, binary=None, kubeconfig="600",
         rights="no - RBAC: not found",
     )  # fmt: skip
+
+
+def test_an_api_server_that_can_not_be_asked_is_no_answer(tmp_path: Path) -> None:
+    (tmp_path / "config_file").write_text("10-calico.conflist")
+    (tmp_path / "ZZZ-istio-cni-kubeconfig").touch(mode=0o600)
+    for words, rights in (("Unable to connect to the server: dial tcp", None), ("must be logged in (Unauthorized)", "must be logged in (Unauthorized)")):
+        (tmp_path / "kubectl").write_text(f"#!/bin/sh\necho '{words}' >&2; exit 1\n")
+        (tmp_path / "kubectl").chmod(0o755)
+        environment = {"CNI_FOLDER": str(tmp_path), "KUBECTL": str(tmp_path / "kubectl"), "PATH": "/usr/bin:/bin"}
+        command = ["bash", str(cni_probe.SCRIPT), str(tmp_path)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert cni_probe.parse(done.stdout).rights == rights
 
 
 def test_the_report_names_every_problem_of_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
