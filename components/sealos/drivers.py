@@ -24,7 +24,7 @@ _SHORT = 60.0  # seconds for a script that only looks
 _PROBE = 180.0  # the same, when it checks the sum of a large package
 _REGISTERED = 10.0  # seconds after sealos's join within which the Node exists, or never will
 _PAUSE = 1.0
-_GRACE = 240.0  # seconds within which the cluster sees that a machine is gone, the first master with its controllers included
+_GRACE = 2 * nodes.SILENT  # seconds within which the cluster sees that a machine is gone
 
 
 def files(**values: str | bytes | float | None) -> dict[str, bytes]:
@@ -42,7 +42,7 @@ def files(**values: str | bytes | float | None) -> dict[str, bytes]:
 
 
 async def show(host: Host, what: str) -> str:
-    """One thing of the first master (nodes, kubeconfig or wanted).
+    """One thing of the first master, one of the words in show.sh.
 
     Raises:
         DriverError: when it can't be had.
@@ -316,9 +316,7 @@ async def _forget_lost(host: Host, request: requests.Want) -> None:
     """
     begun = time.monotonic()
     for name in request.lost:
-        while (node := (await nodes_of(host)).get(name)) and node.ready:
-            # A machine that has just died is Ready for another 40 s (kube-controller-manager's node-monitor-grace-period), which
-            # begin anew with another controller manager: the dead master may have been the one that led.
+        while (node := (await nodes_of(host)).get(name)) and await _reports(host, node):
             if time.monotonic() - begun > _GRACE:
                 raise DriverError(
                     f"{name}: cluster.lost names it, but its kubelet reports to the cluster. A machine that is there leaves properly "
@@ -331,6 +329,11 @@ async def _forget_lost(host: Host, request: requests.Want) -> None:
         progress(name, "taking it out of the cluster (cluster.lost); what it holds of it, keys included, stays on it")
         given = files(role=node.role, name=name, address=node.address, gone="yes", lock_wait=request.limit)
         await work(host, "leave.sh", given, request.limit + _PROBE, f"the removal of {name}")
+
+
+async def _reports(host: Host, node: nodes.Node) -> bool:
+    answer = json.loads(await show(host, "leases"))
+    return nodes.reports(node, answer["leases"], answer["now"])
 
 
 async def wanted_of(first: Host) -> requests.Wanted:

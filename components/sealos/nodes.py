@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from components.login import Machine
 
 _MASTER_LABELS = ("node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane")
+
+SILENT = 40.0
+"""Seconds after which a kubelet that renews its Lease no more is taken for gone, as kube-controller-manager does (its
+--node-monitor-grace-period). A kubelet renews it every 10 s."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,27 @@ def parse(document: Mapping[str, Any]) -> dict[str, Node]:
             why=condition.get("message") or condition.get("reason") or "its kubelet has not reported yet",
         )
     return found
+
+
+def reports(node: Node, leases: Mapping[str, Any], now: float) -> bool:
+    """Whether a node's kubelet is alive, by its Lease (Kubernetes from 1.14 on) and not by its condition alone.
+
+    A condition is turned by the leading controller manager. When that died with its machine, the others may need a quarter of
+    an hour to take over: before Kubernetes 1.20 a client holds on to a connection whose other end is gone (kubernetes#95981).
+
+    Args:
+        node: the node.
+        leases: `kubectl -n kube-node-lease get leases -o json`.
+        now: the time on the machine that was asked, in seconds since the epoch.
+    """
+    renewed = {
+        item["metadata"]["name"]: item["spec"]["renewTime"]
+        for item in leases.get("items", [])
+        if item.get("spec", {}).get("renewTime")
+    }
+    if not node.ready or node.name not in renewed:
+        return node.ready
+    return now - datetime.fromisoformat(renewed[node.name]).timestamp() < SILENT
 
 
 def problems(wanted: Iterable[Machine], present: Mapping[str, Node], version: str) -> list[str]:

@@ -46,4 +46,24 @@ fi
 rm -rf -- /root/.sealos /etc/sealos-istio
 mv -- "$place/root/.sealos" /root/.sealos
 mv -- "$place/etc/sealos-istio" /etc/sealos-istio
+
+# What runs here may still wait for the lost machine's API server: a pod in the machine's network keeps the /etc/hosts of its
+# beginning, where sealos named this machine's own only after it had joined. A kubelet ends a static pod whose manifest is gone.
+controllers=(kube-controller-manager kube-scheduler)
+put_back() {
+    for name in "${controllers[@]}"; do
+        if [[ -e /etc/kubernetes/$name.yaml.restart ]]; then mv -- "/etc/kubernetes/$name.yaml.restart" "/etc/kubernetes/manifests/$name.yaml"; fi
+    done
+    rm -rf -- "$place"
+}
+trap put_back EXIT
+for name in "${controllers[@]}"; do
+    if [[ -e /etc/kubernetes/manifests/$name.yaml ]]; then mv -- "/etc/kubernetes/manifests/$name.yaml" "/etc/kubernetes/$name.yaml.restart"; fi
+done
+for name in "${controllers[@]}"; do
+    for ((second = 0; second < 60; second++)); do
+        grep -qsx "${name:0:15}" /proc/[0-9]*/comm || break # the kernel keeps 15 letters
+        sleep 1
+    done
+done
 echo "$(hostname) now has sealos's state. Next: put it first in the stack's masters, and what is gone for good in cluster.lost"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Prints one thing of the first master: nodes, pods or PodDisruptionBudgets as JSON, its admin.conf, or the list of wanted machines.
+# Prints one thing of the first master: nodes, pods or PodDisruptionBudgets as JSON, the kubelets' Leases with its own time, its
+# admin.conf, or the list of wanted machines.
 # $1: the script's private directory, with lib.sh and what (one of the words below).
 set -euo pipefail
 dir=$1
@@ -8,6 +9,10 @@ dir=$1
 
 case $(value what) in
     nodes) kube get nodes -o json ;;
+    leases)
+        leases=$(kube -n kube-node-lease get leases -o json)
+        printf '{"now": %s, "leases": %s}\n' "$(date +%s)" "$leases"
+        ;;
     kubeconfig) cat -- "$admin" ;;
     pods) kube get pods --all-namespaces -o json ;;
     budgets) kube get poddisruptionbudgets --all-namespaces -o json ;;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -231,6 +232,23 @@ def test_problems_of_a_node(items: list[dict[str, Any]], expected: list[str]) ->
 def test_a_node_that_has_just_registered() -> None:
     [problem] = nodes.problems([SECOND], nodes.parse({"items": [{"metadata": {"name": "sealos02"}}]}), "")[1:]
     assert problem == "sealos02 is not Ready: its kubelet has not reported yet"
+
+
+@pytest.mark.parametrize(
+    ("ready", "renewed", "reports"),
+    [
+        pytest.param("True", "2026-01-01T00:00:55.123456Z", True, id="alive"),
+        pytest.param("True", "2026-01-01T00:00:19.999999Z", False, id="silent, and nobody has noticed"),
+        pytest.param("True", None, True, id="without a lease"),
+        pytest.param("Unknown", "2026-01-01T00:00:55.123456Z", False, id="noticed"),
+    ],
+)
+def test_whether_a_kubelet_reports(ready: str, renewed: str | None, reports: bool) -> None:
+    node = nodes.parse({"items": [item("sealos02", "192.0.2.12", ready=ready)]})["sealos02"]
+    lease = {"metadata": {"name": "sealos02"}, "spec": {"renewTime": renewed}}
+    another = {"metadata": {"name": "sealos01"}, "spec": {"renewTime": "2026-01-01T00:00:59.000000Z"}}
+    now = datetime(2026, 1, 1, 0, 1, tzinfo=UTC).timestamp()
+    assert nodes.reports(node, {"items": [another, *([lease] if renewed else [])]}, now) is reports
 
 
 def test_nodes_that_nobody_asked_for_are_not_judged() -> None:
