@@ -92,7 +92,11 @@ func keepAuthority(ctx context.Context, api *kube.Client, namespace, service str
 	}
 	for _, kind := range []string{"mutatingwebhookconfigurations", "validatingwebhookconfigurations"} {
 		var list struct{ Items []kube.Object }
-		if err := api.Get(ctx, webhookKinds+kind, &list); err != nil {
+		err := api.Get(ctx, webhookKinds+kind, &list)
+		if kube.IsCode(err, http.StatusForbidden) { // the injector's role knows its own configuration only, which has its name
+			err = api.Get(ctx, webhookKinds+kind+"?fieldSelector=metadata.name%3D"+service, &list)
+		}
+		if err != nil {
 			// a Role that doesn't know the kind belongs to a program that has nothing to do with it
 			if kube.IsCode(err, http.StatusForbidden) {
 				continue

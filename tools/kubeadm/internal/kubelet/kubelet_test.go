@@ -2,6 +2,8 @@ package kubelet
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -395,5 +397,29 @@ func TestFillInTouchesOnlyEmptyWebhooksOfTheService(t *testing.T) {
 	}
 	if fillIn(kube.Object{"webhooks": nil}, "istio-system", "istiod", "new") {
 		t.Error("no webhooks, no change")
+	}
+}
+
+// 1.5.0's role of the injector lets it list the one configuration that has its name, and nothing else.
+func TestTheInjectorFillsTheConfigurationThatItsRoleNames(t *testing.T) {
+	patched := ""
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPatch:
+			patched = r.URL.Path
+			fmt.Fprint(w, "{}")
+		case strings.HasSuffix(r.URL.Path, "/mutatingwebhookconfigurations") && r.URL.Query().Get("fieldSelector") == "metadata.name=istio-sidecar-injector":
+			fmt.Fprint(w, `{"items":[{"metadata":{"name":"istio-sidecar-injector"},"webhooks":[{"clientConfig":{"service":{"name":"istio-sidecar-injector","namespace":"istio-system"}}}]}]}`)
+		default:
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `{"kind":"Status","code":403}`)
+		}
+	}))
+	defer api.Close()
+	if err := keepAuthority(t.Context(), kube.New(api.URL, "", nil), "istio-system", "istio-sidecar-injector"); err != nil {
+		t.Fatal(err)
+	}
+	if patched != webhookKinds+"mutatingwebhookconfigurations/istio-sidecar-injector" {
+		t.Errorf("patched %q", patched)
 	}
 }
