@@ -10,13 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.istio.istio_operator import PROFILE_DEPLOYMENTS
 from lab.machines import NAMES, Lab
+from tests.documented import Terminal
 from tests.lab.conftest import Kubectl
-from tests.project import Project
+from tests.project import ROOT, Project
 
 NAME = "example-istiocontrolplane"
 OVERLAYS = "/spec/components/pilot"
@@ -46,6 +49,7 @@ def project(lab: Lab, dev_config: dict[str, Any], tmp_path_factory: pytest.TempP
     lab.reset()
     config = {**dev_config, "istio": mesh("minimal")}
     project = Project.copy(tmp_path_factory.mktemp("lifecycle") / "project", "lifecycle", config)
+    (project.directory / ".venv").symlink_to(ROOT / ".venv")
     done = project.up()
     assert done.status == 0, done.text
     yield project
@@ -86,7 +90,9 @@ def take_out(project: Project) -> float:
     began = time.monotonic()
     done = project.up()
     assert done.status == 0, done.text
-    return time.monotonic() - began
+    took = time.monotonic() - began
+    unchanged(project)
+    return took
 
 
 def left_behind(kubectl: Kubectl, lab: Lab) -> list[str]:
@@ -109,16 +115,31 @@ def definitions(kubectl: Kubectl) -> int:
     return kubectl("get", "crd", "-o", "name").count(".istio.io")
 
 
-def driver(project: Project, verb: str, stdin: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command of components.istio, as a person or Pulumi runs it."""
+def typing(project: Project, kubectl: Kubectl) -> Terminal:
+    """Where a person types, in the stack's folder."""
+    terminal = Terminal.of(project)
+    terminal.environment["KUBECONFIG"] = str(kubectl.file)
+    return terminal
+
+
+def driver(project: Project, verb: str, stdin: str) -> subprocess.CompletedProcess[str]:
+    """A command of components.istio, as Pulumi runs it."""
     return subprocess.run(
-        [sys.executable, "-m", "components.istio", verb, *arguments],
+        [sys.executable, "-m", "components.istio", verb],
         cwd=project.directory, input=stdin, capture_output=True, text=True, timeout=400, check=False,
     )  # fmt: skip
 
 
 def export(project: Project) -> str:
     return project.pulumi("stack", "export", "--show-secrets", "--stack", project.stack).stdout
+
+
+def request_of(project: Project, resource: str) -> dict[str, Any]:
+    """What the stack last gave to the driver behind one of its commands."""
+    resources = json.loads(export(project))["deployment"]["resources"]
+    [found] = [r for r in resources if r["urn"].endswith(f"::{resource}")]
+    request: dict[str, Any] = json.loads(json.loads(found["inputs"]["stdin"]["plaintext"]))
+    return request
 
 
 def test_the_status_is_a_number_and_healthy_in_our_words(project: Project, kubectl: Kubectl) -> None:
@@ -129,9 +150,12 @@ def test_the_status_is_a_number_and_healthy_in_our_words(project: Project, kubec
 
 
 def test_a_deployment_deleted_by_hand_is_restored_by_the_next_up(project: Project, kubectl: Kubectl) -> None:
-    kubectl("-n", "istio-system", "delete", "deployment", "istiod")
+    terminal = typing(project, kubectl)
+    istiod = {"kiali": "istiod"}
+    terminal.documented("docs/istio-lifecycle.md", "Somebody changed the mesh by hand", "kubectl", replace=istiod)
     unchanged(project)  # a preview asks no host
-    assert "istio-gate" in good(project)
+    terminal.documented("docs/istio-lifecycle.md", "Somebody changed the mesh by hand", "pulumi up", replace=istiod)
+    unchanged(project)
     assert deployments(kubectl) == {"istiod"}
     assert project.outputs()["istio"]["operatorRestarted"] is True, "the operator's cache restored it by itself?"
 
@@ -147,6 +171,52 @@ def test_a_broken_chain_is_found_by_the_next_up(project: Project, kubectl: Kubec
     assert plugins[-1]["type"] == "istio-cni"
 
 
+def test_every_race_of_the_plugin_is_found(project: Project, kubectl: Kubectl, lab: Lab, tmp_path: Path) -> None:
+    """Another one on every node, and its rights gone on all; then put right as people would, and found to be."""
+    file = "/etc/cni/net.d/10-calico.conflist"
+    request = request_of(project, "istio-cni-sealos02") | {"fleet": request_of(project, "istio-leftovers")["fleet"]}
+    before = lab.run("sealos03", "cat", file).stdout
+    binding = kubectl.json("get", "clusterrolebinding", "istio-cni")
+    kubectl("delete", "clusterrolebinding", "istio-cni")
+    lab.run("sealos02", "sh", "-c", "echo '{}' >/etc/cni/net.d/05-other.conf")
+    lab.run("sealos03", "rm", file)  # the plugin, started anew, finds none of Calico's
+    lab.run("sealos04", "rm", "/opt/cni/bin/istio-cni", "/etc/cni/net.d/ZZZ-istio-cni-kubeconfig")
+    end = time.monotonic() + 60
+    while lab.run("sealos03", "cat", file).returncode and time.monotonic() < end:
+        time.sleep(0.5)
+    done = driver(project, "cni-check", json.dumps(request | {"timeout": 1}))
+    assert done.returncode == 1
+    for words in (
+        "sealos01: with /etc/cni/net.d/ZZZ-istio-cni-kubeconfig the plugin may not get pods (no",
+        "sealos02: /etc/cni/net.d/05-other.conf comes before 10-calico.conflist",
+        "sealos03: /etc/cni/net.d/10-calico.conflist has istio-cni alone",
+        "sealos04: /opt/cni/bin/istio-cni does not exist",
+        "sealos04: /etc/cni/net.d/ZZZ-istio-cni-kubeconfig does not exist",
+    ):
+        assert words in done.stderr, done.stderr
+    manifest = tmp_path / "binding.json"
+    binding["metadata"] = {key: binding["metadata"][key] for key in ("name", "labels")}
+    manifest.write_text(json.dumps(binding))
+    kubectl("create", "-f", str(manifest))
+    lab.run("sealos02", "rm", "/etc/cni/net.d/05-other.conf")
+    lab.run("sealos03", "sh", "-c", f"cat >{file}", stdin=before)
+    pods = kubectl.json("-n", "kube-system", "get", "pods", "-l", "k8s-app=istio-cni-node")["items"]
+    [pod] = [pod["metadata"]["name"] for pod in pods if pod["spec"]["nodeName"] == "sealos04"]
+    kubectl("-n", "kube-system", "delete", "pod", pod)
+    done = driver(project, "cni-check", json.dumps(request | {"timeout": 60}))
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_field_that_the_live_object_lacks_is_named(project: Project) -> None:
+    request = request_of(project, "istio-gate")
+    field = {"kind": "Deployment", "name": "istiod", "path": ["spec", "template", "spec", "hostNetwork"], "value": True}
+    request["wanted"] |= {"timeout": 20, "fields": [*request["wanted"]["fields"], field]}
+    done = driver(project, "gate", json.dumps(request))
+    assert done.returncode == 1
+    assert "Deployment istio-system/istiod: spec.template.spec.hostNetwork is not set, wanted True" in done.stderr
+    assert "the mesh was not ready after 20 s" in done.stderr
+
+
 def test_deleted_and_made_again_it_is_installed_and_not_only_healthy(project: Project, kubectl: Kubectl) -> None:
     kubectl("-n", "istio-system", "delete", "istiooperator", NAME)
     assert deployments(kubectl) == set()
@@ -157,8 +227,7 @@ def test_deleted_and_made_again_it_is_installed_and_not_only_healthy(project: Pr
 def test_an_overlay_that_the_operator_refuses_ends_the_gate_soon_in_its_words(
     project: Project, kubectl: Kubectl
 ) -> None:
-    gate = next(r for r in json.loads(export(project))["deployment"]["resources"] if r["urn"].endswith("::istio-gate"))
-    request = json.loads(gate["inputs"]["stdin"]["plaintext"])
+    request = json.dumps(request_of(project, "istio-gate"))
     patch = [{"op": "add", "path": OVERLAYS, "value": BAD_OVERLAY}]
     kubectl("-n", "istio-system", "patch", "istiooperator", NAME, "--type=json", "-p", json.dumps(patch))
     began = time.monotonic()
@@ -177,18 +246,19 @@ def test_an_operator_gone_before_its_istio_operator_is_put_back_when_asked(proje
     kubectl("delete", "clusterrolebinding", "istio-operator")
     kubectl("-n", "istio-operator", "delete", "deployment", "istio-operator")
     kubectl("-n", "istio-system", "delete", "istiooperator", NAME, "--wait=false")
-    state = export(project)
-    looked = driver(project, "recover", state)
-    assert looked.returncode == 0, looked.stderr
-    assert "clusterrolebinding/istio-operator, deployment/istio-operator is missing" in looked.stdout
-    assert "Nothing was changed." in looked.stdout
+    terminal = typing(project, kubectl)
+    terminal.documented(
+        "docs/istio-lifecycle.md", "Recovery", "pulumi stack export --show-secrets | .venv/bin/python -m components.istio recover"
+    )
     stuck = kubectl.json("-n", "istio-system", "get", "istiooperator", NAME)["metadata"]
     assert stuck["deletionTimestamp"]
     assert stuck["finalizers"]
-    done = driver(project, "recover", state, "--apply")
-    assert done.returncode == 0, done.stderr
+    terminal.documented(
+        "docs/istio-lifecycle.md", "Recovery", "pulumi stack export --show-secrets | .venv/bin/python -m components.istio recover --apply"
+    )
     assert deployments(kubectl) == set()
-    good(project, "--refresh")
+    terminal.documented("docs/istio-lifecycle.md", "Recovery", "pulumi up")
+    unchanged(project)
     assert deployments(kubectl) == {"istiod"}
 
 
@@ -199,3 +269,24 @@ def test_taken_out_of_the_stack_nothing_is_left_but_the_definitions(
     assert take_out(project) < 60
     assert left_behind(kubectl, lab) == []
     assert definitions(kubectl) == before - 1 > 20, "all but the IstioOperator's own"
+
+
+def test_a_mesh_that_can_not_run_is_told_in_the_words_of_kubernetes(project: Project, kubectl: Kubectl) -> None:
+    """On a bare cluster, where no istiod has filled its authority into the webhook yet. The next test goes on from here."""
+    nobody = {"pilot": {"k8s": {"nodeSelector": {"example.org/nobody": "has-it"}}}}
+    project.edit_config(lambda config: config.update(istio=mesh("minimal", components=nobody, readyTimeout=45)))
+    began = time.monotonic()
+    printed = typing(project, kubectl).documented("docs/istio-lifecycle.md", "A mesh that does not get ready", status=255)
+    assert time.monotonic() - began < 120
+    assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("profile", sorted(set(PROFILE_DEPLOYMENTS) - {"minimal"}))
+def test_the_other_profiles_come_up_and_go_down(project: Project, kubectl: Kubectl, lab: Lab, profile: str) -> None:
+    """`minimal` is what the tests above ran."""
+    project.edit_config(lambda config: config.update(istio=mesh(profile)))
+    good(project)
+    assert (deployments(kubectl), status(kubectl)) == (set(PROFILE_DEPLOYMENTS[profile]), 3)
+    assert project.outputs()["istio"]["status"] == "HEALTHY"
+    assert take_out(project) < 60
+    assert left_behind(kubectl, lab) == []

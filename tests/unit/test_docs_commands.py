@@ -30,8 +30,6 @@ OWED = {
     ("docs/dashboards.md", "Kiali's log-in"),
     ("docs/dashboards.md", "One section, three ways"),
     ("docs/dashboards.md", "istioctl dashboard"),
-    ("docs/istio-lifecycle.md", "Recovery"),
-    ("docs/istio-lifecycle.md", "Somebody changed the mesh by hand"),
     ("docs/lab.md", "A real sealos"),
     ("docs/lab.md", "Commands"),
     ("docs/review.md", "Drift"),
