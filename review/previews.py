@@ -59,11 +59,13 @@ class Checkout:
 
     def pulumi(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Runs `pulumi …` and keeps what it prints."""
+        # a shell that answers every question with yes (as build servers do) would make `refresh --preview-only` fail
+        ambient = {k: v for k, v in self.environment.items() if k != "PULUMI_SKIP_CONFIRMATIONS"}
         return subprocess.run(
             [str(self.engine.pulumi), *arguments, "--non-interactive"],
             cwd=self.directory,
             # events are an option for tools, which the CLI keeps behind this variable
-            env={**self.environment, "PULUMI_DEBUG_COMMANDS": "true", "NO_COLOR": "1"},
+            env={**ambient, "PULUMI_DEBUG_COMMANDS": "true", "NO_COLOR": "1"},
             input=stdin,
             capture_output=True,
             text=True,

@@ -317,7 +317,7 @@ def not_printed(shown: list[str], printed: str) -> str | None:
 
 def _pattern(line: str) -> str:
     texts = [VARYING.split(part)[:: VARYING.groups + 1] for part in line.split("…")]
-    joined = ".*".join(r"[\d.]+[smhd]?".join(re.escape(text) for text in part) for part in texts)
+    joined = ".*".join(r"(?:[\d.]+[smhd]?)+".join(re.escape(text) for text in part) for part in texts)
     return "" if not line.strip("… ") else joined
 
 
