@@ -43,6 +43,7 @@ down: venv ## destroy stack dev, then end the lab
 test: venv check ## every test: checks, Go modules, unit, graph, lab
 	@$(VENV)/python -m tools doctor test >/dev/null
 	@$(VENV)/python -m tools build
+	@$(VENV)/python -m tools build --only versions
 	@$(MAKE) -s go-test
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST)
 

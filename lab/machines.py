@@ -45,6 +45,8 @@ PACKAGE = "root/" + package.FILE_NAME
 # Programs that the machines find at /var/lib/lab-images/bin, in place of the package's images.
 IMAGES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "istio-operator", "contour")
 BINARIES = (*IMAGES, *package.PROGRAMS, "istioctl", "sealos")
+ISTIO = "1.5.0"
+OTHER_ISTIOS = ("1.6.5", "1.7.8", "1.8.0")  # there as far as they are built (python -m tools build istio-1.6 …)
 
 
 class LabError(Exception):
@@ -392,6 +394,13 @@ class Lab:
             raise parts.ToolMissing(f"{name} is not among the binaries given to Lab.")
         return self._binaries[name]
 
+    def _built(self, name: str) -> Iterator[tuple[str, Path]]:
+        """A program that the lab can do without: its name and path, or nothing when it isn't built."""
+        from tools.parts import ToolMissing
+
+        with contextlib.suppress(ToolMissing, LabError):
+            yield name, self._binary(name)
+
     def _unavailable(self) -> Iterator[str]:
         """What is missing of the lab's own programs; one line for all that tools/ has not built."""
         from tools.parts import ToolMissing
@@ -510,7 +519,12 @@ class Lab:
             brought = {
                 PACKAGE: (offline, 0o644),
                 "root/sealos": (self._binary("sealos"), 0o755),
-                "root/istioctl-1.5.0": (self._binary("istioctl"), 0o755),
+                f"root/istioctl-{ISTIO}": (self._binary("istioctl"), 0o755),
+                **{
+                    f"root/{name}": (path, 0o755)
+                    for version in OTHER_ISTIOS
+                    for name, path in self._built(f"istioctl-{version}")
+                },
             }
             disk.bring(self._disk(self.names[0]), brought)
             if self.sealos is not None:
@@ -529,7 +543,17 @@ class Lab:
             "machines": [
                 {"name": n, "address": f"{a}/{prefix}", "disk": str(self._disk(n))} for n, a in self.addresses.items()
             ],
-            "images": {name: str(self._binary(name).resolve()) for name in IMAGES},
+            "images": {
+                **{
+                    f"{name}-{ISTIO}" if name == "istio-operator" else name: str(self._binary(name).resolve())
+                    for name in IMAGES
+                },
+                **{
+                    name: str(path.resolve())
+                    for version in OTHER_ISTIOS
+                    for name, path in self._built(f"istio-operator-{version}")
+                },
+            },
             "logs": str(logs),
         }
         path = self.directory / "plan.json"

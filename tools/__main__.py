@@ -44,6 +44,7 @@ class Only(StrEnum):
 
     ENGINE = "engine"
     LAB = "lab"
+    VERSIONS = "versions"
 
 
 @app.command()
@@ -51,14 +52,17 @@ def build(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="PART…", help="parts (see list); without any, all that is needed here")
     ] = None,
-    only: Annotated[Only | None, typer.Option(help="only what the engine, or only what the lab needs")] = None,
+    only: Annotated[
+        Only | None,
+        typer.Option(help="only what the engine needs, only what the lab needs, or only the further versions of Istio"),
+    ] = None,
 ) -> None:
     """Build what the cache lacks, and install Pulumi's plugins."""
     if names:
         builder.build_all([parts.part(name) for name in names], out)
         return
-    if only is Only.LAB:
-        builder.build_all(LAB_PARTS, out)
+    if only in (Only.LAB, Only.VERSIONS):
+        builder.build_all([part for part in PARTS if part.used_for == only], out)
         return
     engine = engines.prepare(out, LAB_PARTS if only is None else ())
     out.print(_said(engine), highlight=False)
@@ -100,6 +104,8 @@ def env() -> None:
     # absent where nobody needs them: with a real Pulumi and machines of one's own nothing is built
     with contextlib.suppress(ToolMissing):
         clients = [str(parts.binary(name).parent) for name in ("kubectl", "istioctl")]
+        # istioctl-VERSION, for a preview of what that version makes
+        clients += [str(parts.directory(part)) for part in PARTS if part.used_for == "versions" and parts.is_built(part)]
         variables["PATH"] = engines.path_with(clients, variables["PATH"])
         variables["KUBECONFIG"] = str(summary.kubeconfig_file())
     for name, value in variables.items():

@@ -48,7 +48,7 @@ class Part:
         binaries: the files that a build leaves in bin/.
         seconds: how long a first build usually takes on 2 cores.
         checks: what the binaries must answer.
-        used_for: "engine" (Pulumi and its plugins) or "lab".
+        used_for: "engine" (Pulumi and its plugins), "lab", or "versions" (what the lab takes when it is there).
     """
 
     name: str
@@ -121,6 +121,20 @@ PARTS: tuple[Part, ...] = (
             Check("istio-operator", ("version",), 'Version:"1.5.0"'),
             Check("istioctl", ("version", "--remote=false"), "1.5.0"),
         ),
+    ),
+    *(
+        Part(
+            name=f"istio-{version.rpartition('.')[0]}",
+            title=f"Istio {version} operator and istioctl",
+            binaries=(f"istio-operator-{version}", f"istioctl-{version}"),
+            seconds=seconds,
+            used_for="versions",
+            checks=(
+                Check(f"istio-operator-{version}", ("version",), f'Version:"{version}"'),
+                Check(f"istioctl-{version}", ("version", "--remote=false"), version),
+            ),
+        )
+        for version, seconds in (("1.6.5", 180), ("1.7.8", 180), ("1.8.0", 180))
     ),
     Part(
         name="kwok",

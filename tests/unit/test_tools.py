@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from lab.machines import OTHER_ISTIOS
 from tools import builder, doctor, engine, parts, stack
 from tools.parts import Check, Part, ToolMissing
 
@@ -104,6 +105,13 @@ class TestTable:
     def test_names_are_unique(self) -> None:
         binaries = [name for part in parts.PARTS for name in part.binaries]
         assert len(set(binaries)) == len(binaries)
+
+    def test_the_further_versions_of_istio_are_those_that_the_lab_takes(self) -> None:
+        further = [part for part in parts.PARTS if part.used_for == "versions"]
+        pinned = [(part.folder / "VERSION").read_text().strip() for part in further]
+        assert tuple(pinned) == OTHER_ISTIOS
+        for part, version in zip(further, pinned, strict=True):
+            assert part.binaries == (f"istio-operator-{version}", f"istioctl-{version}")
 
     def test_versions_are_those_of_the_requirements(self) -> None:
         pins = dict(

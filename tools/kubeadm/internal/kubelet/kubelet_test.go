@@ -169,14 +169,12 @@ func TestRolesAndPrograms(t *testing.T) {
 	images := t.TempDir()
 	t.Setenv("LAB_IMAGES", images)
 	operator := &kube.Container{Image: "hub.example:5000/istio/operator:1.5.0"}
-	if _, _, real := program(operator); real {
-		t.Error("an operator without its program counts as real")
-	}
-	if err := os.WriteFile(filepath.Join(images, "istio-operator"), nil, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if path, _, real := program(operator); !real || path != filepath.Join(images, "istio-operator") {
+	// whether its program is there or not: without one, the container can't be created
+	if path, _, real := program(operator); !real || path != filepath.Join(images, "istio-operator-1.5.0") {
 		t.Error(path, real)
+	}
+	if _, builtin, real := program(&kube.Container{Image: "istio/install-cni:1.7.8", Command: []string{"install-cni"}}); !real || builtin != installCNICommand {
+		t.Error("the install-cni of Istio 1.7 is not run here")
 	}
 	if err := os.WriteFile(filepath.Join(images, "contour"), nil, 0o755); err != nil {
 		t.Fatal(err)
@@ -191,6 +189,16 @@ func TestRolesAndPrograms(t *testing.T) {
 	contour.Args = []string{"envoy", "shutdown-manager"}
 	if _, _, real := program(contour); real {
 		t.Error("Envoy's companion has the same image, but is played")
+	}
+}
+
+func TestImageTag(t *testing.T) {
+	for image, want := range map[string]string{
+		"operator": "latest", "istio/operator:1.5.0": "1.5.0", "host:5000/istio/operator": "latest", "host:5000/operator:1.8.0@sha256:00": "1.8.0",
+	} {
+		if got := imageTag(image); got != want {
+			t.Errorf("%s: %s, want %s", image, got, want)
+		}
 	}
 }
 

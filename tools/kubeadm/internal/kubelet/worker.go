@@ -58,13 +58,23 @@ func imageName(image string) string {
 	return name
 }
 
+// imageTag is the tag of an image reference, latest when it has none.
+func imageTag(image string) string {
+	image, _, _ = strings.Cut(image, "@")
+	if _, tag, found := strings.Cut(image[strings.LastIndex(image, "/")+1:], ":"); found {
+		return tag
+	}
+	return "latest"
+}
+
 // program finds what really runs for a container: a program of the images folder, or this one in another part.
 // Containers of real pods without a program (repair-cni, calico-node itself) are played.
 func program(container *kube.Container) (path string, builtin string, real bool) {
 	switch name := imageName(container.Image); name {
 	case "install-cni":
-		// The image holds two programs; the other one (istio-cni-repair) has no pods to repair and is played.
-		if len(container.Command) > 0 && filepath.Base(container.Command[0]) != "install-cni.sh" {
+		// The image holds two programs; the other one (istio-cni-repair) has no pods to repair and is played. The installer is
+		// install-cni.sh up to Istio 1.6, a program of that name from 1.7 on.
+		if len(container.Command) > 0 && strings.TrimSuffix(filepath.Base(container.Command[0]), ".sh") != "install-cni" {
 			return "", "", false
 		}
 		self, err := os.Executable()
@@ -73,7 +83,9 @@ func program(container *kube.Container) (path string, builtin string, real bool)
 		self, err := os.Executable()
 		return self, webhookCommand + "-" + webhookServices[name], err == nil
 	case "operator":
-		path, real = lab.Image("istio-operator")
+		// One program for each release of Istio. One that is not there is not played: then the container can't be created.
+		path, _ = lab.Image("istio-operator-" + imageTag(container.Image))
+		real = true
 	case "contour":
 		// The image serves Envoy's pods, too, which are played.
 		if len(container.Args) == 0 || container.Args[0] != "serve" {

@@ -1,0 +1,10 @@
+//go:build tools
+
+// Package tools pins what build.sh runs.
+package tools
+
+import (
+	_ "github.com/go-bindata/go-bindata/go-bindata"
+	_ "istio.io/istio/istioctl/cmd/istioctl"
+	_ "istio.io/istio/operator/cmd/operator"
+)

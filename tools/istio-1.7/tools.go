@@ -1,0 +1,1 @@
+../istio-1.6/tools.go
