@@ -23,7 +23,7 @@ from pydantic.alias_generators import to_camel
 
 from components.istio import operator_file
 from components.istio.operator_file import CNI_VALUES
-from components.istio.versions import RELEASES, check_pair
+from components.istio.versions import RELEASES, check_pair, release
 from components.sealos.findings import CODES
 
 PROJECT = "sealos-istio"
@@ -466,7 +466,7 @@ class IstioSettings(_Model):
     version: str = "1.5.0"
     hub: str = "istio"
     file: str | None = None
-    profile: Literal["default", "demo", "empty", "minimal", "remote", "separate"] = "default"
+    profile: Literal["default", "demo", "empty", "minimal", "preview", "remote", "separate"] = "default"
     name: str = "istiocontrolplane"
     namespace: str = "istio-system"
     cni: CniSettings = CniSettings()
@@ -953,6 +953,9 @@ def _mesh_fits(settings: Settings) -> Iterable[str]:
         yield f"{PROJECT}:istio.cni.namespace: {problem}"
     if istio.version.rpartition(".")[0] not in RELEASES:
         return  # what that version makes of the rest, nobody knows
+    if unknown := list(_not_in_release(istio)):
+        yield from unknown
+        return
     yield from _gateways_are_safe(settings, istio)
     if _at(istio.values, "kiali", "createDemoSecret"):
         yield (
@@ -970,6 +973,21 @@ def _mesh_fits(settings: Settings) -> Iterable[str]:
                 )
             if gateway.host_network:
                 yield from _host_network_nodes(settings, f"istio.{key}[{position}]", gateway)
+
+
+def _not_in_release(istio: IstioSettings) -> Iterable[str]:
+    """What a stack names that its version of Istio does not have."""
+    known = release(istio.version)
+    if istio.profile not in known.profiles:
+        yield (
+            f"{PROJECT}:istio.profile: Istio {istio.version} has no profile {istio.profile}; it has "
+            f"{', '.join(sorted(known.profiles))}"
+        )
+    if gone := [name for name in istio.addon_components if name not in known.addons]:
+        yield (
+            f"{PROJECT}:istio.addonComponents: Istio {istio.version} installs no {', '.join(gone)} (from 1.8 on it brings no "
+            f"add-ons but {', '.join(known.addons)}); take it out, and install what you need of it beside the mesh"
+        )
 
 
 def _host_network_nodes(settings: Settings, where: str, gateway: GatewaySettings) -> Iterable[str]:

@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.istio.istio_operator import plan
+from components.istio.versions import release
 
 if TYPE_CHECKING:
     from components.settings import IstioSettings
 
 NAMES = ("grafana", "kiali", "prometheus", "jaeger", "zipkin")
 """Everything that `istioctl dashboard` calls a dashboard of the mesh (the other kinds belong to single pods)."""
-
-NO_ADD_ONS_FROM = (1, 8)
-"""The first minor release whose profiles install none of them."""
 
 TRACING = "istio-tracing"
 """The Deployment of the tracing add-on, whichever its provider is."""
@@ -55,17 +53,21 @@ def why_not(name: str, istio: IstioSettings) -> str | None:
     """Why this mesh lacks a dashboard, and what to do; None when it has it."""
     if name in dashboards_of(istio):
         return None
-    if _minor(istio) >= NO_ADD_ONS_FROM:
+    if not _brings_any(istio):
         return f"Istio {istio.version} installs no add-ons (they were taken out in 1.8)"
     if name in ("jaeger", "zipkin") and TRACING in _deployments(istio):
         return f"the mesh's tracing is {_provider(istio)}; for {name} set istio.values.tracing.provider: {name}"
-    having = "demo (or default, separate)" if name == "prometheus" else "demo"
-    return f"profile {istio.profile} has no {name}; use profile {having}"
+    addon = "tracing" if name in ("jaeger", "zipkin") else name
+    known = release(istio.version)
+    having = [profile for profile, names in known.profiles.items() if known.addons[addon] in names]
+    first, *others = sorted(having, key=lambda profile: (profile != "demo", profile)) or [""]
+    if not first:
+        return f"no profile of Istio {istio.version} has {name}; set istio.addonComponents.{addon}.enabled: true"
+    also = f" (or {', '.join(others)})" if others else ""
+    return f"profile {istio.profile} has no {name}; use profile {first}{also}"
 
 
 def _dashboard(name: str, istio: IstioSettings) -> Dashboard | None:
-    if _minor(istio) >= NO_ADD_ONS_FROM:
-        return None
     deployments = _deployments(istio)
     tracing = _provider(istio) if TRACING in deployments else None
     match name:
@@ -105,6 +107,6 @@ def _value(istio: IstioSettings, *path: str) -> Any:
     return found
 
 
-def _minor(istio: IstioSettings) -> tuple[int, int]:
-    major, minor, _ = (int(part) for part in istio.version.split("."))
-    return major, minor
+def _brings_any(istio: IstioSettings) -> bool:
+    """Whether this version installs any add-on that has pages."""
+    return bool({"grafana", "kiali", "prometheus", TRACING} & set(release(istio.version).addons.values()))

@@ -18,6 +18,7 @@ from components.istio.operator import IstioOperator
 from components.istio.operator_manifests import namespace as namespace_manifest
 from components.istio.overlays import OverlayError
 from components.istio.renderer import Absent, Rendered, RenderError
+from components.istio.versions import release, unproven
 from components.settings import IstioSettings
 
 GATE = "python3 -m components.istio gate"
@@ -104,6 +105,8 @@ class ControlPlane(pulumi.ComponentResource):
         for note in plan.notes:
             pulumi.info(f"sealos-istio:{note}", resource=self)
 
+        if warning := unproven(istio.version):
+            pulumi.warn(f"sealos-istio:istio.version: {warning}", resource=self)
         pulumi.info(_said(made, istio), resource=self)
         spec = renderer.spec_hash(plan.manifest)
         last = pulumi.Stash(
@@ -193,7 +196,7 @@ class ControlPlane(pulumi.ComponentResource):
 def _said(made: Rendered | Absent, istio: IstioSettings) -> str:
     """For the preview: what the settings come to."""
     if isinstance(made, Absent):
-        installs = ", ".join(sorted(istio_operator.PROFILE_DEPLOYMENTS[istio.profile])) or "nothing by itself"
+        installs = ", ".join(sorted(release(istio.version).profiles[istio.profile])) or "nothing by itself"
         return (
             f"profile {istio.profile} installs {installs}. What Istio makes of all settings is not shown: {made.reason} "
             f"(docs/istio.md)"

@@ -105,7 +105,7 @@ class View(Request):
         operator: Deployments and Pods of the operator's namespace.
         webhooks: all webhook configurations of the cluster.
         record: the ConfigMap in which the gate notes what it has seen; None before the first time.
-        settled: whether the operator has finished the last reconcile that it began; None when its log doesn't tell.
+        settled: whether the operator has finished the last reconcile that it began; None when its log doesn't tell (from 1.6).
         refused: why it gave up, once for every attempt since it last finished one.
     """
 
@@ -224,7 +224,13 @@ REFUSED_OFTEN = 3
 
 
 def _refused(wanted: Wanted, view: View) -> Iterator[Problem]:
-    """1.5.0 gives up without a status when it can't render (operator/pkg/helmreconciler/reconciler.go), and tries for ever."""
+    """1.5.0 gives up without a status when it can't render (operator/pkg/helmreconciler/reconciler.go), and tries for ever.
+
+    Later ones take the status away as they begin, so a HEALTHY of theirs is newer than what was refused.
+    """
+    status = (view.istio_operator or {}).get("status") or {}
+    if status.get("status") == "HEALTHY" and not release(wanted.version).says_when_done:
+        return
     for reason, count in Counter(view.refused).items():
         sort: Literal["error", "status"] = "error" if count >= REFUSED_OFTEN else "status"
         yield Problem(

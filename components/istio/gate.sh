@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the ready gate asks of the cluster, on the first master with its own kubectl.
-# $1: a directory with `verb` (look, warnings, logs, restart or record) and what it needs, one file each.
+# $1: a directory with `verb` (look, warnings, logs, restart, retire or record) and what it needs, one file each.
 set -euo pipefail
 
 dir=$1
@@ -15,6 +15,9 @@ part() {
   printf '"%s": %s' "$1" "${json:-null}"
 }
 read_name() { cat -- "$dir/$1"; }
+# What the operator logs of an attempt: 1.5 begins and ends it in words, later ones begin it; from 1.8 on with a scope before.
+gave_up='reconciling err: |Error during reconcile: |failed to (generate IstioOperator spec|merge base profile)'
+attempts=$'\t(info\t(installer\t)?(Reconciling IstioOperator|end reconciling resources)$|error\t(installer\t)?('"$gave_up"'))'
 
 case $(read_name verb) in
   look)
@@ -39,13 +42,26 @@ case $(read_name verb) in
     log=$(ask -n istio-operator logs deployment/istio-operator 2>/dev/null || true)
     settled=null
     refused=()
+    failed=false
     while IFS= read -r line; do
       case $line in
         *'end reconciling resources') settled=true refused=() ;;
-        *'Reconciling IstioOperator') settled=false ;;
-        *) refused+=("${line#*reconciling err: }") ;;
+        *'Reconciling IstioOperator')
+          settled=false
+          # from 1.6 on nothing is logged at the end: an attempt that logged no error was the end of those before it
+          if [[ $failed == false ]]; then refused=(); fi
+          failed=false
+          ;;
+        *)
+          line=${line#*$'\terror\t'}
+          line=${line#$'installer\t'}
+          line=${line#reconciling err: }
+          refused+=("${line#Error during reconcile: }")
+          failed=true
+          ;;
       esac
-    done < <(grep -aE $'\t(info\t(Reconciling IstioOperator|end reconciling resources)$|error\treconciling err: )' <<<"$log" || true)
+    done < <(grep -aE "$attempts" <<<"$log" || true)
+    if [[ $(read_name says_when_done) != true ]]; then settled=null; fi
     words=$(printf '%s\n' "${refused[@]}" | base64 -w0)
     printf '{%s,%s,%s,%s,%s,%s,%s,"settled":%s,"refused":"%s"}\n' \
       "$operator" "$mesh" "$daemon_set" "$nodes" "$own" "$webhooks" "$record" "$settled" "$words"
@@ -64,11 +80,18 @@ case $(read_name verb) in
     # the pod, not a rollout: a rollout would change the pod template that Pulumi owns
     ask -n istio-operator delete pods -l name=istio-operator --wait=false
     ;;
+  retire)
+    # From 1.6 on the operator looks for its own objects by its own version's label, so what only its predecessor made stays.
+    # Istio's own kinds stay as well: sidecars that have not been restarted may still need them.
+    # shellcheck source=owned.sh
+    . "$dir/owned.sh"
+    delete_owned "$(read_name name)" "operator.istio.io/version!=$(read_name version)"
+    ;;
   record)
     ask apply -f "$dir/record" >/dev/null
     ;;
   *)
-    echo "gate.sh knows look, warnings, logs, restart and record" >&2
+    echo "gate.sh knows look, warnings, logs, restart, retire and record" >&2
     exit 64
     ;;
 esac

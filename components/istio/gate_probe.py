@@ -30,6 +30,7 @@ from components.login import Fleet, Request
 from components.machines import Result, connect
 
 SCRIPT = Path(__file__).with_name("gate.sh")
+OWNED = Path(__file__).with_name("owned.sh")
 INTERVAL = 2.0
 """Seconds between two looks."""
 
@@ -94,6 +95,8 @@ async def gate(request: GateRequest) -> str:
     async with connect(machine, request.fleet.login) as host:
         wanted = with_rendered(request.wanted, request.spec, request.rendered)
         found = await wait(host, wanted, lambda text: progress(machine.name, text))
+        if retired := await _retire(host, wanted):
+            progress(machine.name, f"took away what only an earlier version made: {', '.join(retired)}")
         await _record(host, os.environ.get(FOUND_CHANGED_AT, ""))
         return json.dumps(found)
 
@@ -163,7 +166,12 @@ async def wait(
 
 async def look(host: _Host, wanted: Wanted) -> View | str:
     """One look; a text when the API server did not answer."""
-    files = {"verb": b"look", "namespace": wanted.namespace.encode(), "name": wanted.name.encode()}
+    files = {
+        "verb": b"look",
+        "namespace": wanted.namespace.encode(),
+        "name": wanted.name.encode(),
+        "says_when_done": b"true" if release(wanted.version).says_when_done else b"false",
+    }
     if wanted.cni:
         files |= {"cni_namespace": wanted.cni.namespace.encode(), "cni_name": wanted.cni.name.encode()}
     result = await host.run(SCRIPT, files, 90)
@@ -188,6 +196,22 @@ async def _record(host: _Host, found_changed_at: str) -> None:
     result = await host.run(SCRIPT, {"verb": b"record", "record": json.dumps(manifest).encode()}, 60)
     if result.status != 0:
         raise DriverError(f"the mesh is as wanted, but that could not be noted in the cluster: {_last_line(result)}")
+
+
+async def _retire(host: _Host, wanted: Wanted) -> list[str]:
+    """Takes away what an earlier version's operator made and this one's doesn't, once that runs; its kinds and names."""
+    if release(wanted.version).prunes_old_version:
+        return []
+    files = {
+        "verb": b"retire",
+        "name": wanted.name.encode(),
+        "version": wanted.version.encode(),
+        "owned.sh": OWNED.read_bytes(),
+    }
+    result = await host.run(SCRIPT, files, 120)
+    if result.status != 0:
+        raise DriverError(f"the mesh is as wanted, but what an earlier version left could not be taken away: {_last_line(result)}")
+    return result.stdout.split()
 
 
 async def _restart(host: _Host) -> None:

@@ -15,9 +15,9 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from components.istio.overlays import Note, parse_path
+from components.istio.overlays import Note, gateway_chart, parse_path
 from components.istio.shapes import GatewayKind
-from components.istio.versions import release
+from components.istio.versions import Release, release
 
 if TYPE_CHECKING:
     from components.settings import GatewaySettings, HostNetwork, Settings
@@ -27,8 +27,6 @@ _AFFINITY = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIg
 
 ENVOY_PORTS: Mapping[int, str] = {15000: "Envoy's admin", 15020: "status", 15090: "Envoy's metrics"}
 """What every gateway opens besides its Service's ports (1.5.0: pilot/cmd/pilot-agent; the chart's container port 15090)."""
-
-STATUS_PORT_FROM_1_6 = 15021
 
 
 @dataclass(frozen=True)
@@ -62,10 +60,13 @@ def expand(gateway: GatewaySettings, where: str, kind: GatewayKind, istio: str, 
     if (wanted := gateway.host_network) is None:
         return Expanded(plain)
     known = release(istio)
-    name = known.gateway_names.get(kind) or gateway.name or ""
+    chart = gateway_chart(kind)
+    name = known.gateway_names.get(kind) or gateway.name or chart
+    if not known.gateway_names:
+        plain["name"] = name
     k8s = deepcopy(dict(gateway.k8s or {}))
-    own = _at(values, "gateways", name)
-    problems = [f"{where}{text}" for text in _contradictions(wanted, k8s, own, name)]
+    own = _at(values, "gateways", chart)
+    problems = [f"{where}{text}" for text in _contradictions(wanted, k8s, own, chart)]
     if problems:
         return Expanded(plain, problems=tuple(problems))
     service = dict(k8s.get("service") or {})
@@ -97,12 +98,12 @@ def expand(gateway: GatewaySettings, where: str, kind: GatewayKind, istio: str, 
     ]
     more: dict[str, Any] = {"autoscaleEnabled": False}
     low = [str(p.port) for p in wanted.ports if p.port < 1024]
-    if low and known.gateway_run_as_root:
+    if low and not known.gateway_runs_as_root:
         more["runAsRoot"] = True
     pods = "one pod" if len(wanted.nodes) == 1 else f"{len(wanted.nodes)} pods, one each"
     root = f"; as root, which ports {', '.join(low)} take" if low else ""
     text = f"{pods} on {', '.join(wanted.nodes)}, no autoscaling, the old pod goes before the new one comes{root}"
-    return Expanded({**plain, "k8s": k8s}, {"gateways": {name: more}}, (Note(f"{where}.hostNetwork", text),))
+    return Expanded({**plain, "k8s": k8s}, {"gateways": {chart: more}}, (Note(f"{where}.hostNetwork", text),))
 
 
 def _strategy(nodes: int) -> dict[str, Any]:
@@ -110,8 +111,8 @@ def _strategy(nodes: int) -> dict[str, Any]:
     return {"rollingUpdate": {"maxUnavailable": "100%" if nodes == 1 else 1, "maxSurge": 0}}
 
 
-def _contradictions(wanted: HostNetwork, k8s: Mapping[str, Any], own: Mapping[str, Any], name: str) -> Iterator[str]:
-    values = f"istio.values.gateways.{name}"
+def _contradictions(wanted: HostNetwork, k8s: Mapping[str, Any], own: Mapping[str, Any], chart: str) -> Iterator[str]:
+    values = f"istio.values.gateways.{chart}"
     if own.get("autoscaleEnabled") or k8s.get("hpaSpec"):
         what = "k8s.hpaSpec" if k8s.get("hpaSpec") else f"{values}.autoscaleEnabled"
         yield f".hostNetwork: {what} scales the gateway, but it has one pod on each of its nodes; take it out"
@@ -250,19 +251,20 @@ def gateway_claims(
         istio: its version.
     """
     everywhere = frozenset(machines)
-    status = {} if release(istio).gateway_names else {STATUS_PORT_FROM_1_6: "status"}
+    known = release(istio)
     for where, gateway in _in_host_network(manifest, host_network):
         k8s = gateway.get("k8s") or {}
         if not (pinned := pinned_to(k8s)) and k8s.get("nodeSelector"):
             continue  # chosen by labels that only the cluster knows
         nodes = everywhere & pinned if pinned else everywhere
-        ports = {**ENVOY_PORTS, **status, **_ports(gateway, manifest)}
+        ports = {**ENVOY_PORTS, known.status_port: "status", **_ports(gateway, manifest, known)}
         yield Claim(where, f"the gateway {gateway['name']}", nodes, ports)
 
 
-def _ports(gateway: Mapping[str, Any], manifest: Mapping[str, Any]) -> dict[int, str]:
-    listed = _at(manifest["spec"].get("values") or {}, "gateways", gateway["name"]).get("ports")
-    wanted = listed or _at(gateway.get("k8s") or {}, "service").get("ports") or ()
+def _ports(gateway: Mapping[str, Any], manifest: Mapping[str, Any], known: Release) -> dict[int, str]:
+    of_chart = _at(manifest["spec"].get("values") or {}, "gateways", gateway["name"]).get("ports")
+    of_service = _at(gateway.get("k8s") or {}, "service").get("ports")
+    wanted = (of_service or of_chart if known.service_ports == "whole" else of_chart or of_service) or ()
     return {
         target if isinstance(target := port.get("targetPort"), int) else port["port"]: str(port.get("name", "a port"))
         for port in wanted

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from components.istio.host_network import pinned_to
 from components.istio.istio_operator import KINDS, safe_gateways
-from components.istio.overlays import ENVOY_METRICS_PORT
+from components.istio.overlays import ENVOY_METRICS_PORT, pod_ports
+from components.istio.versions import release
 
 if TYPE_CHECKING:
     from components.settings import IstioSettings
 
-_USUAL = (80, 443, 15020)
-"""http2, https and status-port of the profiles' ingress gateway, for one that lists no ports of its own."""
+_USUAL = ({"port": 80}, {"port": 443}, {"port": 15020})
+"""http2, https and status-port of 1.5's ingress gateway, for one that lists no ports of its own."""
 
 
 def host_ports(istio: IstioSettings) -> dict[str | None, dict[int, str]]:
@@ -22,7 +23,9 @@ def host_ports(istio: IstioSettings) -> dict[str | None, dict[int, str]]:
         OverlayError: when a gateway can't be made safe; the settings have refused it before.
     """
     found: dict[str | None, dict[int, str]] = {}
+    known = release(istio.version)
     for kind in KINDS:
+        usual = set(pod_ports(known.chart_ports.get(kind, _USUAL), known))
         safe = safe_gateways(istio, kind)
         for gateway in safe.gateways:
             name: str = gateway["name"]
@@ -37,6 +40,6 @@ def host_ports(istio: IstioSettings) -> dict[str | None, dict[int, str]]:
                 if isinstance(number, int)
             }
             for host in hosts:
-                for number in sorted((numbers or set(_USUAL)) | {ENVOY_METRICS_PORT}):
+                for number in sorted((numbers or usual) | {ENVOY_METRICS_PORT}):
                     found.setdefault(host, {})[number] = name
     return found

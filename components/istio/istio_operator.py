@@ -1,6 +1,6 @@
 """From settings to one IstioOperator, and to what must be true in the cluster once the operator has carried it out.
 
-Pure: no Pulumi, no SSH. Sources: the 1.5.0 profiles (operator/data/profiles) and what its renderer makes of each.
+Pure: no Pulumi, no SSH. Sources: the profiles of each version and what its renderer makes of them (components/istio/versions.py).
 """
 
 from __future__ import annotations
@@ -15,55 +15,17 @@ from components.istio.overlays import (
     Note,
     OverlayError,
     SafeGateways,
+    gateway_chart,
     make_safe,
     merge_under,
     parse_path,
+    pod_ports,
 )
 from components.istio.shapes import GatewayKind
+from components.istio.versions import release
 
 if TYPE_CHECKING:
     from components.settings import IstioSettings
-
-PROFILE_DEPLOYMENTS: Mapping[str, frozenset[str]] = {
-    "default": frozenset({"istiod", "istio-ingressgateway", "prometheus"}),
-    "demo": frozenset(
-        {"istiod", "istio-ingressgateway", "istio-egressgateway", "grafana", "istio-tracing", "kiali", "prometheus"}
-    ),
-    "empty": frozenset(),
-    "minimal": frozenset({"istiod"}),
-    "remote": frozenset({"istiod", "istio-ingressgateway"}),
-    "separate": frozenset(
-        {
-            "istiod",
-            "istio-ingressgateway",
-            "istio-citadel",
-            "istio-galley",
-            "istio-sidecar-injector",
-            "istio-telemetry",
-            "prometheus",
-        }
-    ),
-}
-"""Deployments in the IstioOperator's namespace that each profile of 1.5.0 renders."""
-
-COMPONENT_DEPLOYMENTS: Mapping[str, str] = {
-    "pilot": "istiod",
-    "policy": "istio-policy",
-    "telemetry": "istio-telemetry",
-    "citadel": "istio-citadel",
-    "galley": "istio-galley",
-    "sidecarInjector": "istio-sidecar-injector",
-}
-"""spec.components keys that stand for one Deployment. A component's own namespace is not looked at."""
-
-ADDON_DEPLOYMENTS: Mapping[str, str] = {
-    "prometheus": "prometheus",
-    "grafana": "grafana",
-    "kiali": "kiali",
-    "tracing": "istio-tracing",
-    "istiocoredns": "istiocoredns",
-}
-"""spec.addonComponents keys by the Deployment that each stands for."""
 
 KINDS: tuple[GatewayKind, ...] = ("ingress", "egress")
 
@@ -150,10 +112,9 @@ def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> 
         values = merge_under(values, {"cni": cni})
     if KIALI in expected_deployments(istio, ingress, egress):
         values = merge_under(values, {"kiali": {"createDemoSecret": False}})
-    if ingress.gateways:
-        components["ingressGateways"] = list(ingress.gateways)
-    if egress.gateways:
-        components["egressGateways"] = list(egress.gateways)
+    for kind, safe in zip(KINDS, (ingress, egress), strict=True):
+        if safe.gateways:
+            components[f"{kind}Gateways"] = [*safe.gateways, *_left_out(kind, safe, istio.version)]
     spec: dict[str, Any] = {"profile": istio.profile, "hub": istio.hub, "tag": istio.version, "components": components}
     if istio.addon_components:
         spec["addonComponents"] = {
@@ -168,18 +129,27 @@ def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> 
     return spec
 
 
+def _left_out(kind: GatewayKind, safe: SafeGateways, istio: str) -> list[dict[str, Any]]:
+    """The profiles' own gateway, turned off where the list has others and Istio would merge it in by its name."""
+    own = gateway_chart(kind)
+    if not release(istio).merges_gateways or own in [gateway["name"] for gateway in safe.gateways]:
+        return []
+    return [{"name": own, "enabled": False}]
+
+
 def expected_deployments(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> list[str]:
     """Names of the Deployments that must be there, in order of the alphabet."""
-    names = set(PROFILE_DEPLOYMENTS[istio.profile])
-    for key, name in COMPONENT_DEPLOYMENTS.items():
+    known = release(istio.version)
+    names = set(known.profiles[istio.profile])
+    for key, name in known.components.items():
         component = istio.components.get(key)
         if isinstance(component, Mapping) and isinstance(component.get("enabled"), bool):
             (names.add if component["enabled"] else names.discard)(name)
     for addon, settings in istio.addon_components.items():
-        (names.add if settings.enabled else names.discard)(ADDON_DEPLOYMENTS[addon])
-    for safe, profile_name in ((ingress, "istio-ingressgateway"), (egress, "istio-egressgateway")):
+        (names.add if settings.enabled else names.discard)(known.addons[addon])
+    for kind, safe in zip(KINDS, (ingress, egress), strict=True):
         if safe.gateways:  # the list replaces the profile's
-            names.discard(profile_name)
+            names.discard(gateway_chart(kind))
             names |= {gateway["name"] for gateway in safe.gateways if gateway["enabled"]}
     return sorted(names)
 
@@ -236,6 +206,6 @@ def _gateway_fields(istio: IstioSettings, gateway: Mapping[str, Any], safe: Safe
     if name in safe.ports:
         want("Service", ["spec", "ports"], list(safe.ports[name]))
         if name in safe.host_network:
-            numbers = {port["port"] for port in safe.ports[name]} | {ENVOY_METRICS_PORT}
+            numbers = {*pod_ports(safe.ports[name], release(istio.version)), ENVOY_METRICS_PORT}
             want("Deployment", [*container, "ports"], [{"containerPort": number} for number in sorted(numbers)])
     return fields

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
 from components.istio import operator_manifests as manifests
 from components.istio.objects import kubernetes_object
+from components.istio.versions import check_upgrade
 from components.settings import IstioSettings
 
 
@@ -39,10 +41,16 @@ class IstioOperator(pulumi.ComponentResource):
         super().__init__("sealos-istio:istio:Operator", name, None, opts)
         istio = args.istio
 
-        def child(suffix: str, manifest: manifests.Manifest, *after: pulumi.Resource) -> pulumi.CustomResource:
+        def child(
+            suffix: str,
+            manifest: manifests.Manifest,
+            *after: pulumi.Resource,
+            hooks: pulumi.ResourceHookBinding | None = None,
+        ) -> pulumi.CustomResource:
             options = pulumi.ResourceOptions(
                 parent=self,
                 depends_on=list(after),
+                hooks=hooks,
                 custom_timeouts=pulumi.CustomTimeouts(
                     create=f"{istio.ready_timeout}s", update=f"{istio.ready_timeout}s", delete="5m"
                 ),
@@ -52,7 +60,7 @@ class IstioOperator(pulumi.ComponentResource):
         crd = child("crd", manifests.crd())
         namespace = child("namespace", manifests.namespace())
         account = child("service-account", manifests.service_account(), namespace)
-        role = child("cluster-role", manifests.cluster_role())
+        role = child("cluster-role", manifests.cluster_role(istio.version))
         # after both, so that a binding never grants rights to whoever takes the account's name first
         binding = child("cluster-role-binding", manifests.cluster_role_binding(), role, account)
         identity = manifests.control_plane_identity(istio.namespace, istio.name)
@@ -64,8 +72,35 @@ class IstioOperator(pulumi.ComponentResource):
             account,
             binding,
             crd,
+            hooks=pulumi.ResourceHookBinding(
+                before_update=[
+                    pulumi.ResourceHook(
+                        f"{name}-version", _refuse_another_way, pulumi.ResourceHookOptions(on_dry_run=True)
+                    )
+                ]
+            ),
         )
         # the provider waits for a Service's endpoints: after the Deployment there is one message when that fails, not two
         child("service", manifests.service(), self.deployment)
         self.needed_to_clear_finalizers = [self.deployment, account, role, binding, crd, namespace]
         self.register_outputs({"image": f"{istio.hub}/operator:{istio.version}", "namespace": manifests.NAMESPACE})
+
+
+def _refuse_another_way(args: pulumi.ResourceHookArgs) -> None:
+    """Before the operator is updated, in a preview as well: a version that can't be reached from the one that runs is refused.
+
+    Raises:
+        ValueError: when it can't; the engine shows its text as the resource's error.
+    """
+    before, after = _version(args.old_inputs), _version(args.new_inputs)
+    if before and after and (problem := check_upgrade(before, after)):
+        raise ValueError(problem)
+
+
+def _version(inputs: Mapping[str, Any] | None) -> str | None:
+    """The tag of the operator's image in the inputs of its Deployment."""
+    try:
+        image: str = (inputs or {})["spec"]["template"]["spec"]["containers"][0]["image"]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return image.rpartition(":")[2]

@@ -1,7 +1,8 @@
-"""The seven objects of Istio's in-cluster operator, as plain data: what `istioctl operator init` applies.
+"""The seven objects of Istio's in-cluster operator, as plain data: what `istioctl operator init` applies, by version.
 
-Pure: no Pulumi. Source: Istio 1.5.0, operator/data/operator/templates/. Two things differ on purpose: the CRD is
-apiextensions v1 (served since Kubernetes 1.16), and the pod template carries the identity of the IstioOperator.
+Pure: no Pulumi. Sources: Istio 1.5.0, operator/data/operator/templates/; from 1.6 on, manifests/charts/istio-operator/, which
+`istioctl operator dump` of that version prints. Two things differ on purpose: the CRD is apiextensions v1
+(served since Kubernetes 1.16) and the same for all versions, and the pod template carries the identity of the IstioOperator.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ RESTART_ANNOTATION = "sealos-istio/control-plane"
 has seen before in its life (istio#22325), so a new identity has to start a new pod."""
 
 CRD_NAME = "istiooperators.install.istio.io"
-_ISTIO_GROUPS = ("authentication", "config", "install", "networking", "rbac", "security")
+_OPERATOR_USER = 1337
 _MANAGED = {"istio-operator-managed": "Reconcile", "istio-injection": "disabled"}
 
 
@@ -57,13 +58,18 @@ def service_account() -> Manifest:
     return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": NAME, "namespace": NAMESPACE}}
 
 
-def cluster_role() -> Manifest:
-    """What the operator may do: fourteen rules, one for each API group or pair of groups that Istio's charts touch."""
+def cluster_role(istio: str) -> Manifest:
+    """What the operator may do: one rule for each API group or pair of groups that the version's charts touch.
+
+    Args:
+        istio: Istio's version.
+    """
+    known = release(istio)
 
     def rule(groups: list[str], resources: list[str], verbs: tuple[str, ...] = ("*",)) -> Manifest:
         return {"apiGroups": groups, "resources": resources, "verbs": list(verbs)}
 
-    rules = [rule([f"{group}.istio.io"], ["*"]) for group in _ISTIO_GROUPS]
+    rules = [rule([f"{group}.istio.io"], ["*"]) for group in known.operator_groups]
     rules += [
         rule(["admissionregistration.k8s.io"], ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"]),
         rule(["apiextensions.k8s.io"], ["customresourcedefinitions.apiextensions.k8s.io", "customresourcedefinitions"]),
@@ -72,24 +78,20 @@ def cluster_role() -> Manifest:
             ["daemonsets", "deployments", "deployments/finalizers", "ingresses", "replicasets", "statefulsets"],
         ),
         rule(["autoscaling"], ["horizontalpodautoscalers"]),
-        rule(["monitoring.coreos.com"], ["servicemonitors"], ("get", "create")),
+        rule(
+            ["monitoring.coreos.com"],
+            ["servicemonitors"],
+            ("get", "create", "update") if known.operator_hardened else ("get", "create"),
+        ),
         rule(["policy"], ["poddisruptionbudgets"]),
         rule(["rbac.authorization.k8s.io"], ["clusterrolebindings", "clusterroles", "roles", "rolebindings"]),
-        rule(
-            [""],
-            [
-                "configmaps",
-                "endpoints",
-                "events",
-                "namespaces",
-                "pods",
-                "persistentvolumeclaims",
-                "secrets",
-                "services",
-                "serviceaccounts",
-            ],
-        ),
     ]
+    if known.operator_leases:
+        rules.append(rule(["coordination.k8s.io"], ["leases"], ("get", "create", "update")))
+    core = ["configmaps", "endpoints", "events", "namespaces", "pods", "persistentvolumeclaims", "secrets", "services"]
+    if known.operator_hardened:
+        core.insert(core.index("pods") + 1, "pods/proxy")
+    rules.append(rule([""], [*core, "serviceaccounts"]))
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
@@ -131,20 +133,32 @@ def deployment(hub: str, istio: str, watch_namespace: str, identity: str) -> Man
         watch_namespace: the one namespace whose IstioOperator it carries out.
         identity: see `control_plane_identity`.
     """
+    known = release(istio)
     environment: list[Manifest] = [
         {"name": "WATCH_NAMESPACE", "value": watch_namespace},
         {"name": "LEADER_ELECTION_NAMESPACE", "value": NAMESPACE},
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
         {"name": "OPERATOR_NAME", "value": NAMESPACE},
     ]
-    container = {
+    container: Manifest = {
         "name": NAME,
         "image": f"{hub}/operator:{istio}",
         "imagePullPolicy": "IfNotPresent",
-        "command": list(release(istio).operator_command),
+        "command": ["operator", "server"],
         "env": environment,
         "resources": {"limits": {"cpu": "200m", "memory": "256Mi"}, "requests": {"cpu": "50m", "memory": "128Mi"}},
     }
+    if known.operator_hardened:
+        environment += [{"name": "WAIT_FOR_RESOURCES_TIMEOUT", "value": "300s"}, {"name": "REVISION", "value": ""}]
+        container["securityContext"] = {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+            "runAsGroup": _OPERATOR_USER,
+            "runAsNonRoot": True,
+            "runAsUser": _OPERATOR_USER,
+        }
     template = {
         "metadata": {"labels": {"name": NAME}, "annotations": {RESTART_ANNOTATION: identity}},
         "spec": {"serviceAccountName": NAME, "containers": [container]},

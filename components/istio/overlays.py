@@ -159,13 +159,16 @@ def make_safe(
             f"{key}: Istio {istio} has one {kind} gateway, {known.gateway_names[kind]}: its chart gives every entry that name, "
             f"so they would overwrite each other; keep one entry"
         )
+    names = [gateway.get("name") or gateway_chart(kind) for gateway in gateways]
+    if not known.gateway_names and (doubled := sorted({str(n) for n in names if names.count(n) > 1})):
+        problems.append(f"{key}: {', '.join(doubled)} is listed twice; every gateway needs a name of its own")
     for position, gateway in enumerate(gateways):
         one = _Gateway(f"{key}[{position}]", gateway, kind, known, istio, values, problems, notes)
         if (result := one.safe()) is None:
             continue
         safe.append(result)
         if one.values:
-            more_values.setdefault("gateways", {})[one.name] = one.values
+            more_values = merge_under(more_values, {"gateways": {one.chart: one.values}})
         if one.host_network:
             host_network.add(one.name)
         if one.ports is not None:
@@ -227,6 +230,7 @@ class _Gateway:
         self.all_values = values
         self.problems, self.notes = problems, notes
         self.name = ""
+        self.chart = gateway_chart(kind)
         self.values: dict[str, Any] = {}
         self.host_network = False
         self.ports: list[dict[str, Any]] | None = None
@@ -242,7 +246,7 @@ class _Gateway:
         before = len(self.problems)
         self._name()
         gateways = self.all_values.get("gateways")
-        own = gateways.get(self.name) if isinstance(gateways, Mapping) else None
+        own = gateways.get(self.chart) if isinstance(gateways, Mapping) else None
         self.own_values = own if isinstance(own, Mapping) else {}
         if not isinstance(self.given.setdefault("enabled", True), bool):
             self.given["enabled"] = self._boolean(self.given["enabled"], ".enabled")
@@ -256,7 +260,8 @@ class _Gateway:
         if not isinstance(overlays, list):
             self.refuse(".k8s.overlays", "must be a list of overlays, each with kind, name and patches")
             return None
-        written = self._overlays(overlays, gateway_objects(self.kind, k8s))
+        as_root = bool(self.own_values.get("runAsRoot", self.known.gateway_runs_as_root))
+        written = self._overlays(overlays, gateway_objects(self.kind, k8s, self.known, self.name, as_root))
         if self.moved_env:
             k8s["env"] = _merge_named(k8s.get("env") or [], self.moved_env)
         self._ports(k8s, written)
@@ -275,8 +280,12 @@ class _Gateway:
         only = self.known.gateway_names.get(self.kind)
         if only is None:
             if not given:
-                self.refuse(".name", "is missing: from Istio 1.6 on it names the Deployment and the Service")
-            self.name = str(given)
+                self.note(".name", f"is missing; taken as {self.chart}, the name of the profiles' own")
+            self.name = str(given or self.chart)
+            # the chart takes `label` for the selector as well, in place of its own labels
+            own = {"app": self.name, "istio": self.name.removeprefix("istio-")}
+            if self.given.get("label") or self.name != self.chart:
+                self.given["label"] = {**own, **(self.given.get("label") or {})}
         else:
             if given not in (None, only):
                 self.refuse(
@@ -448,24 +457,37 @@ class _Gateway:
         elif isinstance(node, dict) and shape is not _MISSING:
             self.refuse(where, f"{path} holds a single value, so {next(iter(node))} can't be set in it")
         elif isinstance(node, _Delete):
-            if at[-1].startswith("[") or self.known.deletes_map_keys:
-                yield {"path": path}
-            else:
-                self.refuse(
-                    where,
-                    f"{path} has no value: Istio {self.istio} deletes items of lists that way but silently ignores a map's key; "
-                    f"set the value that you want instead",
-                )
+            yield from self._deletion(where, shape, at)
+        elif isinstance(node, dict) and self.known.creates_missing_parents and not any(e.startswith("[") for e in node):
+            # a path makes what it goes through, so that nothing is replaced that is there all the same
+            for element, child in node.items():
+                yield from self._patches(where, child, _MISSING, [*at, element])
         else:
-            value = self._build(where, node, at)
-            if isinstance(shape, dict) and isinstance(node, _Leaf) and value == {}:
-                return  # an empty map adds nothing to a map that is there
-            if isinstance(shape, dict) and not isinstance(value, dict):
-                self.refuse(where, f"{path} is a map; {value!r} would replace it. Name the key inside it")
-                return
-            if isinstance(shape, list) and not isinstance(value, list):
-                self.refuse(where, f"{path} is a list; {value!r} would replace it. Write the whole list")
-                return
+            yield from self._value(where, node, shape, at)
+
+    def _deletion(self, where: str, shape: Any, at: list[str]) -> Iterator[dict[str, Any]]:
+        path = format_path(at)
+        if at[-1].startswith("[") or (self.known.deletes_map_keys and shape is not _MISSING):
+            yield {"path": path}
+        elif self.known.deletes_map_keys:
+            self.refuse(where, f"{path} has no value and nothing is there to delete; take the patch out")
+        else:
+            self.refuse(
+                where,
+                f"{path} has no value: Istio {self.istio} deletes items of lists that way but silently ignores a map's key; "
+                f"set the value that you want instead",
+            )
+
+    def _value(self, where: str, node: Any, shape: Any, at: list[str]) -> Iterator[dict[str, Any]]:
+        path = format_path(at)
+        value = self._build(where, node, at)
+        if isinstance(shape, dict) and isinstance(node, _Leaf) and value == {}:
+            return  # an empty map adds nothing to a map that is there
+        if isinstance(shape, dict) and not isinstance(value, dict):
+            self.refuse(where, f"{path} is a map; {value!r} would replace it. Name the key inside it")
+        elif isinstance(shape, list) and not isinstance(value, list):
+            self.refuse(where, f"{path} is a list; {value!r} would replace it. Write the whole list")
+        else:
             yield {"path": path, "value": value}
 
     def _items(self, where: str, node: _Branch, shape: list[Any], at: list[str]) -> Iterator[dict[str, Any]]:
@@ -508,10 +530,17 @@ class _Gateway:
         added: int,
         named: Mapping[str, str] | None = None,
     ) -> Iterator[dict[str, Any]]:
-        """A new item. 1.5 panics on [-1] but grows a list at an index that is its length, so that must be certain."""
+        """A new item. Up to 1.6 [-1] panics but a list grows at an index that is its length, so that must be certain."""
         path = format_path(at)
+        if self.known.appends_at_minus_one:
+            value = self._build(where, child, [*at, "[]"])
+            yield {
+                "path": format_path([*at, "[-1]"]),
+                "value": {**(named or {}), **value} if isinstance(value, dict) else value,
+            }
+            return
         if at[-1] != "containers" or self.own_values.get("sds"):
-            fix = "set k8s.tolerations" if at[-1] == "tolerations" else f"use values.gateways.{self.name}.secretVolumes"
+            fix = "set k8s.tolerations" if at[-1] == "tolerations" else f"use values.gateways.{self.chart}.secretVolumes"
             if at[-1] not in ("tolerations", "volumes", "volumeMounts"):
                 fix = f"patch {path} with the whole list"
             self.refuse(
@@ -589,12 +618,27 @@ class _Gateway:
             self.ports = [dict(port) for port in wished]
         if self.host_network:
             self._cut_host_ports(own, k8s)
-        elif from_setting and "ports" not in own and self.known.gateway_names:
+        elif from_setting and "ports" not in own and self.known.service_ports == "added":
             self.values["ports"] = _chart_ports(self.ports or (), ("name", "port", "targetPort", "nodePort"))
             self.note(
                 asked,
-                f"Istio {self.istio} merges it by port and cuts none, so the same list is set as values.gateways.{self.name}.ports",
+                f"Istio {self.istio} merges it by port and cuts none, so the same list is set as values.gateways.{self.chart}.ports",
             )
+        if self.known.service_ports == "whole":
+            self._whole_ports(k8s)
+
+    def _whole_ports(self, k8s: dict[str, Any]) -> None:
+        """From 1.6 on k8s.service.ports is the list for Service and pod (translate.go, applyGatewayTranslations), empty if left out."""
+        service = k8s.get("service")
+        if not isinstance(service, Mapping) and self.ports is None:
+            return
+        service = dict(service) if isinstance(service, Mapping) else {}
+        inherits = self.known.merges_gateways and self.name == self.chart
+        if not service.get("ports") and (self.ports is not None or not inherits):
+            if self.ports is None:
+                self.note(".k8s.service", f"Istio {self.istio} takes a service without ports as one of no port; the chart's are written out")
+            service["ports"] = self.ports or [dict(port) for port in self.known.chart_ports[self.kind]]
+            k8s["service"] = service
 
     def _one_pod_a_node(self, k8s: dict[str, Any], patches: list[dict[str, Any]]) -> None:
         """What host network takes besides the ports, where its author left it out."""
@@ -613,27 +657,46 @@ class _Gateway:
             )
 
     def _cut_host_ports(self, own: Mapping[str, Any], k8s: Mapping[str, Any]) -> None:
-        values = f"values.gateways.{self.name}"
+        values = f"values.gateways.{self.chart}"
         if not own.get("autoscaleEnabled") and not k8s.get("hpaSpec"):
             self.values["autoscaleEnabled"] = False  # two gateways can't share a node's ports
         elif own.get("autoscaleEnabled"):
             self.note(
                 "", f"{values}.autoscaleEnabled: a second replica on the same node can't have the same host ports"
             )
-        if "meshExpansionPorts" not in own:
+        if self.known.mesh_expansion_ports and "meshExpansionPorts" not in own:
             self.values["meshExpansionPorts"] = []
         if self.ports is None:
             self.note(
                 "", "hostNetwork makes every container port a port of the node; list the service's ports to cut them"
             )
             return
-        if "ports" not in own:
+        if self.known.service_ports == "added" and "ports" not in own:
             self.values["ports"] = _chart_ports(self.ports, ("name", "port", "targetPort"))
+        low = [str(port) for port in pod_ports(self.ports, self.known) if port < 1024]
+        if low and not self.known.gateway_runs_as_root and "runAsRoot" not in own:
+            self.values["runAsRoot"] = True
+            self.note("", f"ports {', '.join(low)} of the node take root, which Istio {self.istio} gives up: {values}.runAsRoot")
         listed = ", ".join(str(port["port"]) for port in self.ports)
+        how = values if self.known.service_ports == "added" else "k8s.service.ports"
         self.note(
             "",
-            f"hostNetwork makes every container port a port of the node, so the pod's are cut to the service's ({listed}) by {values}",
+            f"hostNetwork makes every container port a port of the node, so the pod's are cut to the service's ({listed}) by {how}",
         )
+
+
+def gateway_chart(kind: GatewayKind) -> str:
+    """The key in spec.values.gateways for all gateways of a kind, which is also the name of the profiles' own."""
+    return f"istio-{kind}gateway"
+
+
+def pod_ports(ports: Sequence[Mapping[str, Any]], known: Release) -> list[int]:
+    """The container ports that a gateway's chart makes of its service's: 1.5's of `port`, later ones' of `targetPort`."""
+    numbers = []
+    for port in ports:
+        target = port.get("targetPort") if known.service_ports == "whole" else None
+        numbers.append(target if isinstance(target, int) and target else port["port"])
+    return numbers
 
 
 def _chart_ports(ports: Sequence[Mapping[str, Any]], known: Sequence[str]) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ async def recover(request: SweepRequest, apply: bool) -> list[str]:
         manifests.namespace(),
         manifests.crd(),
         manifests.service_account(),
-        manifests.cluster_role(),
+        manifests.cluster_role(request.version),
         manifests.cluster_role_binding(),
         manifests.deployment(request.hub, request.version, request.namespace, identity),
     ]

@@ -1,7 +1,8 @@
 """What Istio's charts always render for a gateway: the keys an overlay can rely on, by object.
 
 Only the shape counts: a map is a map of the rendered object, a list holds the items that are always there, everything else
-stands for "a value". Taken from what 1.5.0's renderer makes of its profiles (`istioctl manifest generate`).
+stands for "a value". Taken from what the renderers of 1.5 to 1.8 make of their profiles (`istioctl manifest generate`); what
+depends on the version comes from components/istio/versions.py.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Literal
+
+from components.istio.versions import Release
 
 Shape = dict[str, Any]
 GatewayKind = Literal["ingress", "egress"]
@@ -20,14 +23,21 @@ def _metadata() -> Shape:
     return dict.fromkeys(("name", "namespace"), _VALUE)
 
 
-def _deployment(volumes: tuple[str, ...], mounts: tuple[str, ...]) -> Shape:
+_HARDENED = {
+    "pod": ("fsGroup", "runAsGroup", "runAsNonRoot", "runAsUser"),
+    "container": ("allowPrivilegeEscalation", "capabilities", "privileged", "readOnlyRootFilesystem"),
+}
+"""Keys of the security contexts that a gateway has which does not run as root."""
+
+
+def _deployment(mounts: Mapping[str, str], as_root: bool, pull_policy: bool) -> Shape:
     labels = {"app": _VALUE, "istio": _VALUE, "release": _VALUE}
     container = {
         "name": "istio-proxy",
         "args": [],
         "env": [],
         "image": _VALUE,
-        "imagePullPolicy": _VALUE,
+        **({"imagePullPolicy": _VALUE} if pull_policy else {}),
         "ports": [],
         "readinessProbe": {
             "httpGet": {"path": _VALUE, "port": _VALUE, "scheme": _VALUE},
@@ -43,8 +53,12 @@ def _deployment(volumes: tuple[str, ...], mounts: tuple[str, ...]) -> Shape:
             ),
         },
         "resources": {"limits": {"cpu": _VALUE, "memory": _VALUE}, "requests": {"cpu": _VALUE, "memory": _VALUE}},
-        "volumeMounts": [{"mountPath": path} for path in mounts],
+        "volumeMounts": [{"mountPath": path} for path in mounts.values()],
     }
+    pod: Shape = {}
+    if not as_root:
+        pod["securityContext"] = dict.fromkeys(_HARDENED["pod"], _VALUE)
+        container["securityContext"] = {**dict.fromkeys(_HARDENED["container"], _VALUE), "capabilities": {"drop": []}}
     affinity = {
         "nodeAffinity": {
             "preferredDuringSchedulingIgnoredDuringExecution": [],
@@ -61,10 +75,11 @@ def _deployment(volumes: tuple[str, ...], mounts: tuple[str, ...]) -> Shape:
             "template": {
                 "metadata": {"annotations": {"sidecar.istio.io/inject": _VALUE}, "labels": {**labels, "chart": _VALUE}},
                 "spec": {
+                    **pod,
                     "affinity": affinity,
                     "containers": [container],
                     "serviceAccountName": _VALUE,
-                    "volumes": [{"name": volume} for volume in volumes],
+                    "volumes": [{"name": volume} for volume in mounts],
                 },
             },
         },
@@ -81,45 +96,21 @@ def _service() -> Shape:
     }
 
 
-_VOLUMES = {
-    "ingress": (
-        "istiod-ca-cert",
-        "podinfo",
-        "ingressgatewaysdsudspath",
-        "istio-token",
-        "ingressgateway-certs",
-        "ingressgateway-ca-certs",
-    ),
-    "egress": ("istiod-ca-cert", "podinfo", "istio-token", "egressgateway-certs", "egressgateway-ca-certs"),
-}
-_MOUNTS = {
-    "ingress": (
-        "/var/run/secrets/istio",
-        "/var/run/secrets/tokens",
-        "/var/run/ingress_gateway",
-        "/etc/istio/pod",
-        "/etc/istio/ingressgateway-certs",
-        "/etc/istio/ingressgateway-ca-certs",
-    ),
-    "egress": (
-        "/var/run/secrets/istio",
-        "/var/run/secrets/tokens",
-        "/etc/istio/pod",
-        "/etc/istio/egressgateway-certs",
-        "/etc/istio/egressgateway-ca-certs",
-    ),
-}
-
-
-def gateway_objects(gateway: GatewayKind, k8s: Mapping[str, Any]) -> dict[tuple[str, str], Shape]:
-    """The objects of a 1.5 gateway by (kind, name), as the operator's overlays find them.
+def gateway_objects(
+    gateway: GatewayKind, k8s: Mapping[str, Any], known: Release, name: str, as_root: bool
+) -> dict[tuple[str, str], Shape]:
+    """The objects of a gateway by (kind, name), as the operator's overlays find them.
 
     Args:
         gateway: which of the two charts.
         k8s: the gateway's own k8s settings, which the operator merges in before overlays.
+        known: Istio's release.
+        name: the gateway's.
+        as_root: whether it runs as root.
     """
-    name = f"istio-{gateway}gateway"
-    deployment = _deployment(_VOLUMES[gateway], _MOUNTS[gateway])
+    mounts = known.ingress_mounts if gateway == "ingress" else known.egress_mounts
+    # 1.5's profiles set the pull policy, later ones leave it to Kubernetes
+    deployment = _deployment(mounts, as_root, pull_policy=bool(known.gateway_names))
     service = _service()
     _merge_settings(deployment, service, k8s)
     plain: Shape = {"apiVersion": _VALUE, "kind": _VALUE, "metadata": {**_metadata(), "labels": {"release": _VALUE}}}
@@ -128,12 +119,13 @@ def gateway_objects(gateway: GatewayKind, k8s: Mapping[str, Any]) -> dict[tuple[
         ("Service", name): service,
         ("ServiceAccount", f"{name}-service-account"): deepcopy(plain),
     }
-    disruption = "ingressgateway" if gateway == "ingress" else name
+    # 1.5's chart calls the ingress gateway's by another name
+    disruption = "ingressgateway" if gateway == "ingress" and known.gateway_names else name
     objects["PodDisruptionBudget", disruption] = {
         **deepcopy(plain),
         "spec": {"minAvailable": _VALUE, "selector": {"matchLabels": {}}},
     }
-    if gateway == "ingress":
+    if gateway == "ingress" or known.egress_sds:
         objects["Role", f"{name}-sds"] = deepcopy(plain)
         objects["RoleBinding", f"{name}-sds"] = deepcopy(plain)
     if k8s.get("hpaSpec"):

@@ -15,6 +15,7 @@ from components.login import Fleet, MachineError, Request
 from components.machines import Host, connect, on_all
 
 SCRIPT = Path(__file__).with_name("sweep.sh")
+OWNED = Path(__file__).with_name("owned.sh")
 RESTORE = Path(__file__).with_name("cni_restore.sh")
 CLEANS_UP = 15.0
 """Seconds that the plugin's own pods get to leave their nodes as they found them; 1.5's have 5 s to end."""
@@ -55,6 +56,7 @@ async def sweep(request: SweepRequest) -> str:
         "name": request.name.encode(),
         "namespace": request.namespace.encode(),
         "crds": request.crds.encode(),
+        "owned.sh": OWNED.read_bytes(),
     }
     async with connect(first, request.fleet.login) as host:
         result = await host.run(SCRIPT, files, 180)

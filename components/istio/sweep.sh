@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Takes away what Istio 1.5's operator leaves in the cluster once its IstioOperator is gone; run again, it finds nothing.
-# On the first master with its own kubectl. $1: a directory with name and namespace (the IstioOperator's) and crds (keep or
-# deleteWithMesh).
+# Takes away what Istio's operator leaves in the cluster once its IstioOperator is gone; run again, it finds nothing.
+# On the first master with its own kubectl. $1: a directory with owned.sh, name and namespace (the IstioOperator's) and crds (keep
+# or deleteWithMesh).
 set -euo pipefail
 
 dir=$1
@@ -13,6 +13,8 @@ crds=$(cat -- "$dir/crds")
 
 ask() { "$kubectl" --request-timeout=30s "$@"; }
 say() { printf '%s\n' "$*" >&2; }
+# shellcheck source=owned.sh
+. "$dir/owned.sh"
 
 if ask get crd istiooperators.install.istio.io -o name >/dev/null 2>&1; then
   here=$(ask -n "$namespace" get istiooperators.install.istio.io "$name" --ignore-not-found -o name)
@@ -23,18 +25,9 @@ if ask get crd istiooperators.install.istio.io -o name >/dev/null 2>&1; then
 fi
 
 # With meshConfig in its spec, 1.5 looks for its own objects in the IstioOperator's namespace alone, and leaves the CNI plugin
-# (operator/pkg/controller/istiocontrolplane/inputs.go).
-owned=install.operator.istio.io/owner-kind=IstioOperator,install.operator.istio.io/owner-name=$name
-kinds=daemonsets,deployments,services,configmaps,serviceaccounts,roles,rolebindings
-left=$(ask get "$kinds" --all-namespaces -l "$owned" -o name)
+# (operator/pkg/controller/istiocontrolplane/inputs.go). Later ones look for those of their own version alone.
+left=$(delete_owned "$name")
 if [[ -n $left ]]; then
-  ask delete "$kinds" --all-namespaces -l "$owned" --wait=false >/dev/null
-  say "swept what the operator left: ${left//$'\n'/, }"
-fi
-kinds=clusterroles,clusterrolebindings,mutatingwebhookconfigurations,validatingwebhookconfigurations
-left=$(ask get "$kinds" -l "$owned" -o name)
-if [[ -n $left ]]; then
-  ask delete "$kinds" -l "$owned" >/dev/null
   say "swept what the operator left: ${left//$'\n'/, }"
 fi
 

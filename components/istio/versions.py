@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+def _none() -> Mapping[str, str]:
+    return _NONE
 
 
 @dataclass(frozen=True)
@@ -15,33 +21,65 @@ class Release:
 
     Attributes:
         kubernetes: the first and the last supported (major, minor) of Kubernetes.
-        tested: the patch versions of Istio that this program was run with.
         source: where the range comes from.
+        tested: the patch versions of Istio that this program was run with, on the real operator.
+        rendered: those whose own renderer was asked only: what they make of our settings is known, how their operator behaves isn't.
         status_words: IstioOperator.status.status as the operator writes it, to the word that Istio gives the value.
+        profiles: the Deployments in the IstioOperator's namespace that each profile renders.
+        components: keys of spec.components that stand for one Deployment, by its name.
+        addons: keys of spec.addonComponents, by the Deployment that each stands for.
         creates_missing_parents: whether an overlay's path may go through a key that isn't there yet.
         appends_at_minus_one: whether `[-1]` in an overlay's path appends to a list (otherwise the operator panics).
         deletes_map_keys: whether an overlay without a value deletes a map's key (otherwise it is silently ignored).
         gateway_names: the names that its charts can render; empty where the gateway's own name is used.
-        gateway_run_as_root: whether a gateway runs as root only when values.gateways.NAME.runAsRoot says so.
+        ingress_mounts, egress_mounts: volumes of a gateway's pod and where its proxy mounts them, those of every installation.
+        egress_sds: whether the egress gateway has a Role of its own for Secrets, as the ingress gateway always has.
+        gateway_runs_as_root: whether a gateway runs as root unless values.gateways.KIND.runAsRoot says otherwise.
+        merges_gateways: whether a gateway of the settings is merged into the profile's of the same name, and the others of the
+            profile stay (otherwise the list replaces the profile's).
+        service_ports: what k8s.service.ports does: `added` to the Service's, never cut; or `whole`, the ports of Service and pod.
+        mesh_expansion_ports: whether the chart adds ports to the pod that only values.gateways.KIND.meshExpansionPorts cuts.
+        chart_ports: the ports of a gateway's chart by kind, where k8s.service.ports stands for all of them.
+        status_port: where a gateway answers that it is ready.
+        owner_label: the label by which the operator's objects carry the IstioOperator's name.
+        prunes_old_version: whether nothing of an earlier version can be there, or the operator takes it away itself.
         forgets_recreated: whether the operator's object cache ignores an IstioOperator that was deleted and created again.
-        operator_command: the container's command.
+        says_when_done: whether the operator's log says that a reconcile has ended.
+        operator_groups: API groups of Istio's own that the operator's ClusterRole opens.
+        operator_leases: whether it may have Leases.
+        operator_hardened: whether its container drops all rights, and takes WAIT_FOR_RESOURCES_TIMEOUT and REVISION.
         completion: how istioctl writes completion files; `collateral` is a folder of files, `completion` prints one.
-        keeps_crds: whether Istio's own CRDs stay when the IstioOperator goes.
     """
 
     kubernetes: tuple[tuple[int, int], tuple[int, int]]
-    tested: tuple[str, ...]
     source: str
     status_words: Mapping[str, str]
+    profiles: Mapping[str, frozenset[str]]
+    ingress_mounts: Mapping[str, str]
+    egress_mounts: Mapping[str, str]
+    tested: tuple[str, ...] = ()
+    rendered: tuple[str, ...] = ()
+    components: Mapping[str, str] = field(default_factory=_none)
+    addons: Mapping[str, str] = field(default_factory=_none)
     creates_missing_parents: bool = False
     appends_at_minus_one: bool = False
-    deletes_map_keys: bool = False
-    gateway_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    gateway_run_as_root: bool = False
-    forgets_recreated: bool = True
-    operator_command: tuple[str, ...] = ("operator", "server")
+    deletes_map_keys: bool = True
+    gateway_names: Mapping[str, str] = field(default_factory=_none)
+    egress_sds: bool = False
+    gateway_runs_as_root: bool = False
+    merges_gateways: bool = True
+    service_ports: Literal["added", "whole"] = "whole"
+    mesh_expansion_ports: bool = False
+    chart_ports: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    status_port: int = 15021
+    owner_label: str = "install.operator.istio.io/owning-resource"
+    prunes_old_version: bool = False
+    forgets_recreated: bool = False
+    says_when_done: bool = False
+    operator_groups: tuple[str, ...] = ("authentication", "config", "install", "networking", "security")
+    operator_leases: bool = True
+    operator_hardened: bool = True
     completion: Literal["collateral", "completion"] = "collateral"
-    keeps_crds: bool = True
 
 
 _WORDS = {word: word for word in ("NONE", "UPDATING", "RECONCILING", "HEALTHY", "ERROR")}
@@ -49,18 +87,197 @@ _NUMBERS = {str(number): word for number, word in enumerate(_WORDS)}
 """1.5's InstallStatus has no JSON marshaller, so numbers arrive (0 to 4 in this order); the comment in 1.5.0's own CRD
 (operator/data/operator/templates/crd.yaml) lists the last three in another order and is wrong. Words come from 1.6."""
 
-RELEASES: Mapping[str, Release] = MappingProxyType(
-    {
-        "1.5": Release(
-            kubernetes=((1, 14), (1, 16)),
-            tested=("1.5.0",),
-            source="Istio 1.5, Setup, Platform requirements: 1.14, 1.15 and 1.16; its CRDs and webhooks are v1beta1, gone in 1.22",
-            status_words=MappingProxyType({**_NUMBERS, **_WORDS}),
-            gateway_names=MappingProxyType({"ingress": "istio-ingressgateway", "egress": "istio-egressgateway"}),
-        ),
-    }
+
+def _profiles(**deployments: str) -> Mapping[str, frozenset[str]]:
+    return MappingProxyType({profile: frozenset(names.split()) for profile, names in deployments.items()})
+
+
+_MIXER = {"policy": "istio-policy", "telemetry": "istio-telemetry"}
+_TELEMETRY_ADDONS = {"prometheus": "prometheus", "grafana": "grafana", "kiali": "kiali", "tracing": "istio-tracing"}
+_DNS = {"istiocoredns": "istiocoredns"}
+
+_FIVE = Release(
+    kubernetes=((1, 14), (1, 16)),
+    tested=("1.5.0",),
+    source="Istio 1.5, Setup, Platform requirements: 1.14, 1.15 and 1.16; its CRDs and webhooks are v1beta1, gone in 1.22",
+    status_words=MappingProxyType({**_NUMBERS, **_WORDS}),
+    profiles=_profiles(
+        default="istiod istio-ingressgateway prometheus",
+        demo="istiod istio-ingressgateway istio-egressgateway grafana istio-tracing kiali prometheus",
+        empty="",
+        minimal="istiod",
+        remote="istiod istio-ingressgateway",
+        separate="istiod istio-ingressgateway istio-citadel istio-galley istio-sidecar-injector istio-telemetry prometheus",
+    ),
+    components=MappingProxyType(
+        {
+            "pilot": "istiod",
+            **_MIXER,
+            "citadel": "istio-citadel",
+            "galley": "istio-galley",
+            "sidecarInjector": "istio-sidecar-injector",
+        }
+    ),
+    addons=MappingProxyType({**_TELEMETRY_ADDONS, **_DNS}),
+    deletes_map_keys=False,
+    gateway_names=MappingProxyType({"ingress": "istio-ingressgateway", "egress": "istio-egressgateway"}),
+    ingress_mounts=MappingProxyType(
+        {
+            "istiod-ca-cert": "/var/run/secrets/istio",
+            "podinfo": "/etc/istio/pod",
+            "ingressgatewaysdsudspath": "/var/run/ingress_gateway",
+            "istio-token": "/var/run/secrets/tokens",
+            "ingressgateway-certs": "/etc/istio/ingressgateway-certs",
+            "ingressgateway-ca-certs": "/etc/istio/ingressgateway-ca-certs",
+        }
+    ),
+    egress_mounts=MappingProxyType(
+        {
+            "istiod-ca-cert": "/var/run/secrets/istio",
+            "podinfo": "/etc/istio/pod",
+            "istio-token": "/var/run/secrets/tokens",
+            "egressgateway-certs": "/etc/istio/egressgateway-certs",
+            "egressgateway-ca-certs": "/etc/istio/egressgateway-ca-certs",
+        }
+    ),
+    gateway_runs_as_root=True,
+    merges_gateways=False,
+    service_ports="added",
+    mesh_expansion_ports=True,
+    status_port=15020,
+    owner_label="install.operator.istio.io/owner-name",
+    prunes_old_version=True,
+    forgets_recreated=True,
+    says_when_done=True,
+    operator_groups=("authentication", "config", "install", "networking", "rbac", "security"),
+    operator_leases=False,
+    operator_hardened=False,
 )
-"""By minor release. Another one is added when it was run with the real operator, not before."""
+
+_WEB_PORTS = (
+    {"name": "http2", "port": 80, "targetPort": 8080},
+    {"name": "https", "port": 443, "targetPort": 8443},
+    {"name": "tls", "port": 15443, "targetPort": 15443},
+)
+
+# manifests/charts and operator/pkg of 1.6.5: names drive the charts, 15021 is the status port, overlays delete a map's key, and
+# the cache follows deletions; the CRD is still v1beta1 and the ClusterRole the one of 1.5.
+_SIX = replace(
+    _FIVE,
+    kubernetes=((1, 15), (1, 18)),
+    tested=("1.6.5",),
+    source="Istio 1.6, Setup, Platform requirements: 1.15, 1.16, 1.17 and 1.18",
+    status_words=MappingProxyType(_WORDS),
+    profiles=_profiles(
+        default="istiod istio-ingressgateway prometheus",
+        demo="istiod istio-ingressgateway istio-egressgateway grafana istio-tracing kiali prometheus",
+        empty="",
+        minimal="istiod",
+        preview="istiod istio-ingressgateway prometheus",
+        remote="istiod istio-ingressgateway",
+    ),
+    components=MappingProxyType({"pilot": "istiod", **_MIXER}),
+    deletes_map_keys=True,
+    gateway_names=_NONE,
+    ingress_mounts=MappingProxyType(
+        {
+            "istiod-ca-cert": "/var/run/secrets/istio",
+            "podinfo": "/etc/istio/pod",
+            "istio-envoy": "/etc/istio/proxy",
+            "ingressgatewaysdsudspath": "/var/run/ingress_gateway",
+            "istio-token": "/var/run/secrets/tokens",
+            "config-volume": "/etc/istio/config",
+            "ingressgateway-certs": "/etc/istio/ingressgateway-certs",
+            "ingressgateway-ca-certs": "/etc/istio/ingressgateway-ca-certs",
+        }
+    ),
+    egress_mounts=MappingProxyType(
+        {
+            "istiod-ca-cert": "/var/run/secrets/istio",
+            "podinfo": "/etc/istio/pod",
+            "istio-envoy": "/etc/istio/proxy",
+            "istio-token": "/var/run/secrets/tokens",
+            "config-volume": "/etc/istio/config",
+            "egressgateway-certs": "/etc/istio/egressgateway-certs",
+            "egressgateway-ca-certs": "/etc/istio/egressgateway-ca-certs",
+        }
+    ),
+    service_ports="whole",
+    chart_ports=MappingProxyType(
+        {"ingress": ({"name": "status-port", "port": 15021, "targetPort": 15021}, *_WEB_PORTS), "egress": _WEB_PORTS}
+    ),
+    status_port=15021,
+    owner_label="install.operator.istio.io/owning-resource",
+    prunes_old_version=False,
+    forgets_recreated=False,
+    says_when_done=False,
+)
+
+# 1.7.8: no profile has an add-on any more (they can be asked for); gateways are not root, listen on 8080 and 8443, and are merged
+# into the profile's by name (operator/pkg/util/merge_iop.go).
+_SEVEN = replace(
+    _SIX,
+    kubernetes=((1, 16), (1, 18)),
+    tested=("1.7.8",),
+    source="Istio 1.7, Setup, Platform requirements: 1.16, 1.17 and 1.18; 1.16 is required (upgrade notes)",
+    profiles=_profiles(
+        default="istiod istio-ingressgateway",
+        demo="istiod istio-ingressgateway istio-egressgateway",
+        empty="",
+        minimal="istiod",
+        preview="istiod istio-ingressgateway",
+        remote="istiod istio-ingressgateway",
+    ),
+    creates_missing_parents=True,
+    appends_at_minus_one=True,
+    ingress_mounts=MappingProxyType(
+        {
+            "istiod-ca-cert": "/var/run/secrets/istio",
+            "podinfo": "/etc/istio/pod",
+            "istio-envoy": "/etc/istio/proxy",
+            "gatewaysdsudspath": "/var/run/ingress_gateway",
+            "istio-data": "/var/lib/istio/data",
+            "istio-token": "/var/run/secrets/tokens",
+            "config-volume": "/etc/istio/config",
+            "ingressgateway-certs": "/etc/istio/ingressgateway-certs",
+            "ingressgateway-ca-certs": "/etc/istio/ingressgateway-ca-certs",
+        }
+    ),
+    egress_mounts=MappingProxyType(
+        {
+            "istiod-ca-cert": "/var/run/secrets/istio",
+            "podinfo": "/etc/istio/pod",
+            "istio-envoy": "/etc/istio/proxy",
+            "gatewaysdsudspath": "/var/run/ingress_gateway",
+            "istio-data": "/var/lib/istio/data",
+            "istio-token": "/var/run/secrets/tokens",
+            "config-volume": "/etc/istio/config",
+            "egressgateway-certs": "/etc/istio/egressgateway-certs",
+            "egressgateway-ca-certs": "/etc/istio/egressgateway-ca-certs",
+        }
+    ),
+    egress_sds=True,
+    gateway_runs_as_root=False,
+    merges_gateways=True,
+    mesh_expansion_ports=False,
+    operator_groups=("authentication", "config", "install", "networking", "security"),
+    operator_leases=True,
+    operator_hardened=True,
+)
+
+# 1.8.0: no mixer, and no add-ons but istiocoredns (releasenotes/notes/remove-addons-mixer-istioctl.yaml).
+_EIGHT = replace(
+    _SEVEN,
+    kubernetes=((1, 16), (1, 19)),
+    tested=("1.8.0",),
+    source="Istio 1.8, Setup, Platform requirements: 1.16, 1.17, 1.18 and 1.19",
+    components=MappingProxyType({"pilot": "istiod"}),
+    addons=MappingProxyType(_DNS),
+    operator_leases=False,
+)
+
+RELEASES: Mapping[str, Release] = MappingProxyType({"1.5": _FIVE, "1.6": _SIX, "1.7": _SEVEN, "1.8": _EIGHT})
+"""By minor release, the oldest first."""
 
 
 def release(istio: str) -> Release:
@@ -69,9 +286,14 @@ def release(istio: str) -> Release:
     Raises:
         ValueError: when it is not in the table.
     """
-    if (found := RELEASES.get(istio.rpartition(".")[0])) is None:
+    if (found := RELEASES.get(_minor(istio))) is None:
         raise ValueError(f"Istio {istio} is not known here; known are {', '.join(f'{minor}.x' for minor in RELEASES)}")
     return found
+
+
+def accepted() -> list[str]:
+    """Every version of Istio that a stack may have, the oldest first."""
+    return [version for known in RELEASES.values() for version in (*known.tested, *known.rendered)]
 
 
 def check_pair(istio: str, kubernetes: str) -> str | None:
@@ -86,18 +308,65 @@ def check_pair(istio: str, kubernetes: str) -> str | None:
     server = re.fullmatch(r"v?(\d+)\.(\d+)(\.\d+)?", kubernetes)
     if server is None:
         return f"{kubernetes!r} is no version of Kubernetes; write it as v1.16.3"
-    if (known := RELEASES.get(istio.rpartition(".")[0])) is None:
-        if tuple(map(int, istio.split("."))) >= (1, 24, 0):
-            return f"Istio {istio} has no in-cluster operator any more (it was removed in 1.24); use {_newest()}"
-        return f"Istio {istio} was never tried with this program; use {_newest()}"
-    if istio not in known.tested:
-        return f"Istio {istio} was never tried with this program; use {', '.join(known.tested)}"
-    first, last = known.kubernetes
-    if not first <= (int(server[1]), int(server[2])) <= last:
-        shown = f"v{first[0]}.{first[1]} to v{last[0]}.{last[1]}"
-        return f"Istio {istio} does not run on Kubernetes {kubernetes}: it needs {shown} ({known.source})"
+    here = (int(server[1]), int(server[2]))
+    fitting = [v for v in accepted() if _fits(RELEASES[_minor(v)], here)]
+    instead = f"use {', '.join(fitting)}" if fitting else f"none is known for Kubernetes {kubernetes}"
+    if _numbers(istio) >= (1, 24, 0):
+        return f"Istio {istio} has no in-cluster operator any more (it was removed in 1.24); {instead}"
+    known = RELEASES.get(_minor(istio))
+    if known and not _fits(known, here):
+        shown = " to ".join(f"v{major}.{minor}" for major, minor in known.kubernetes)
+        return f"Istio {istio} does not run on Kubernetes {kubernetes}: it needs {shown} ({known.source}); {instead}"
+    if istio not in accepted():
+        return f"Istio {istio} was never tried with this program; {instead}"
     return None
 
 
-def _newest() -> str:
-    return list(RELEASES.values())[-1].tested[-1]
+def check_upgrade(before: str, after: str) -> str | None:
+    """Why a mesh can't be taken from one version of Istio to another in place; None when it can.
+
+    Source: Istio, Setup, Upgrade: in place from one minor release to the next; further is not tested, and downgrades are not
+    supported.
+
+    Args:
+        before: what runs.
+        after: what is asked for.
+    """
+    (_, was, _), (_, will, _) = _numbers(before), _numbers(after)
+    if will < was:
+        return (
+            f"Istio {before} can't go back to {after}: a downgrade in place is not supported; set istio.version back, or take "
+            f"istio out of the stack, `pulumi up`, and put it in again with {after}"
+        )
+    if will > was + 1:
+        between = [v for v in accepted() if was < _numbers(v)[1] < will]
+        steps = {_minor(v): v for v in between}
+        return (
+            f"Istio {before} can't go to {after} in one step: Istio supports an upgrade from one minor release to the next; "
+            + (f"go by {', then '.join(steps.values())}" if len(steps) == will - was - 1 else "no version between is known here")
+        )
+    return None
+
+
+def unproven(istio: str) -> str | None:
+    """What nobody has seen of a version that is accepted all the same; None when it was run on its real operator."""
+    if istio in RELEASES[_minor(istio)].tested:
+        return None
+    return (
+        f"Istio {istio} was never run with this program: what it makes of these settings was compared with its own istioctl, "
+        f"but how its operator behaves was not seen; try it where nothing is lost"
+    )
+
+
+def _fits(known: Release, kubernetes: tuple[int, int]) -> bool:
+    first, last = known.kubernetes
+    return first <= kubernetes <= last
+
+
+def _minor(istio: str) -> str:
+    return istio.rpartition(".")[0]
+
+
+def _numbers(istio: str) -> tuple[int, int, int]:
+    major, minor, patch = (int(part) for part in istio.split("."))
+    return major, minor, patch

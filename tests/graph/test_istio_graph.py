@@ -18,6 +18,7 @@ from components.istio.objects import type_token
 from components.istio.operator import IstioOperator, IstioOperatorArgs
 from components.istio.operator_manifests import CRD_NAME, RESTART_ANNOTATION
 from components.settings import Artifact, IstioSettings
+from tests.graph.hooks import Hooks
 
 PASSWORD = "not-for-anyone"
 LOOKED = "2026-01-02T03:04:05Z"
@@ -33,6 +34,7 @@ class Seen:
     options: dict[str, pulumi.ResourceOptions] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     looks: list[Any] = field(default_factory=list)
+    hooks: Hooks = field(default_factory=Hooks)
 
 
 class Mocks(pulumi.runtime.Mocks):
@@ -87,6 +89,7 @@ def run(
 
     monkeypatch.setattr(pulumi.Resource, "__init__", init)
     pulumi.runtime.set_mocks(Mocks(seen), preview=preview)
+    pulumi.runtime.settings.SETTINGS.callbacks = seen.hooks
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def wrapped() -> pulumi.Output[None]:
@@ -258,6 +261,32 @@ def test_a_new_istio_operator_starts_a_new_operator(monkeypatch: pytest.MonkeyPa
 
     assert annotation(settings()) == annotation(settings(values={"a": 1}))
     assert annotation(settings()) != annotation(settings(name="another"))
+
+
+def test_a_version_that_cannot_be_reached_is_refused_in_the_preview(monkeypatch: pytest.MonkeyPatch) -> None:
+    def operator(version: str) -> Seen:
+        def program() -> dict[str, pulumi.Output[Any]]:
+            return {"urn": IstioOperator("operator", IstioOperatorArgs(settings(version=version))).urn}
+
+        with monkeypatch.context() as patched:
+            asyncio.set_event_loop(asyncio.new_event_loop())
+            return run(program, patched)
+
+    seen = {version: operator(version) for version in ("1.5.0", "1.6.5", "1.7.8")}
+
+    def judge(before: str, after: str) -> None:
+        hook = seen[after].hooks.registered["operator-version"]
+        assert hook.opts is not None
+        assert hook.opts.on_dry_run
+        old, new = (seen[version].inputs["operator-deployment"] for version in (before, after))
+        hook(pulumi.ResourceHookArgs(urn="", id="", name="", type="", old_inputs=old, new_inputs=new))
+
+    judge("1.5.0", "1.6.5")
+    judge("1.6.5", "1.6.5")
+    with pytest.raises(ValueError, match=r"1\.5\.0 can't go to 1\.7\.8 in one step.*go by 1\.6\.5"):
+        judge("1.5.0", "1.7.8")
+    with pytest.raises(ValueError, match=r"1\.7\.8 can't go back to 1\.6\.5"):
+        judge("1.7.8", "1.6.5")
 
 
 def test_an_unsafe_gateway_is_one_readable_error() -> None:

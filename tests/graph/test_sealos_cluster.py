@@ -13,6 +13,7 @@ import pytest
 from components.fleet import fleet_request
 from components.sealos.cluster import SealosCluster, SealosClusterArgs
 from components.settings import Credentials, Settings, parse
+from tests.graph.hooks import Hooks
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
 PASSWORD = "TOPSECRET-password"
@@ -65,19 +66,6 @@ class Recorder(pulumi.runtime.Mocks):
 def stack(names: int = 4, **cluster: Any) -> Settings:
     machines = [{"name": f"sealos0{n}", "address": f"192.0.2.1{n}", "hostKey": KEY} for n in range(1, names + 1)]
     return parse({"masters": machines[:1], "nodes": machines[1:], "password": "set", "cluster": cluster}, "dev")
-
-
-class Hooks:
-    """In place of the engine's calls back: the resource hooks that were registered, by name."""
-
-    def __init__(self) -> None:
-        self.registered: dict[str, pulumi.ResourceHook] = {}
-
-    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
-        self.registered[hook.name] = hook
-
-    async def shutdown(self) -> None:
-        """Nothing was started."""
 
 
 class Seen:

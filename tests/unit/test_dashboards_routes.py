@@ -52,6 +52,8 @@ def test_no_add_ons_from_1_8() -> None:
     later = IstioSettings.model_construct(version="1.8.0", profile="demo")
     assert catalog.dashboards_of(later) == {}
     assert "1.8" in (catalog.why_not("grafana", later) or "")
+    assert "istio.addonComponents.tracing.enabled: true" in (catalog.why_not("jaeger", mesh(version="1.7.8")) or "")
+    assert "use profile demo (or default, separate)" in (catalog.why_not("prometheus", mesh(profile="minimal")) or "")
 
 
 def test_the_base_path_follows_the_charts_values() -> None:

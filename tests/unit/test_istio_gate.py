@@ -194,6 +194,19 @@ def test_each_problem_names_the_object(change: Callable[[dict[str, Any]], object
     assert words in problem.text
 
 
+def test_a_later_version_takes_its_status_away_before_it_refuses() -> None:
+    later = WANTED.model_copy(update={"version": "1.8.0"})
+    healthy = {"status": "HEALTHY", "componentStatus": {"Pilot": {"status": "HEALTHY"}}}
+
+    def change(data: dict[str, Any]) -> None:
+        data.update(settled=None, refused=["path not found"] * 3)
+        data["istioOperator"]["status"] = healthy
+
+    assert judge(later, view(change)).problems == (), "what was refused before it got HEALTHY"
+    healthy["status"] = "RECONCILING"
+    assert [problem.sort for problem in judge(later, view(change)).problems] == ["status", "error"]
+
+
 def test_a_pod_says_why_it_waits() -> None:
     def change(data: dict[str, Any]) -> None:
         data["mesh"][1]["status"]["availableReplicas"] = 0

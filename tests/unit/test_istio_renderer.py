@@ -1,4 +1,4 @@
-"""Finding Istio's renderer and reading what it prints; what it really makes of settings is in tests/lab/test_istio_settings_rendered.py."""
+"""Finding Istio's renderer and reading what it prints; what it really makes of settings is in tests/lab/test_istio_versions_rendered.py."""
 
 from __future__ import annotations
 
@@ -208,3 +208,21 @@ def test_what_was_never_rendered_is_nothing_to_go_by() -> None:
         "deployments": [],
         "fields": [],
     }
+
+
+def test_what_is_made_up_at_every_rendering_is_not_shown() -> None:
+    config = "login_token:\n  signing_key: {key}\nserver:\n  port: 20001\n"
+    shown = [
+        Rendered(
+            (
+                {
+                    "kind": "ConfigMap",
+                    "metadata": {"name": "kiali", "namespace": "istio-system"},
+                    "data": {"config.yaml": config.format(key=key)},
+                },
+            )
+        ).shown()
+        for key in ('"LpfA505Eov"', '"S1uHcIz5hR"')
+    ]
+    assert shown[0] == shown[1]
+    assert "port: 20001" in shown[0]["ConfigMap istio-system/kiali"]["data"]["config.yaml"]

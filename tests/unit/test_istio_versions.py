@@ -2,21 +2,30 @@ from __future__ import annotations
 
 import pytest
 
-from components.istio.versions import RELEASES, check_pair, release
+from components.istio.versions import RELEASES, accepted, check_pair, check_upgrade, release, unproven
 
 
-@pytest.mark.parametrize("kubernetes", ["v1.14.0", "v1.15.9", "v1.16.3", "1.16"])
-def test_pairs_that_fit(kubernetes: str) -> None:
-    assert check_pair("1.5.0", kubernetes) is None
+@pytest.mark.parametrize(
+    ("istio", "kubernetes"),
+    [
+        *(("1.5.0", kubernetes) for kubernetes in ("v1.14.0", "v1.15.9", "v1.16.3", "1.16")),
+        *((version, "v1.16.3") for version in ("1.6.5", "1.7.8", "1.8.0")),
+        ("1.8.0", "v1.19.16"),
+    ],
+)
+def test_pairs_that_fit(istio: str, kubernetes: str) -> None:
+    assert check_pair(istio, kubernetes) is None
 
 
 @pytest.mark.parametrize(
     ("istio", "kubernetes", "words"),
     [
-        pytest.param("1.5.0", "v1.17.0", ["v1.17.0", "v1.14 to v1.16"], id="too new a server"),
-        pytest.param("1.5.0", "v1.13.5", ["v1.14 to v1.16"], id="too old a server"),
-        pytest.param("1.26.0", "v1.33.0", ["1.26.0", "no in-cluster operator", "1.5.0"], id="operator removed"),
-        pytest.param("1.9.1", "v1.16.3", ["1.9.1", "never tried", "1.5.0"], id="not in the table"),
+        pytest.param("1.5.0", "v1.17.0", ["v1.17.0", "v1.14 to v1.16", "1.6.5, 1.7.8, 1.8.0"], id="too new a server"),
+        pytest.param("1.5.0", "v1.13.5", ["v1.14 to v1.16", "none is known"], id="too old a server"),
+        pytest.param("1.7.8", "v1.15.3", ["v1.16 to v1.18", "use 1.5.0, 1.6.5"], id="too old a server for 1.7"),
+        pytest.param("1.26.0", "v1.16.3", ["1.26.0", "no in-cluster operator", "1.5.0, 1.6.5"], id="operator removed"),
+        pytest.param("1.26.0", "v1.33.0", ["no in-cluster operator", "none is known"], id="operator removed, new server"),
+        pytest.param("1.9.1", "v1.16.3", ["1.9.1", "never tried", "1.8.0"], id="not in the table"),
         pytest.param("1.5.9", "v1.16.3", ["1.5.9", "never tried", "1.5.0"], id="another patch"),
         pytest.param("latest", "v1.16.3", ["latest", "write it as 1.5.0"], id="no version"),
         pytest.param("1.5.0", "sixteen", ["sixteen", "write it as v1.16.3"], id="no server version"),
@@ -28,13 +37,45 @@ def test_a_refusal_says_what_to_use_instead(istio: str, kubernetes: str, words: 
     assert [word for word in words if word not in problem] == []
 
 
+@pytest.mark.parametrize(
+    ("before", "after"), [("1.5.0", "1.6.5"), ("1.6.5", "1.7.8"), ("1.7.8", "1.8.0"), ("1.7.6", "1.7.8"), ("1.7.8", "1.7.6")]
+)
+def test_the_next_release_and_another_patch_are_upgrades(before: str, after: str) -> None:
+    assert check_upgrade(before, after) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        pytest.param("1.5.0", "1.7.8", ["in one step", "go by 1.6.5"], id="one left out"),
+        pytest.param("1.5.0", "1.8.0", ["go by 1.6.5, then 1.7.8"], id="two left out"),
+        pytest.param("1.8.0", "1.13.4", ["in one step", "no version between"], id="nothing known between"),
+        pytest.param("1.6.5", "1.5.0", ["can't go back", "take istio out"], id="back"),
+    ],
+)
+def test_another_way_is_refused_with_the_steps(before: str, after: str, words: list[str]) -> None:
+    problem = check_upgrade(before, after)
+    assert problem is not None
+    assert [word for word in words if word not in problem] == []
+
+
 def test_1_5_writes_numbers_and_three_is_healthy() -> None:
     words = release("1.5.0").status_words
     assert (words["3"], words["4"], words["2"]) == ("HEALTHY", "ERROR", "RECONCILING")
     assert words["HEALTHY"] == "HEALTHY"
+    assert "3" not in release("1.6.5").status_words
 
 
 def test_an_unknown_release_is_named() -> None:
     with pytest.raises(ValueError, match=r"1\.99\.0.*1\.5\.x"):
         release("1.99.0")
-    assert all(minor == tested.rpartition(".")[0] for minor, r in RELEASES.items() for tested in r.tested)
+
+
+def test_every_version_stands_in_its_own_release_and_what_was_only_rendered_is_said() -> None:
+    for minor, known in RELEASES.items():
+        for version in (*known.tested, *known.rendered):
+            assert version.rpartition(".")[0] == minor
+        assert all(unproven(version) is None for version in known.tested)
+        assert all(version in str(unproven(version)) for version in known.rendered)
+        assert not set(known.tested) & set(known.rendered)
+    assert accepted() == sorted(accepted(), key=lambda version: [int(part) for part in version.split(".")])
