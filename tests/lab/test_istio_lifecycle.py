@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from components.istio.istio_operator import PROFILE_DEPLOYMENTS
+from components.istio.versions import release
 from lab.machines import NAMES, Lab
 from tests.documented import Terminal
 from tests.lab.conftest import Kubectl
@@ -281,12 +281,12 @@ def test_a_mesh_that_can_not_run_is_told_in_the_words_of_kubernetes(project: Pro
     assert "Traceback" not in printed
 
 
-@pytest.mark.parametrize("profile", sorted(set(PROFILE_DEPLOYMENTS) - {"minimal"}))
+@pytest.mark.parametrize("profile", sorted(set(release("1.5.0").profiles) - {"minimal"}))
 def test_the_other_profiles_come_up_and_go_down(project: Project, kubectl: Kubectl, lab: Lab, profile: str) -> None:
     """`minimal` is what the tests above ran."""
     project.edit_config(lambda config: config.update(istio=mesh(profile)))
     good(project)
-    assert (deployments(kubectl), status(kubectl)) == (set(PROFILE_DEPLOYMENTS[profile]), 3)
+    assert (deployments(kubectl), status(kubectl)) == (set(release("1.5.0").profiles[profile]), 3)
     assert project.outputs()["istio"]["status"] == "HEALTHY"
     assert take_out(project) < 60
     assert left_behind(kubectl, lab) == []
