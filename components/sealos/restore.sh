@@ -29,12 +29,14 @@ for address in $(hostname -I); do
     own=${own:-$(sed -nE "s/^ *- *[\"']?($address:[0-9]+)[\"']?$/\1/p" "$place/root/.sealos/config.yaml" | head -n 1)}
 done
 [[ -n $own ]] || die "the backup lists none of this machine's addresses: it was no member when it was taken"
-# sealos works from the first master that it lists
+# sealos works from the first master that it lists; whoever wrote the list, its entries stay indented alike
 awk -v own="$own" '
-    /^masters:/ { print; print "- " own; masters = 1; next }
-    /^[A-Za-z]/ { masters = 0 }
-    { line = $0; sub(/^ *- */, "", line); gsub(/["\047]/, "", line) }
-    masters && line == own { next }
+    /^[A-Za-z]/ { masters = /^masters:/ }
+    masters && /^ *- / {
+        line = $0; sub(/^ *- */, "", line); gsub(/["\047]/, "", line)
+        if (!placed) { print substr($0, 1, index($0, "-") - 1) "- " own; placed = 1 }
+        if (line == own) next
+    }
     { print }' "$place/root/.sealos/config.yaml" >"$place/config"
 mv -f -- "$place/config" "$place/root/.sealos/config.yaml"
 # the package where the first master had it; sealos copied it to /root of every machine
