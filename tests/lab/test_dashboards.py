@@ -17,7 +17,6 @@ from components.dashboards.catalog import NAMES as DASHBOARDS
 from components.dashboards.catalog import dashboards_of
 from components.settings import IstioSettings
 from lab.machines import Lab
-from tests.documented import Terminal
 from tests.lab.conftest import Kubectl
 from tests.project import Project
 from tools import parts
@@ -150,7 +149,6 @@ def test_outputs_say_where_to_point_a_browser(up: Stack) -> None:
         "prometheus": f"https://{HOSTS['prometheus']}/",
         "jaeger": f"https://{HOSTS['jaeger']}/jaeger",
     }
-    Terminal.of(up.project).documented("docs/dashboards.md", "One section, three ways")
 
 
 def test_nothing_changes_when_nothing_changed(up: Stack) -> None:
