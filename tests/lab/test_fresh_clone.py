@@ -142,6 +142,7 @@ def test_what_is_built_is_found_and_as_pinned(clone: Terminal) -> None:
     clone.documented(*TOOLS, "make tools")
     clone.documented(*TOOLS, "python -m tools list")
     clone.documented(*TOOLS, "python -m tools build")
+    clone.documented(*TOOLS, "python -m tools build --only versions")
     clone.documented(
         "docs/tools.md",
         "tools/: what is built, and why",
