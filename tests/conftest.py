@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# how long an example takes says something about the machine only
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 TIERS = ("unit", "graph", "lab")
 
