@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,46 +18,23 @@ from tools import parts
 
 @pytest.fixture(scope="module")
 def project(lab: Lab, dev_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """The real operator, for the moment with nothing to do; mesh.yaml is what was published."""
-    lab.reset()
-    config = {**dev_config, "istio": {"profile": "empty", "cni": {"enabled": False}}}
-    project = Project.copy(tmp_path_factory.mktemp("file") / "project", "file", config)
+    project = Project.copy(tmp_path_factory.mktemp("file") / "project", "file", {})
     (project.directory / "mesh.yaml").write_text(yaml.safe_dump(published()))
-    done = project.up()
-    assert done.status == 0, done.text
+    project.write_config({**dev_config, "istio": {"file": "mesh.yaml"}})
     yield project
     done = project.destroy()
     assert done.status == 0, done.text
 
 
-def test_by_hand_the_same_file_ends_in_error(project: Project) -> None:
-    kubectl = Kubectl(project)
-    name = published()["metadata"]["name"]
-    kubectl("apply", "-f", str(project.directory / "mesh.yaml"))
-    found: dict[str, Any] = {}
-    end = time.monotonic() + 120
-    while not found and time.monotonic() < end:
-        found = kubectl.json("-n", "istio-system", "get", "istiooperator", name).get("status") or {}
-        time.sleep(1)
-    assert found["status"] == 4, found  # ERROR, see components/istio/versions.py
-    failed = found["componentStatus"]["IngressGateways"]
-    assert failed["status"] == 4
-    assert "spec.template.spec.containers: Required value" in failed["error"]
-    kubectl("-n", "istio-system", "delete", "istiooperator", name)
-
-
 @pytest.fixture(scope="module")
 def up(project: Project) -> Project:
-    project.edit_config(lambda config: config.update(istio={"file": "mesh.yaml"}))
     done = project.up()
     assert done.status == 0, done.text
     return project
 
 
-def test_by_us_it_ends_healthy(up: Project) -> None:
+def test_it_ends_healthy(up: Project) -> None:
     assert up.outputs()["istio"]["status"] == "HEALTHY"
-    name = published()["metadata"]["name"]
-    assert Kubectl(up).json("-n", "istio-system", "get", "istiooperator", name)["status"]["status"] == 3
     gateway = Kubectl(up).json("-n", "istio-system", "get", "deployment", "istio-ingressgateway")
     pod = gateway["spec"]["template"]["spec"]
     assert (pod["hostNetwork"], pod["dnsPolicy"]) == (True, "ClusterFirstWithHostNet")
@@ -83,13 +57,6 @@ def test_a_change_is_shown_in_the_objects_that_istio_makes(up: Project) -> None:
         assert done.status == 0, done.text
         assert '"ClusterIP" => "NodePort"' in done.text, done.text
         assert "Service istio-system/grafana" in done.text
-        command = [sys.executable, "-m", "components.istio", "render", "--stack", "file", "--diff"]
-        asked = subprocess.run(
-            command, cwd=up.directory, env=up.variables(), capture_output=True, text=True, timeout=120, check=False
-        )
-        changed = [line for line in asked.stdout.splitlines() if line.startswith(("+", "-"))]
-        name = "Service istio-system/grafana"
-        assert changed == [f"--- last: {name}", f"+++ now: {name}", "-  type: ClusterIP", "+  type: NodePort"], asked
     finally:
         file.write_text(before)
 
