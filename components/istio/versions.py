@@ -92,6 +92,21 @@ def _profiles(**deployments: str) -> Mapping[str, frozenset[str]]:
     return MappingProxyType({profile: frozenset(names.split()) for profile, names in deployments.items()})
 
 
+def _mounts(kind: str, more: Mapping[str, str] = _NONE, *, config: bool = False) -> Mapping[str, str]:
+    """The volumes that every release's gateway has, with `more` of a release's own, and Istio's configuration from 1.6 on."""
+    return MappingProxyType(
+        {
+            "istiod-ca-cert": "/var/run/secrets/istio",
+            "podinfo": "/etc/istio/pod",
+            **more,
+            "istio-token": "/var/run/secrets/tokens",
+            **({"config-volume": "/etc/istio/config"} if config else {}),
+            f"{kind}gateway-certs": f"/etc/istio/{kind}gateway-certs",
+            f"{kind}gateway-ca-certs": f"/etc/istio/{kind}gateway-ca-certs",
+        }
+    )
+
+
 _MIXER = {"policy": "istio-policy", "telemetry": "istio-telemetry"}
 _TELEMETRY_ADDONS = {"prometheus": "prometheus", "grafana": "grafana", "kiali": "kiali", "tracing": "istio-tracing"}
 _DNS = {"istiocoredns": "istiocoredns"}
@@ -121,25 +136,8 @@ _FIVE = Release(
     addons=MappingProxyType({**_TELEMETRY_ADDONS, **_DNS}),
     deletes_map_keys=False,
     gateway_names=MappingProxyType({"ingress": "istio-ingressgateway", "egress": "istio-egressgateway"}),
-    ingress_mounts=MappingProxyType(
-        {
-            "istiod-ca-cert": "/var/run/secrets/istio",
-            "podinfo": "/etc/istio/pod",
-            "ingressgatewaysdsudspath": "/var/run/ingress_gateway",
-            "istio-token": "/var/run/secrets/tokens",
-            "ingressgateway-certs": "/etc/istio/ingressgateway-certs",
-            "ingressgateway-ca-certs": "/etc/istio/ingressgateway-ca-certs",
-        }
-    ),
-    egress_mounts=MappingProxyType(
-        {
-            "istiod-ca-cert": "/var/run/secrets/istio",
-            "podinfo": "/etc/istio/pod",
-            "istio-token": "/var/run/secrets/tokens",
-            "egressgateway-certs": "/etc/istio/egressgateway-certs",
-            "egressgateway-ca-certs": "/etc/istio/egressgateway-ca-certs",
-        }
-    ),
+    ingress_mounts=_mounts("ingress", {"ingressgatewaysdsudspath": "/var/run/ingress_gateway"}),
+    egress_mounts=_mounts("egress"),
     gateway_runs_as_root=True,
     merges_gateways=False,
     service_ports="added",
@@ -179,29 +177,12 @@ _SIX = replace(
     components=MappingProxyType({"pilot": "istiod", **_MIXER}),
     deletes_map_keys=True,
     gateway_names=_NONE,
-    ingress_mounts=MappingProxyType(
-        {
-            "istiod-ca-cert": "/var/run/secrets/istio",
-            "podinfo": "/etc/istio/pod",
-            "istio-envoy": "/etc/istio/proxy",
-            "ingressgatewaysdsudspath": "/var/run/ingress_gateway",
-            "istio-token": "/var/run/secrets/tokens",
-            "config-volume": "/etc/istio/config",
-            "ingressgateway-certs": "/etc/istio/ingressgateway-certs",
-            "ingressgateway-ca-certs": "/etc/istio/ingressgateway-ca-certs",
-        }
+    ingress_mounts=_mounts(
+        "ingress",
+        {"istio-envoy": "/etc/istio/proxy", "ingressgatewaysdsudspath": "/var/run/ingress_gateway"},
+        config=True,
     ),
-    egress_mounts=MappingProxyType(
-        {
-            "istiod-ca-cert": "/var/run/secrets/istio",
-            "podinfo": "/etc/istio/pod",
-            "istio-envoy": "/etc/istio/proxy",
-            "istio-token": "/var/run/secrets/tokens",
-            "config-volume": "/etc/istio/config",
-            "egressgateway-certs": "/etc/istio/egressgateway-certs",
-            "egressgateway-ca-certs": "/etc/istio/egressgateway-ca-certs",
-        }
-    ),
+    egress_mounts=_mounts("egress", {"istio-envoy": "/etc/istio/proxy"}, config=True),
     service_ports="whole",
     chart_ports=MappingProxyType(
         {"ingress": ({"name": "status-port", "port": 15021, "targetPort": 15021}, *_WEB_PORTS), "egress": _WEB_PORTS}
@@ -230,31 +211,23 @@ _SEVEN = replace(
     ),
     creates_missing_parents=True,
     appends_at_minus_one=True,
-    ingress_mounts=MappingProxyType(
+    ingress_mounts=_mounts(
+        "ingress",
         {
-            "istiod-ca-cert": "/var/run/secrets/istio",
-            "podinfo": "/etc/istio/pod",
             "istio-envoy": "/etc/istio/proxy",
             "gatewaysdsudspath": "/var/run/ingress_gateway",
             "istio-data": "/var/lib/istio/data",
-            "istio-token": "/var/run/secrets/tokens",
-            "config-volume": "/etc/istio/config",
-            "ingressgateway-certs": "/etc/istio/ingressgateway-certs",
-            "ingressgateway-ca-certs": "/etc/istio/ingressgateway-ca-certs",
-        }
+        },
+        config=True,
     ),
-    egress_mounts=MappingProxyType(
+    egress_mounts=_mounts(
+        "egress",
         {
-            "istiod-ca-cert": "/var/run/secrets/istio",
-            "podinfo": "/etc/istio/pod",
             "istio-envoy": "/etc/istio/proxy",
             "gatewaysdsudspath": "/var/run/ingress_gateway",
             "istio-data": "/var/lib/istio/data",
-            "istio-token": "/var/run/secrets/tokens",
-            "config-volume": "/etc/istio/config",
-            "egressgateway-certs": "/etc/istio/egressgateway-certs",
-            "egressgateway-ca-certs": "/etc/istio/egressgateway-ca-certs",
-        }
+        },
+        config=True,
     ),
     egress_sds=True,
     gateway_runs_as_root=False,
@@ -343,7 +316,11 @@ def check_upgrade(before: str, after: str) -> str | None:
         steps = {_minor(v): v for v in between}
         return (
             f"Istio {before} can't go to {after} in one step: Istio supports an upgrade from one minor release to the next; "
-            + (f"go by {', then '.join(steps.values())}" if len(steps) == will - was - 1 else "no version between is known here")
+            + (
+                f"go by {', then '.join(steps.values())}"
+                if len(steps) == will - was - 1
+                else "no version between is known here"
+            )
         )
     return None
 
