@@ -17,6 +17,7 @@ from components.dashboards.catalog import NAMES as DASHBOARDS
 from components.dashboards.catalog import dashboards_of
 from components.settings import IstioSettings
 from lab.machines import Lab
+from tests.documented import Terminal
 from tests.lab.conftest import Kubectl
 from tests.project import Project
 from tools import parts
@@ -143,6 +144,7 @@ def test_kiali_never_asks_for_admin_admin(up: Stack, kubectl: Kubectl) -> None:
 
 
 def test_outputs_say_where_to_point_a_browser(up: Stack) -> None:
+    Terminal.of(up.project).documented("docs/dashboards.md", "One section, three ways")
     assert up.project.outputs()["dashboards"] == {
         "grafana": f"https://{HOSTS['grafana']}/",
         "kiali": f"https://{HOSTS['kiali']}/kiali",

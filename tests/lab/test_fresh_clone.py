@@ -21,8 +21,6 @@ from tests.project import ROOT
 from tools import parts
 from tools.engine import PASSPHRASE
 
-pytestmark = pytest.mark.unproven
-
 DASHBOARD = ("docs/dashboards.md", "istioctl dashboard")
 README = ("README.md", "Try it: the embedded lab")
 LAB = ("docs/lab.md", "Commands")

@@ -45,7 +45,9 @@ def typed(shell: list[str], home: Path, keys: str, expected: str) -> str:
     """What an interactive shell shows after the keys, up to `expected` or until time is up."""
     environment = {"HOME": str(home), "PATH": f"{home}/.local/bin:/usr/bin:/bin", "TERM": "xterm", "PS1": "ready> "}
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(shell, cwd=home, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    process = subprocess.Popen(
+        shell, cwd=home, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+    )
     os.close(theirs)
     try:
         # a question of its own first: keys that come before the shell reads them are echoed by the terminal

@@ -22,6 +22,7 @@ from tests.lab.conftest import Kubectl
 from tests.project import ROOT, Project
 
 NAME = "example-istiocontrolplane"
+RECOVERY = ("docs/istio-lifecycle.md", "Recovery")
 OVERLAYS = "/spec/components/pilot"
 BAD_OVERLAY = {
     "k8s": {
@@ -171,7 +172,6 @@ def test_a_broken_chain_is_found_by_the_next_up(project: Project, kubectl: Kubec
     assert plugins[-1]["type"] == "istio-cni"
 
 
-@pytest.mark.unproven
 def test_every_race_of_the_plugin_is_found(project: Project, kubectl: Kubectl, lab: Lab, tmp_path: Path) -> None:
     """Another one on every node, and its rights gone on all; then put right as people would, and found to be."""
     file = "/etc/cni/net.d/10-calico.conflist"
@@ -247,18 +247,17 @@ def test_an_operator_gone_before_its_istio_operator_is_put_back_when_asked(proje
     kubectl("delete", "clusterrolebinding", "istio-operator")
     kubectl("-n", "istio-operator", "delete", "deployment", "istio-operator")
     kubectl("-n", "istio-system", "delete", "istiooperator", NAME, "--wait=false")
-    state = export(project)
-    looked = driver(project, "recover", state)
-    assert looked.returncode == 0, looked.stderr
-    assert "clusterrolebinding/istio-operator, deployment/istio-operator is missing" in looked.stdout
-    assert "Nothing was changed." in looked.stdout
+    terminal = typing(project, kubectl)
+    terminal.documented(*RECOVERY, "pulumi stack export --show-secrets | .venv/bin/python -m components.istio recover")
     stuck = kubectl.json("-n", "istio-system", "get", "istiooperator", NAME)["metadata"]
     assert stuck["deletionTimestamp"]
     assert stuck["finalizers"]
-    done = driver(project, "recover", state, "--apply")
-    assert done.returncode == 0, done.stderr
+    terminal.documented(
+        *RECOVERY, "pulumi stack export --show-secrets | .venv/bin/python -m components.istio recover --apply"
+    )
     assert deployments(kubectl) == set()
-    good(project, "--refresh")
+    terminal.documented(*RECOVERY, "pulumi up")
+    unchanged(project)
     assert deployments(kubectl) == {"istiod"}
 
 
@@ -271,18 +270,18 @@ def test_taken_out_of_the_stack_nothing_is_left_but_the_definitions(
     assert definitions(kubectl) == before - 1 > 20, "all but the IstioOperator's own"
 
 
-@pytest.mark.unproven
 def test_a_mesh_that_can_not_run_is_told_in_the_words_of_kubernetes(project: Project, kubectl: Kubectl) -> None:
     """On a bare cluster, where no istiod has filled its authority into the webhook yet. The next test goes on from here."""
     nobody = {"pilot": {"k8s": {"nodeSelector": {"example.org/nobody": "has-it"}}}}
     project.edit_config(lambda config: config.update(istio=mesh("minimal", components=nobody, readyTimeout=45)))
     began = time.monotonic()
-    printed = typing(project, kubectl).documented("docs/istio-lifecycle.md", "A mesh that does not get ready", status=255)
+    printed = typing(project, kubectl).documented(
+        "docs/istio-lifecycle.md", "A mesh that does not get ready", status=255
+    )
     assert time.monotonic() - began < 120
     assert "Traceback" not in printed
 
 
-@pytest.mark.unproven
 @pytest.mark.parametrize("profile", sorted(set(release("1.5.0").profiles) - {"minimal"}))
 def test_the_other_profiles_come_up_and_go_down(project: Project, kubectl: Kubectl, lab: Lab, profile: str) -> None:
     """`minimal` is what the tests above ran."""

@@ -53,7 +53,11 @@ def test_each_profile_installs_what_the_table_says(version: str, profile: str) -
 @pytest.mark.parametrize("version", LATER)
 def test_every_profile_of_its_own_is_in_the_table(version: str) -> None:
     listed = subprocess.run(
-        [istioctl(version), "profile", "list"], env={"KUBECONFIG": "/dev/null"}, capture_output=True, text=True, check=True
+        [istioctl(version), "profile", "list"],
+        env={"KUBECONFIG": "/dev/null"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert {line.strip() for line in listed.stdout.splitlines()[1:]} >= set(release(version).profiles)
 
@@ -69,7 +73,11 @@ def test_each_add_on_can_be_had_and_left_out(version: str) -> None:
 @pytest.mark.parametrize("version", LATER)
 def test_the_operators_objects_are_those_that_istioctl_dumps(version: str) -> None:
     dumped = subprocess.run(
-        [istioctl(version), "operator", "dump"], env={"KUBECONFIG": "/dev/null"}, capture_output=True, text=True, check=True
+        [istioctl(version), "operator", "dump"],
+        env={"KUBECONFIG": "/dev/null"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     theirs = {known["kind"]: known for known in yaml.safe_load_all(dumped.stdout) if known}
     ours = {

@@ -56,7 +56,6 @@ def seconds_to_join(project: Project, lab: Lab, numbers: tuple[int, ...]) -> flo
     return took
 
 
-@pytest.mark.unproven
 def test_a_node_that_joins_with_ten_others_costs_at_most_half_more_than_one_alone(
     project: Project, thirteen: Lab
 ) -> None:

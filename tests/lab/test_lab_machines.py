@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from lab import checks, package, played
-from lab.machines import BINARIES, IMAGES, NAMES, PACKAGE, Lab, LabError
+from lab.machines import BINARIES, IMAGES, ISTIO, NAMES, PACKAGE, Lab, LabError
 
 NETWORK = "198.18.5.0/24"
 PROJECT = Path(__file__).resolve().parents[2]
@@ -267,8 +267,10 @@ def test_orphans_are_collected(lab: Lab) -> None:
 
 
 def test_images_are_on_every_machine_read_only(lab: Lab) -> None:
+    # Istio's operator stands there by its version: the lab has several
+    images = {*IMAGES, f"istio-operator-{ISTIO}"} - {"istio-operator"}
     for name in NAMES:
-        assert sorted(shell(lab, name, "ls /var/lib/lab-images/bin").split()) == sorted(IMAGES)
+        assert set(shell(lab, name, "ls /var/lib/lab-images/bin").split()) == images
         assert shell(lab, name, "/var/lib/lab-images/bin/etcd") == "etcd of the test\n"
         assert "Read-only" in lab.run(name, "bash", "-c", "echo x > /var/lib/lab-images/bin/etcd").stderr
 

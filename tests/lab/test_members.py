@@ -260,7 +260,9 @@ def test_another_master_takes_the_place_of_a_first_one_that_is_gone(
     assert refused.status != 0
     assert "what sealos knows of that cluster is not on it" in refused.text
     address = lab.addresses["sealos02"]
-    command = f'pulumi stack output sealosBackup --show-secrets | ssh root@{address} "$(cat components/sealos/restore.sh)"'
+    command = (
+        f'pulumi stack output sealosBackup --show-secrets | ssh root@{address} "$(cat components/sealos/restore.sh)"'
+    )
     assert command in " ".join(refused.text.split())
 
     instead = {"root@sealos01": shlex.join(lab.ssh_command("sealos02")[1:]), "sealos01 now": "sealos02 now"}
@@ -291,7 +293,6 @@ def test_nothing_secret_in_plain(project: Project, kubectl: Kubectl, lab: Lab) -
     assert lab.run("sealos02", "cat", "/root/.sealos-standin-count").stdout.strip() == "", "initialised twice"
 
 
-@pytest.mark.unproven
 def test_a_teardown_names_the_dead_and_the_mute_and_cleans_the_others(
     project: Project, kubectl: Kubectl, lab: Lab
 ) -> None:
@@ -306,7 +307,9 @@ def test_a_teardown_names_the_dead_and_the_mute_and_cleans_the_others(
     assert took < 90, "a dead machine held the others up"
     told = " ".join(printed.split())
     for name, why in (("sealos03", "took the connection but stayed mute"), ("sealos05", "")):
-        assert re.search(rf"\[{name}\] warning: [^;]*{why}[^;]*; what it holds of the cluster stays on it", told), printed
+        assert re.search(rf"\[{name}\] warning: [^;]*{why}[^;]*; what it holds of the cluster stays on it", told), (
+            printed
+        )
     assert "What stays on purpose: the package and sealos" in printed
     bare(lab, "sealos02")
     bare(lab, "sealos04")

@@ -173,7 +173,6 @@ def test_an_adopted_cluster_grows(project: Project, lab: Lab, by_hand: str) -> N
     assert by_hand not in config, "the password that sealos left there is still there"
 
 
-@pytest.mark.unproven
 def test_it_gets_a_mesh_and_a_protected_one_is_not_destroyed(project: Project, lab: Lab) -> None:
     def more(config: dict[str, Any]) -> None:
         config["istio"] = MESH
@@ -244,7 +243,6 @@ def test_or_as_a_replacement_when_asked_for_in_words(project: Project, lab: Lab)
     assert same.status == 0, same.text
 
 
-@pytest.mark.unproven
 def test_its_mesh_was_made_anew_with_it(project: Project, lab: Lab) -> None:
     kubectl = Kubectl(project)
     assert project.outputs()["istio"]["status"] == "HEALTHY"
@@ -254,7 +252,6 @@ def test_its_mesh_was_made_anew_with_it(project: Project, lab: Lab) -> None:
         assert chain[-1]["type"] == "istio-cni"
 
 
-@pytest.mark.unproven
 def test_nothing_secret_in_plain(project: Project, lab: Lab, by_hand: str) -> None:
     """After a recovery, an adoption by a password, a restored backup and a replaced cluster."""
     outputs = project.outputs()
@@ -264,7 +261,6 @@ def test_nothing_secret_in_plain(project: Project, lab: Lab, by_hand: str) -> No
         assert in_plain(project, None, secret) == []
 
 
-@pytest.mark.unproven
 def test_without_its_first_master_a_cluster_is_destroyed_when_asked_for_in_words(project: Project, lab: Lab) -> None:
     lab.stop_machine("sealos01")
     began = time.monotonic()
