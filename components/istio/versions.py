@@ -16,12 +16,66 @@ def _none() -> Mapping[str, str]:
 
 
 @dataclass(frozen=True)
+class Support:
+    """On which Kubernetes a minor release of Istio runs.
+
+    Attributes:
+        first, last: the first and the last supported (major, minor).
+        source: where that comes from.
+    """
+
+    first: tuple[int, int]
+    last: tuple[int, int]
+    source: str
+
+    def __contains__(self, kubernetes: tuple[int, int]) -> bool:
+        return self.first <= kubernetes <= self.last
+
+
+def _listed(first: int, last: int) -> Support:
+    return Support((1, first), (1, last), 'Istio, Supported releases, "Supported Kubernetes versions"')
+
+
+SUPPORTED: Mapping[str, Support] = MappingProxyType(
+    {
+        "1.5": Support(
+            (1, 14),
+            (1, 16),
+            "Istio 1.5, Setup, Platform requirements: 1.14, 1.15 and 1.16; its CRDs and webhooks are v1beta1, gone in 1.22",
+        ),
+        "1.6": Support((1, 15), (1, 18), "Istio 1.6, Setup, Platform requirements: 1.15, 1.16, 1.17 and 1.18"),
+        "1.7": Support(
+            (1, 16),
+            (1, 18),
+            "Istio 1.7, Setup, Platform requirements: 1.16, 1.17 and 1.18; 1.16 is required (upgrade notes)",
+        ),
+        "1.8": Support((1, 16), (1, 19), "Istio 1.8, Setup, Platform requirements: 1.16, 1.17, 1.18 and 1.19"),
+        # data/compatibility/supportStatus.yml of istio.io, the key k8sVersions, not the merely tested ones
+        "1.9": _listed(17, 20),
+        "1.10": _listed(18, 21),
+        "1.11": _listed(18, 22),
+        "1.12": _listed(19, 22),
+        "1.13": _listed(20, 23),
+        "1.14": _listed(21, 24),
+        "1.15": _listed(22, 25),
+        "1.16": _listed(22, 25),
+        "1.17": _listed(23, 26),
+        "1.18": _listed(24, 27),
+        "1.19": _listed(25, 28),
+        "1.20": _listed(25, 29),
+        "1.21": _listed(26, 29),
+        "1.22": _listed(27, 30),
+        "1.23": _listed(27, 30),
+    }
+)
+"""By minor release, every one from 1.5 to the last with an in-cluster operator, accepted here or not."""
+
+
+@dataclass(frozen=True)
 class Release:
     """What one minor release of Istio's in-cluster operator needs and does.
 
     Attributes:
-        kubernetes: the first and the last supported (major, minor) of Kubernetes.
-        source: where the range comes from.
         tested: the patch versions of Istio that this program was run with, on the real operator.
         rendered: those whose own renderer was asked only: what they make of our settings is known, how their operator behaves isn't.
         status_words: IstioOperator.status.status as the operator writes it, to the word that Istio gives the value.
@@ -51,8 +105,6 @@ class Release:
         completion: how istioctl writes completion files; `collateral` is a folder of files, `completion` prints one.
     """
 
-    kubernetes: tuple[tuple[int, int], tuple[int, int]]
-    source: str
     status_words: Mapping[str, str]
     profiles: Mapping[str, frozenset[str]]
     ingress_mounts: Mapping[str, str]
@@ -112,9 +164,7 @@ _TELEMETRY_ADDONS = {"prometheus": "prometheus", "grafana": "grafana", "kiali": 
 _DNS = {"istiocoredns": "istiocoredns"}
 
 _FIVE = Release(
-    kubernetes=((1, 14), (1, 16)),
     tested=("1.5.0",),
-    source="Istio 1.5, Setup, Platform requirements: 1.14, 1.15 and 1.16; its CRDs and webhooks are v1beta1, gone in 1.22",
     status_words=MappingProxyType({**_NUMBERS, **_WORDS}),
     profiles=_profiles(
         default="istiod istio-ingressgateway prometheus",
@@ -162,9 +212,7 @@ _WEB_PORTS = (
 # the cache follows deletions; the CRD is still v1beta1 and the ClusterRole the one of 1.5.
 _SIX = replace(
     _FIVE,
-    kubernetes=((1, 15), (1, 18)),
     tested=("1.6.5",),
-    source="Istio 1.6, Setup, Platform requirements: 1.15, 1.16, 1.17 and 1.18",
     status_words=MappingProxyType(_WORDS),
     profiles=_profiles(
         default="istiod istio-ingressgateway prometheus",
@@ -198,9 +246,7 @@ _SIX = replace(
 # into the profile's by name (operator/pkg/util/merge_iop.go).
 _SEVEN = replace(
     _SIX,
-    kubernetes=((1, 16), (1, 18)),
     tested=("1.7.8",),
-    source="Istio 1.7, Setup, Platform requirements: 1.16, 1.17 and 1.18; 1.16 is required (upgrade notes)",
     profiles=_profiles(
         default="istiod istio-ingressgateway",
         demo="istiod istio-ingressgateway istio-egressgateway",
@@ -241,16 +287,14 @@ _SEVEN = replace(
 # 1.8.0: no mixer, and no add-ons but istiocoredns (releasenotes/notes/remove-addons-mixer-istioctl.yaml).
 _EIGHT = replace(
     _SEVEN,
-    kubernetes=((1, 16), (1, 19)),
     tested=("1.8.0",),
-    source="Istio 1.8, Setup, Platform requirements: 1.16, 1.17, 1.18 and 1.19",
     components=MappingProxyType({"pilot": "istiod"}),
     addons=MappingProxyType(_DNS),
     operator_leases=False,
 )
 
 RELEASES: Mapping[str, Release] = MappingProxyType({"1.5": _FIVE, "1.6": _SIX, "1.7": _SEVEN, "1.8": _EIGHT})
-"""By minor release, the oldest first."""
+"""What is known of each minor release that has an accepted version, the oldest first."""
 
 
 def release(istio: str) -> Release:
@@ -282,16 +326,18 @@ def check_pair(istio: str, kubernetes: str) -> str | None:
     if server is None:
         return f"{kubernetes!r} is no version of Kubernetes; write it as v1.16.3"
     here = (int(server[1]), int(server[2]))
-    fitting = [v for v in accepted() if _fits(RELEASES[_minor(v)], here)]
+    fitting = [v for v in accepted() if here in SUPPORTED[_minor(v)]]
     instead = f"use {', '.join(fitting)}" if fitting else f"none is known for Kubernetes {kubernetes}"
     if _numbers(istio) >= (1, 24, 0):
         return f"Istio {istio} has no in-cluster operator any more (it was removed in 1.24); {instead}"
-    known = RELEASES.get(_minor(istio))
-    if known and not _fits(known, here):
-        shown = " to ".join(f"v{major}.{minor}" for major, minor in known.kubernetes)
-        return f"Istio {istio} does not run on Kubernetes {kubernetes}: it needs {shown} ({known.source}); {instead}"
+    supported = SUPPORTED.get(_minor(istio))
+    if supported and here not in supported:
+        shown = " to ".join(f"v{major}.{minor}" for major, minor in (supported.first, supported.last))
+        return (
+            f"Istio {istio} does not run on Kubernetes {kubernetes}: it needs {shown} ({supported.source}); {instead}"
+        )
     if istio not in accepted():
-        return f"Istio {istio} was never tried with this program; {instead}"
+        return f"Istio {istio} was never tried with this program (it takes {', '.join(accepted())}); {instead}"
     return None
 
 
@@ -312,14 +358,15 @@ def check_upgrade(before: str, after: str) -> str | None:
             f"istio out of the stack, `pulumi up`, and put it in again with {after}"
         )
     if will > was + 1:
-        between = [v for v in accepted() if was < _numbers(v)[1] < will]
-        steps = {_minor(v): v for v in between}
+        steps = {_minor(v): v for v in accepted() if was < _numbers(v)[1] < will}
+        missing = [minor for minor in (f"1.{number}" for number in range(was + 1, will)) if minor not in steps]
         return (
             f"Istio {before} can't go to {after} in one step: Istio supports an upgrade from one minor release to the next; "
             + (
-                f"go by {', then '.join(steps.values())}"
-                if len(steps) == will - was - 1
-                else "no version between is known here"
+                f"no version of {', '.join(missing)} is known here, so take istio out of the stack, `pulumi up`, and put it in "
+                f"again with {after}"
+                if missing
+                else f"go by {', then '.join(steps.values())}"
             )
         )
     return None
@@ -333,11 +380,6 @@ def unproven(istio: str) -> str | None:
         f"Istio {istio} was never run with this program: what it makes of these settings was compared with its own istioctl, "
         f"but how its operator behaves was not seen; try it where nothing is lost"
     )
-
-
-def _fits(known: Release, kubernetes: tuple[int, int]) -> bool:
-    first, last = known.kubernetes
-    return first <= kubernetes <= last
 
 
 def _minor(istio: str) -> str:

@@ -140,7 +140,7 @@ def stack(**istio: Any) -> Any:
         ({"version": "1.6.5", "profile": "separate"}, r"istio\.profile: Istio 1\.6\.5 has no profile separate; it has default,"),
         ({"version": "1.5.0", "profile": "preview"}, r"Istio 1\.5\.0 has no profile preview; it has .*separate"),
         ({"version": "1.8.0", "addonComponents": {"kiali": {"enabled": True}}}, r"Istio 1\.8\.0 installs no kiali"),
-        ({"version": "1.9.0"}, r"istio\.version: Istio 1\.9\.0 was never tried .*use 1\.5\.0, 1\.6\.5, 1\.7\.8, 1\.8\.0"),
+        ({"version": "1.9.0"}, r"istio\.version: Istio 1\.9\.0 does not run on .*use 1\.5\.0, 1\.6\.5, 1\.7\.8, 1\.8\.0"),
     ],
 )
 def test_what_a_version_does_not_have_is_refused_with_what_it_has(istio: dict[str, Any], words: str) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.istio.versions import RELEASES, accepted, check_pair, check_upgrade, release, unproven
+from components.istio.versions import RELEASES, SUPPORTED, accepted, check_pair, check_upgrade, release, unproven
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,23 @@ def test_pairs_that_fit(istio: str, kubernetes: str) -> None:
         pytest.param("1.5.0", "v1.13.5", ["v1.14 to v1.16", "none is known"], id="too old a server"),
         pytest.param("1.7.8", "v1.15.3", ["v1.16 to v1.18", "use 1.5.0, 1.6.5"], id="too old a server for 1.7"),
         pytest.param("1.26.0", "v1.16.3", ["1.26.0", "no in-cluster operator", "1.5.0, 1.6.5"], id="operator removed"),
-        pytest.param("1.26.0", "v1.33.0", ["no in-cluster operator", "none is known"], id="operator removed, new server"),
-        pytest.param("1.9.1", "v1.16.3", ["1.9.1", "never tried", "1.8.0"], id="not in the table"),
+        pytest.param(
+            "1.26.0", "v1.33.0", ["no in-cluster operator", "none is known"], id="operator removed, new server"
+        ),
+        pytest.param(
+            "1.9.1", "v1.16.3", ["1.9.1", "v1.17 to v1.20", "Supported releases", "1.8.0"], id="1.9 on the lab's"
+        ),
+        pytest.param("1.23.2", "v1.16.3", ["v1.27 to v1.30"], id="1.23 on the lab's"),
+        pytest.param(
+            "1.10.3", "v1.17.0", ["v1.18 to v1.21", "use 1.6.5"], id="no version of it taken, too old a server"
+        ),
+        pytest.param(
+            "1.10.3", "v1.18.0", ["never tried", "(it takes 1.5.0, 1.6.5", "; use 1.6.5"], id="none of it taken"
+        ),
+        pytest.param(
+            "1.10.3", "v1.21.0", ["never tried", "(it takes 1.5.0, 1.6.5"], id="none of it taken, a later server"
+        ),
+        pytest.param("1.4.2", "v1.16.3", ["1.4.2", "never tried", "1.5.0"], id="before the table"),
         pytest.param("1.5.9", "v1.16.3", ["1.5.9", "never tried", "1.5.0"], id="another patch"),
         pytest.param("latest", "v1.16.3", ["latest", "write it as 1.5.0"], id="no version"),
         pytest.param("1.5.0", "sixteen", ["sixteen", "write it as v1.16.3"], id="no server version"),
@@ -38,7 +53,8 @@ def test_a_refusal_says_what_to_use_instead(istio: str, kubernetes: str, words: 
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [("1.5.0", "1.6.5"), ("1.6.5", "1.7.8"), ("1.7.8", "1.8.0"), ("1.7.6", "1.7.8"), ("1.7.8", "1.7.6")]
+    ("before", "after"),
+    [("1.5.0", "1.6.5"), ("1.6.5", "1.7.8"), ("1.7.8", "1.8.0"), ("1.7.6", "1.7.8"), ("1.7.8", "1.7.6")],
 )
 def test_the_next_release_and_another_patch_are_upgrades(before: str, after: str) -> None:
     assert check_upgrade(before, after) is None
@@ -49,7 +65,9 @@ def test_the_next_release_and_another_patch_are_upgrades(before: str, after: str
     [
         pytest.param("1.5.0", "1.7.8", ["in one step", "go by 1.6.5"], id="one left out"),
         pytest.param("1.5.0", "1.8.0", ["go by 1.6.5, then 1.7.8"], id="two left out"),
-        pytest.param("1.8.0", "1.13.4", ["in one step", "no version between"], id="nothing known between"),
+        pytest.param(
+            "1.8.0", "1.13.4", ["in one step", "no version of", "1.10", "1.12", "take istio out"], id="gaps between"
+        ),
         pytest.param("1.6.5", "1.5.0", ["can't go back", "take istio out"], id="back"),
     ],
 )
@@ -57,6 +75,15 @@ def test_another_way_is_refused_with_the_steps(before: str, after: str, words: l
     problem = check_upgrade(before, after)
     assert problem is not None
     assert [word for word in words if word not in problem] == []
+
+
+def test_every_release_with_an_operator_has_its_range() -> None:
+    assert list(SUPPORTED) == [f"1.{minor}" for minor in range(5, 24)]
+    assert set(RELEASES) <= set(SUPPORTED)
+    for earlier, later in zip(SUPPORTED.values(), list(SUPPORTED.values())[1:], strict=False):
+        assert earlier.first <= later.first <= later.last
+        assert earlier.last <= later.last
+        assert (later.first[0], later.first[1] - 1) not in later
 
 
 def test_1_5_writes_numbers_and_three_is_healthy() -> None:
