@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -128,13 +127,22 @@ def test_every_route_leads_to_a_port_of_a_service_that_is_there(kubectl: Kubectl
 
 
 def test_what_envoy_is_told(kubectl: Kubectl, lab: Lab) -> None:
-    """Contour's own view of what it serves (its debug endpoint): a host for each dashboard, websockets for Grafana alone."""
-    lock = kubectl.json("-n", "projectcontour", "get", "configmap", "leader-elect")
-    leader = json.loads(lock["metadata"]["annotations"]["control-plane.alpha.kubernetes.io/leader"])["holderIdentity"]
-    pod = kubectl.json("-n", "projectcontour", "get", "pod", leader)
-    graph = lab.run(pod["spec"]["nodeName"], "curl", "-sS", "http://127.0.0.1:6060/debug/dag").stdout
-    for host in HOSTS.values():
-        assert host in graph
+    """Contour's xDS server, asked by Contour's own client with Envoy's certificate: a route per host, websockets for Grafana alone."""
+    [pod, *_] = kubectl.json("-n", "projectcontour", "get", "pods", "-l", "app=contour")["items"]
+    node = pod["spec"]["nodeName"]
+    secret = kubectl.json("-n", "projectcontour", "get", "secret", "envoycert")["data"]
+    for name in ("ca.crt", "tls.crt", "tls.key"):
+        write = f"umask 077; mkdir -p /run/envoy; cat >/run/envoy/{name}"
+        lab.run(node, "sh", "-c", write, stdin=base64.b64decode(secret[name]).decode()).check_returncode()
+    ask = "cd /run/envoy && timeout 5 /var/lib/lab-images/bin/contour cli --cafile=ca.crt --cert-file=tls.crt --key-file=tls.key rds"
+    told = lab.run(node, "sh", "-c", ask)
+    lab.run(node, "rm", "-r", "/run/envoy").check_returncode()
+    encrypted = told.stdout.split('name: "https/')[1:]
+    routes = {route.partition('"')[0]: route for route in encrypted}
+    assert sorted(routes) == sorted(HOSTS.values()), told.stdout + told.stderr
+    for name, host in HOSTS.items():
+        assert f'domains: "{host}"' in routes[host]
+        assert ('upgrade_type: "websocket"' in routes[host]) == (name == "grafana"), routes[host]
 
 
 def test_kiali_never_asks_for_admin_admin(up: Stack, kubectl: Kubectl) -> None:
