@@ -7,6 +7,7 @@ version=$(cat VERSION)
 
 # Releases are built with the charts in the program, which the repository does not keep there (Makefile.core.mk: gen-charts,
 # operator/scripts/create_assets_gen.sh). The module's copy here takes the place of the verified one in the module cache.
+go mod download istio.io/istio # before it, `go list` names no folder
 module=$(go list -m -f '{{.Dir}}' istio.io/istio)
 revision=$(go list -m -f '{{.Version}}' istio.io/istio)
 go build -o go-bindata github.com/go-bindata/go-bindata/go-bindata
