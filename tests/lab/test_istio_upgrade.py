@@ -160,3 +160,21 @@ def test_a_second_gateway_has_its_own_name_ports_and_node(project: Project, kube
 def test_taken_out_nothing_of_any_version_is_left(project: Project, kubectl: Kubectl, lab: Lab) -> None:
     assert take_out(project) < 90
     assert left_behind(kubectl, lab) == []
+
+
+@pytest.mark.parametrize("version", OTHER_ISTIOS)
+def test_a_release_is_installed_from_nothing_and_put_right(
+    project: Project, kubectl: Kubectl, lab: Lab, version: str
+) -> None:
+    """None of the later operators has 1.5.0's habit of forgetting an IstioOperator that was made anew."""
+    settings = {"version": version, "profile": "minimal", "name": NAME, "cni": {"excludeNamespaces": ["kube-system"]}}
+    project.edit_config(lambda config: config.update(istio=settings))
+    for spoil in ([], ["deployment", "istiod"], ["istiooperator", NAME]):
+        if spoil:
+            kubectl("-n", "istio-system", "delete", *spoil)
+        done = project.up("--refresh")
+        assert done.status == 0, done.text
+        unchanged(project)
+        assert (deployments(kubectl), settled(kubectl)) == ({"istiod"}, "HEALTHY")
+    assert take_out(project) < 90
+    assert left_behind(kubectl, lab) == []
