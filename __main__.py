@@ -10,6 +10,7 @@ from components.istio.cni_check import CniCheck, CniCheckArgs
 from components.istio.control_plane import ControlPlane, ControlPlaneArgs, foresee
 from components.istio.istioctl import Istioctl, IstioctlArgs
 from components.istio.operator import IstioOperator, IstioOperatorArgs
+from components.protection import Protection
 from components.sealos.cluster import SealosCluster, SealosClusterArgs
 from components.settings import load
 
@@ -19,6 +20,7 @@ first_master = fleet_request(settings, credentials, [settings.first_master])
 foreseen = foresee(settings.istio) if settings.istio else None  # refuses before the first resource
 
 cluster = SealosCluster("cluster", SealosClusterArgs(settings, fleet))
+everything: list[pulumi.Resource] = [cluster]
 pulumi.export("kubeconfig", cluster.kubeconfig)
 pulumi.export("sealosBackup", cluster.sealos_backup)
 pulumi.export("apiServer", {"url": cluster.api_server, "version": settings.cluster.kubernetes_version})
@@ -29,13 +31,15 @@ if foreseen:
     operator = IstioOperator("istio-operator", IstioOperatorArgs(istio), in_cluster)
     mesh_args = ControlPlaneArgs(foreseen, first_master, fleet, operator, credentials.kiali_passphrase)
     mesh = ControlPlane("istio", mesh_args, in_cluster)
+    everything += [operator, mesh]
     if istio.cni.enabled:
         # Every machine is checked, so that one added later is, too.
         nodes = {m.name: fleet_request(settings, credentials, [m]) for m in settings.machines}
-        CniCheck("istio-cni", CniCheckArgs(istio, nodes, [mesh.gate, cluster.provider], mesh.found_changed_at))
+        cni_args = CniCheckArgs(istio, nodes, [mesh.gate, cluster.provider], mesh.found_changed_at)
+        everything.append(CniCheck("istio-cni", cni_args))
     if istio.istioctl:
-        on_host = pulumi.ResourceOptions(depends_on=[cluster.anchor])
-        Istioctl("istioctl", IstioctlArgs(istio.version, istio.istioctl, first_master), on_host)
+        istioctl_args = IstioctlArgs(istio.version, istio.istioctl, first_master)
+        everything.append(Istioctl("istioctl", istioctl_args, pulumi.ResourceOptions(depends_on=[cluster.anchor])))
     pulumi.export("istio", mesh.report.apply(lambda report: {k: v for k, v in report.items() if k != "gateway"}))
     pulumi.export("ingressGateway", mesh.report.apply(lambda report: report["gateway"]))
     if mesh.kiali:
@@ -43,8 +47,11 @@ if foreseen:
     if dashboards := settings.dashboards:
         after: list[pulumi.Resource] = [mesh.gate]
         if dashboards.contour:
-            after += [Contour("contour", ContourArgs(settings, credentials, cluster.provider), in_cluster).deployment]
+            contour = Contour("contour", ContourArgs(settings, credentials, cluster.provider), in_cluster)
+            everything, after = [*everything, contour], [*after, contour.deployment]
         ways_in = Dashboards("dashboards", DashboardsArgs(settings, credentials, first_master, after), in_cluster)
+        everything.append(ways_in)
         pulumi.export("dashboards", ways_in.urls)
 
+Protection("cluster.protect", settings.cluster.protect, everything)
 registrations.begin()

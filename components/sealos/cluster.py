@@ -50,7 +50,8 @@ class SealosCluster(pulumi.ComponentResource):
         sealos_backup: the first master's ~/.sealos with the CA's keys, for components/sealos/restore.sh; secret.
         api_server: URL of the API server on the first master.
         nodes: name, address, role and version of every node, as the cluster itself says.
-        anchor: the installation; what lives inside the cluster is `deleted_with` it.
+        anchor: the installation; what lives inside the cluster is replaced with it.
+        wanted: the list of machines that the cluster is to have; what lives inside the cluster is `deleted_with` it.
         provider: for everything that is put into the cluster; it exists once all nodes are Ready.
         in_cluster: options of a component that lives in the cluster: a full destroy doesn't take it apart first, nor waits for a
             finalizer, and it is made anew with a cluster that is.
@@ -61,6 +62,7 @@ class SealosCluster(pulumi.ComponentResource):
     api_server: pulumi.Output[str]
     nodes: pulumi.Output[list[dict[str, str]]]
     anchor: local.Command
+    wanted: local.Command
     provider: kubernetes.Provider
     in_cluster: pulumi.ResourceOptions
 
@@ -168,9 +170,12 @@ class SealosCluster(pulumi.ComponentResource):
                 ),
             ),
         )
-        # What follows is deleted_with the installation, gone with it on destroy, and made again when it is replaced.
+        # What follows goes with the cluster, on a destroy and when the installation is replaced, and is made again then. It is
+        # deleted_with this list and not with the installation: on a replacement the engine (3.220, step_generator.go) has what
+        # is replaced_with the installation marked as deleted, but not the installation itself, and would take every object out
+        # of the cluster in no order, by a provider that it has not loaded.
         # Before the members, because whichever of them comes first joins all that stand in it.
-        wanted = self._command(
+        self.wanted = self._command(
             "wanted",
             "want",
             [first],
@@ -200,8 +205,8 @@ class SealosCluster(pulumi.ComponentResource):
                 delete="leave",
                 triggers=[machine.address, machine.role],
                 opts=pulumi.ResourceOptions(
-                    depends_on=[wanted, *provided],
-                    deleted_with=self.anchor,
+                    depends_on=[self.wanted, *provided],
+                    deleted_with=self.wanted,
                     replace_with=[self.anchor],
                     delete_before_replace=True,
                 ),
@@ -219,7 +224,7 @@ class SealosCluster(pulumi.ComponentResource):
             triggers=[first.address],
             opts=pulumi.ResourceOptions(
                 depends_on=[self.anchor],
-                deleted_with=self.anchor,
+                deleted_with=self.wanted,
                 replace_with=[self.anchor],
                 additional_secret_outputs=["stdout", "stderr"],
                 # Read once per installation. A new password would make it unknown in a preview, and with it everything
@@ -240,7 +245,7 @@ class SealosCluster(pulumi.ComponentResource):
             },
             logging=local.Logging.STDERR,
             opts=pulumi.ResourceOptions(
-                depends_on=[wanted, *members], deleted_with=self.anchor, replace_with=[self.anchor]
+                depends_on=[self.wanted, *members], deleted_with=self.wanted, replace_with=[self.anchor]
             ),
         )
         # The CA's keys and sealos's own state live on the first master only; without them nothing joins or leaves any more.
@@ -251,8 +256,8 @@ class SealosCluster(pulumi.ComponentResource):
             {"machines": as_nodes, "limit": cluster.timeouts.join},
             logging=local.Logging.NONE,
             opts=pulumi.ResourceOptions(
-                depends_on=[wanted, *members],
-                deleted_with=self.anchor,
+                depends_on=[self.wanted, *members],
+                deleted_with=self.wanted,
                 replace_with=[self.anchor],
                 additional_secret_outputs=["stdout", "stderr"],
             ),
@@ -269,11 +274,11 @@ class SealosCluster(pulumi.ComponentResource):
             enable_server_side_apply=_version(cluster.kubernetes_version) >= _OLDEST_WITH_SERVER_SIDE_APPLY,
             # what lives in the cluster waits for it by its provider
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[ready], deleted_with=self.anchor, replace_with=[self.anchor]
+                parent=self, depends_on=[ready], deleted_with=self.wanted, replace_with=[self.anchor]
             ),
         )
         self.in_cluster = pulumi.ResourceOptions(
-            providers=[self.provider], deleted_with=self.anchor, transformations=[self._made_anew_with_the_cluster]
+            providers=[self.provider], deleted_with=self.wanted, transformations=[self._made_anew_with_the_cluster]
         )
         self.register_outputs(
             {

@@ -72,7 +72,7 @@ def test_an_ingress_waits_for_the_mesh_and_its_secrets(preview: Callable[..., di
     assert key not in json.dumps(found)
     assert set(found["dashboards-tls"]["inputs"]["data"].values()) == {"[secret]"}
     in_cluster = [s for name, s in found.items() if name != "dashboards"]
-    assert all(s["deletedWith"].endswith("::cluster-install") for s in in_cluster)
+    assert all(s["deletedWith"].endswith("::cluster-wanted") for s in in_cluster)
 
 
 @pytest.mark.parametrize(

@@ -277,8 +277,10 @@ def test_edges() -> None:
 def test_what_goes_with_the_cluster() -> None:
     seen = Seen(stack())
     requests = seen.monitor.requests
-    with_it = {name for name, request in requests.items() if request.deletedWith.endswith("::cluster-install")}
-    assert with_it == set(seen.commands()) - {"cluster-preflight", "cluster-install"} | {"cluster-provider"}
+    with_it = {name for name, request in requests.items() if request.deletedWith.endswith("::cluster-wanted")}
+    others = {"cluster-preflight", "cluster-install", "cluster-wanted"}
+    assert with_it == set(seen.commands()) - others | {"cluster-provider"}
+    assert requests["cluster-wanted"].deletedWith.endswith("::cluster-install")
     for name in ("cluster-install", "cluster-member-sealos02", "cluster-member-sealos04"):
         assert requests[name].deleteBeforeReplace, f"{name}: a late delete of the old would take the new with it"
 
