@@ -185,9 +185,11 @@ def test_it_gets_a_mesh_and_a_protected_one_is_not_destroyed(project: Project, l
     before = state_of(lab)
     done = project.destroy()
     assert done.status != 0
-    assert "protect" in done.text
-    assert "cluster-install" in done.text
+    assert "cluster.protect" in done.text
+    assert "cannot be deleted" in done.text
     assert state_of(lab) == before
+    unchanged = project.pulumi("preview", "--expect-no-changes", "--stack", project.stack)
+    assert unchanged.status == 0, f"the refused destroy took something out of the state: {unchanged.text}"
     project.edit_config(lambda config: config["cluster"].pop("protect"))
 
 
