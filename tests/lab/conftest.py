@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +22,12 @@ TIMEOUT = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test has a limit; those on the lab follow each other in one process, and each other file keeps to one."""
     for item in items:
-        item.add_marker(pytest.mark.timeout(TIMEOUT))
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(TIMEOUT))
+            on_the_lab = "lab" in getattr(item, "fixturenames", ())
+            item.add_marker(pytest.mark.xdist_group("lab" if on_the_lab else item.path.stem))
 
 
 @pytest.fixture(scope="package")

@@ -177,8 +177,10 @@ def test_every_race_of_the_plugin_is_found(project: Project, kubectl: Kubectl, l
     file = "/etc/cni/net.d/10-calico.conflist"
     request = request_of(project, "istio-cni-sealos02") | {"fleet": request_of(project, "istio-leftovers")["fleet"]}
     before = lab.run("sealos03", "cat", file).stdout
-    binding = kubectl.json("get", "clusterrolebinding", "istio-cni")
-    kubectl("delete", "clusterrolebinding", "istio-cni")
+    # the repair's role lets the same account get pods
+    names = ("istio-cni", "istio-cni-repair-rolebinding")
+    bindings = kubectl.json("get", "clusterrolebinding", *names)
+    kubectl("delete", "clusterrolebinding", *names)
     lab.run("sealos02", "sh", "-c", "echo '{}' >/etc/cni/net.d/05-other.conf")
     lab.run("sealos03", "rm", file)  # the plugin, started anew, finds none of Calico's
     lab.run("sealos04", "rm", "/opt/cni/bin/istio-cni", "/etc/cni/net.d/ZZZ-istio-cni-kubeconfig")
@@ -195,9 +197,10 @@ def test_every_race_of_the_plugin_is_found(project: Project, kubectl: Kubectl, l
         "sealos04: /etc/cni/net.d/ZZZ-istio-cni-kubeconfig does not exist",
     ):
         assert words in done.stderr, done.stderr
-    manifest = tmp_path / "binding.json"
-    binding["metadata"] = {key: binding["metadata"][key] for key in ("name", "labels")}
-    manifest.write_text(json.dumps(binding))
+    manifest = tmp_path / "bindings.json"
+    for binding in bindings["items"]:
+        binding["metadata"] = {key: binding["metadata"][key] for key in ("name", "labels")}
+    manifest.write_text(json.dumps(bindings))
     kubectl("create", "-f", str(manifest))
     lab.run("sealos02", "rm", "/etc/cni/net.d/05-other.conf")
     lab.run("sealos03", "sh", "-c", f"cat >{file}", stdin=before)
