@@ -45,6 +45,7 @@ class Only(StrEnum):
     ENGINE = "engine"
     LAB = "lab"
     VERSIONS = "versions"
+    LATE = "late"
 
 
 @app.command()
@@ -54,14 +55,16 @@ def build(
     ] = None,
     only: Annotated[
         Only | None,
-        typer.Option(help="only what the engine needs, only what the lab needs, or only the further versions of Istio"),
+        typer.Option(
+            help="only what the engine needs, what the lab needs, the further versions of Istio that it can run, or later ones' istioctl"
+        ),
     ] = None,
 ) -> None:
     """Build what the cache lacks, and install Pulumi's plugins."""
     if names:
         builder.build_all([parts.part(name) for name in names], out)
         return
-    if only in (Only.LAB, Only.VERSIONS):
+    if only not in (None, Only.ENGINE):
         builder.build_all([part for part in PARTS if part.used_for == only], out)
         return
     engine = engines.prepare(out, LAB_PARTS if only is None else ())
@@ -105,7 +108,8 @@ def env() -> None:
     with contextlib.suppress(ToolMissing):
         clients = [str(parts.binary(name).parent) for name in ("kubectl", "istioctl")]
         # istioctl-VERSION, for a preview of what that version makes
-        clients += [str(parts.directory(part)) for part in PARTS if part.used_for == "versions" and parts.is_built(part)]
+        further = [part for part in PARTS if part.used_for in ("versions", "late") and parts.is_built(part)]
+        clients += [str(parts.directory(part)) for part in further]
         variables["PATH"] = engines.path_with(clients, variables["PATH"])
         variables["KUBECONFIG"] = str(summary.kubeconfig_file())
     for name, value in variables.items():

@@ -126,7 +126,8 @@ def check_building() -> list[str]:
     except parts.ToolMissing:
         version = None
     found = check_go(version, parts.go_version(version or ""), parts.GO_MINIMUM)
-    if not found and any(not parts.is_built(part) for part in parts.PARTS if part.seconds > 60 and part.used_for != "versions"):
+    long = [part for part in parts.PARTS if part.seconds > 60 and part.used_for in ("engine", "lab")]
+    if not found and not all(parts.is_built(part) for part in long):
         folders = [parts.cache_root()]
         for variable, usual in (("GOCACHE", ".cache/go-build"), ("GOMODCACHE", "go/pkg/mod")):
             folders.append(Path(os.environ.get(variable) or Path.home() / usual))

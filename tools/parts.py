@@ -48,7 +48,8 @@ class Part:
         binaries: the files that a build leaves in bin/.
         seconds: how long a first build usually takes on 2 cores.
         checks: what the binaries must answer.
-        used_for: "engine" (Pulumi and its plugins), "lab", or "versions" (what the lab takes when it is there).
+        used_for: "engine" (Pulumi and its plugins), "lab", "versions" (what the lab takes when it is there), or "late" (what only
+            tells how later versions of Istio render).
     """
 
     name: str
@@ -135,6 +136,17 @@ PARTS: tuple[Part, ...] = (
             ),
         )
         for version, seconds in (("1.6.5", 180), ("1.7.8", 180), ("1.8.0", 180))
+    ),
+    *(
+        Part(
+            name=f"istio-{version.rpartition('.')[0]}",
+            title=f"Istio {version} istioctl",
+            binaries=(f"istioctl-{version}",),
+            seconds=seconds,
+            used_for="late",
+            checks=(Check(f"istioctl-{version}", ("version", "--remote=false"), version),),
+        )
+        for version, seconds in (("1.13.4", 240),)
     ),
     Part(
         name="kwok",

@@ -73,10 +73,7 @@ def cluster_role(istio: str) -> Manifest:
     rules += [
         rule(["admissionregistration.k8s.io"], ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"]),
         rule(["apiextensions.k8s.io"], ["customresourcedefinitions.apiextensions.k8s.io", "customresourcedefinitions"]),
-        rule(
-            ["apps", "extensions"],
-            ["daemonsets", "deployments", "deployments/finalizers", "ingresses", "replicasets", "statefulsets"],
-        ),
+        rule(["apps", "extensions"], [*known.operator_workloads]),
         rule(["autoscaling"], ["horizontalpodautoscalers"]),
         rule(
             ["monitoring.coreos.com"],
@@ -88,10 +85,8 @@ def cluster_role(istio: str) -> Manifest:
     ]
     if known.operator_leases:
         rules.append(rule(["coordination.k8s.io"], ["leases"], ("get", "create", "update")))
-    core = ["configmaps", "endpoints", "events", "namespaces", "pods", "persistentvolumeclaims", "secrets", "services"]
-    if known.operator_hardened:
-        core.insert(core.index("pods") + 1, "pods/proxy")
-    rules.append(rule([""], [*core, "serviceaccounts"]))
+    core = ["configmaps", "endpoints", "events", "namespaces", *known.operator_pods, "persistentvolumeclaims"]
+    rules.append(rule([""], [*core, "secrets", "services", "serviceaccounts"]))
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",

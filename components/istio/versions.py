@@ -101,6 +101,7 @@ class Release:
         says_when_done: whether the operator's log says that a reconcile has ended.
         operator_groups: API groups of Istio's own that the operator's ClusterRole opens.
         operator_leases: whether it may have Leases.
+        operator_workloads, operator_pods: what it may have of the group of Deployments, and of pods.
         operator_hardened: whether its container drops all rights, and takes WAIT_FOR_RESOURCES_TIMEOUT and REVISION.
         completion: how istioctl writes completion files; `collateral` is a folder of files, `completion` prints one.
     """
@@ -130,6 +131,8 @@ class Release:
     says_when_done: bool = False
     operator_groups: tuple[str, ...] = ("authentication", "config", "install", "networking", "security")
     operator_leases: bool = True
+    operator_workloads: tuple[str, ...] = ("daemonsets", "deployments", "deployments/finalizers", "replicasets")
+    operator_pods: tuple[str, ...] = ("pods", "pods/proxy")
     operator_hardened: bool = True
     completion: Literal["collateral", "completion"] = "collateral"
 
@@ -199,14 +202,24 @@ _FIVE = Release(
     says_when_done=True,
     operator_groups=("authentication", "config", "install", "networking", "rbac", "security"),
     operator_leases=False,
+    operator_workloads=(
+        "daemonsets",
+        "deployments",
+        "deployments/finalizers",
+        "ingresses",
+        "replicasets",
+        "statefulsets",
+    ),
+    operator_pods=("pods",),
     operator_hardened=False,
 )
 
+_STATUS_PORT = {"name": "status-port", "port": 15021, "targetPort": 15021}
 _WEB_PORTS = (
     {"name": "http2", "port": 80, "targetPort": 8080},
     {"name": "https", "port": 443, "targetPort": 8443},
-    {"name": "tls", "port": 15443, "targetPort": 15443},
 )
+_TLS_PORT = {"name": "tls", "port": 15443, "targetPort": 15443}
 
 # manifests/charts and operator/pkg of 1.6.5: names drive the charts, 15021 is the status port, overlays delete a map's key, and
 # the cache follows deletions; the CRD is still v1beta1 and the ClusterRole the one of 1.5.
@@ -233,7 +246,7 @@ _SIX = replace(
     egress_mounts=_mounts("egress", {"istio-envoy": "/etc/istio/proxy"}, config=True),
     service_ports="whole",
     chart_ports=MappingProxyType(
-        {"ingress": ({"name": "status-port", "port": 15021, "targetPort": 15021}, *_WEB_PORTS), "egress": _WEB_PORTS}
+        {"ingress": (_STATUS_PORT, *_WEB_PORTS, _TLS_PORT), "egress": (*_WEB_PORTS, _TLS_PORT)}
     ),
     status_port=15021,
     owner_label="install.operator.istio.io/owning-resource",
@@ -281,6 +294,7 @@ _SEVEN = replace(
     mesh_expansion_ports=False,
     operator_groups=("authentication", "config", "install", "networking", "security"),
     operator_leases=True,
+    operator_pods=("pods", "pods/proxy"),
     operator_hardened=True,
 )
 
@@ -293,7 +307,26 @@ _EIGHT = replace(
     operator_leases=False,
 )
 
-RELEASES: Mapping[str, Release] = MappingProxyType({"1.5": _FIVE, "1.6": _SIX, "1.7": _SEVEN, "1.8": _EIGHT})
+# From here on only rendered: each one's charts and operator were read, and its own istioctl was asked.
+
+# 1.13.4: no add-ons; a gateway that lists no ports has none for other clusters.
+_OWN_FILES = {"istio-envoy": "/etc/istio/proxy", "istio-data": "/var/lib/istio/data"}
+_THIRTEEN = replace(
+    _EIGHT,
+    tested=(),
+    rendered=("1.13.4",),
+    addons=_NONE,
+    ingress_mounts=_mounts("ingress", _OWN_FILES, config=True),
+    egress_mounts=_mounts("egress", _OWN_FILES, config=True),
+    chart_ports=MappingProxyType({"ingress": (_STATUS_PORT, *_WEB_PORTS), "egress": _WEB_PORTS}),
+    operator_leases=True,
+    operator_workloads=("daemonsets", "deployments", "deployments/finalizers", "replicasets"),
+    operator_pods=("pods", "pods/proxy", "pods/portforward"),
+)
+
+RELEASES: Mapping[str, Release] = MappingProxyType(
+    {"1.5": _FIVE, "1.6": _SIX, "1.7": _SEVEN, "1.8": _EIGHT, "1.13": _THIRTEEN}
+)
 """What is known of each minor release that has an accepted version, the oldest first."""
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from components.istio import operator_manifests
 from components.istio.versions import RELEASES, SUPPORTED, accepted, check_pair, check_upgrade, release, unproven
 
 
@@ -11,6 +12,7 @@ from components.istio.versions import RELEASES, SUPPORTED, accepted, check_pair,
         *(("1.5.0", kubernetes) for kubernetes in ("v1.14.0", "v1.15.9", "v1.16.3", "1.16")),
         *((version, "v1.16.3") for version in ("1.6.5", "1.7.8", "1.8.0")),
         ("1.8.0", "v1.19.16"),
+        *(("1.13.4", kubernetes) for kubernetes in ("v1.20.0", "v1.23.17")),
     ],
 )
 def test_pairs_that_fit(istio: str, kubernetes: str) -> None:
@@ -91,6 +93,27 @@ def test_1_5_writes_numbers_and_three_is_healthy() -> None:
     assert (words["3"], words["4"], words["2"]) == ("HEALTHY", "ERROR", "RECONCILING")
     assert words["HEALTHY"] == "HEALTHY"
     assert "3" not in release("1.6.5").status_words
+
+
+def test_the_operators_rights_follow_the_release() -> None:
+    def allowed(version: str) -> set[str]:
+        rules = operator_manifests.cluster_role(version)["rules"]
+        return {
+            f"{group}/{resource}" for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]
+        }
+
+    assert allowed("1.13.4") - allowed("1.8.0") == {"coordination.k8s.io/leases", "/pods/portforward"}
+    assert allowed("1.8.0") - allowed("1.13.4") == {
+        f"{group}/{kind}" for group in ("apps", "extensions") for kind in ("ingresses", "statefulsets")
+    }
+
+
+def test_a_gateway_of_1_13_has_no_ports_for_other_clusters_by_itself() -> None:
+    known = release("1.13.4")
+    assert [port["port"] for port in known.chart_ports["ingress"]] == [15021, 80, 443]
+    assert [port["port"] for port in known.chart_ports["egress"]] == [80, 443]
+    assert not {"gatewaysdsudspath"} & {*known.ingress_mounts, *known.egress_mounts}
+    assert known.addons == {}
 
 
 def test_an_unknown_release_is_named() -> None:

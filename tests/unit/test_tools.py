@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from components.istio.versions import RELEASES
 from lab.machines import OTHER_ISTIOS
 from tools import builder, doctor, engine, parts, stack
+from tools.__main__ import Only
 from tools.parts import Check, Part, ToolMissing
 
 
@@ -112,6 +114,15 @@ class TestTable:
         assert tuple(pinned) == OTHER_ISTIOS
         for part, version in zip(further, pinned, strict=True):
             assert part.binaries == (f"istio-operator-{version}", f"istioctl-{version}")
+
+    def test_the_late_versions_of_istio_are_those_that_were_only_rendered(self) -> None:
+        late = [part for part in parts.PARTS if part.used_for == "late"]
+        pinned = [(part.folder / "VERSION").read_text().strip() for part in late]
+        assert pinned == [version for known in RELEASES.values() for version in known.rendered]
+        assert [part.binaries for part in late] == [(f"istioctl-{version}",) for version in pinned]
+
+    def test_every_use_of_parts_is_known_to_the_command_that_builds(self) -> None:
+        assert {part.used_for for part in parts.PARTS} == {only.value for only in Only}
 
     def test_versions_are_those_of_the_requirements(self) -> None:
         pins = dict(
