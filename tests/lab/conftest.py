@@ -22,12 +22,9 @@ TIMEOUT = 900
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test has a limit; those on the lab follow each other in one process, and each other file keeps to one."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.timeout(TIMEOUT))
-            on_the_lab = "lab" in getattr(item, "fixturenames", ())
-            item.add_marker(pytest.mark.xdist_group("lab" if on_the_lab else item.path.stem))
 
 
 @pytest.fixture(scope="package")
