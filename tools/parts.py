@@ -146,7 +146,7 @@ PARTS: tuple[Part, ...] = (
             used_for="late",
             checks=(Check(f"istioctl-{version}", ("version", "--remote=false"), version),),
         )
-        for version, seconds in (("1.13.4", 240),)
+        for version, seconds in (("1.9.4", 240), ("1.13.4", 240))
     ),
     Part(
         name="kwok",

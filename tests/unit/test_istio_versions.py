@@ -12,6 +12,7 @@ from components.istio.versions import RELEASES, SUPPORTED, accepted, check_pair,
         *(("1.5.0", kubernetes) for kubernetes in ("v1.14.0", "v1.15.9", "v1.16.3", "1.16")),
         *((version, "v1.16.3") for version in ("1.6.5", "1.7.8", "1.8.0")),
         ("1.8.0", "v1.19.16"),
+        *(("1.9.4", kubernetes) for kubernetes in ("v1.17.0", "v1.20.15")),
         *(("1.13.4", kubernetes) for kubernetes in ("v1.20.0", "v1.23.17")),
     ],
 )
@@ -22,7 +23,9 @@ def test_pairs_that_fit(istio: str, kubernetes: str) -> None:
 @pytest.mark.parametrize(
     ("istio", "kubernetes", "words"),
     [
-        pytest.param("1.5.0", "v1.17.0", ["v1.17.0", "v1.14 to v1.16", "1.6.5, 1.7.8, 1.8.0"], id="too new a server"),
+        pytest.param(
+            "1.5.0", "v1.17.0", ["v1.17.0", "v1.14 to v1.16", "1.6.5, 1.7.8, 1.8.0, 1.9.4"], id="too new a server"
+        ),
         pytest.param("1.5.0", "v1.13.5", ["v1.14 to v1.16", "none is known"], id="too old a server"),
         pytest.param("1.7.8", "v1.15.3", ["v1.16 to v1.18", "use 1.5.0, 1.6.5"], id="too old a server for 1.7"),
         pytest.param("1.26.0", "v1.16.3", ["1.26.0", "no in-cluster operator", "1.5.0, 1.6.5"], id="operator removed"),
@@ -56,7 +59,14 @@ def test_a_refusal_says_what_to_use_instead(istio: str, kubernetes: str, words: 
 
 @pytest.mark.parametrize(
     ("before", "after"),
-    [("1.5.0", "1.6.5"), ("1.6.5", "1.7.8"), ("1.7.8", "1.8.0"), ("1.7.6", "1.7.8"), ("1.7.8", "1.7.6")],
+    [
+        ("1.5.0", "1.6.5"),
+        ("1.6.5", "1.7.8"),
+        ("1.7.8", "1.8.0"),
+        ("1.8.0", "1.9.4"),
+        ("1.7.6", "1.7.8"),
+        ("1.7.8", "1.7.6"),
+    ],
 )
 def test_the_next_release_and_another_patch_are_upgrades(before: str, after: str) -> None:
     assert check_upgrade(before, after) is None
@@ -102,10 +112,18 @@ def test_the_operators_rights_follow_the_release() -> None:
             f"{group}/{resource}" for rule in rules for group in rule["apiGroups"] for resource in rule["resources"]
         }
 
-    assert allowed("1.13.4") - allowed("1.8.0") == {"coordination.k8s.io/leases", "/pods/portforward"}
-    assert allowed("1.8.0") - allowed("1.13.4") == {
+    assert allowed("1.9.4") - allowed("1.8.0") == {"coordination.k8s.io/leases"}
+    assert allowed("1.13.4") - allowed("1.9.4") == {"/pods/portforward"}
+    assert allowed("1.9.4") >= allowed("1.13.4") - {"/pods/portforward"}
+    assert allowed("1.8.0") - allowed("1.9.4") == {
         f"{group}/{kind}" for group in ("apps", "extensions") for kind in ("ingresses", "statefulsets")
     }
+
+
+def test_a_gateway_of_1_9_has_ports_for_other_clusters() -> None:
+    known = release("1.9.4")
+    assert [port["port"] for port in known.chart_ports["ingress"]] == [15021, 80, 443, 15012, 15443]
+    assert [port["port"] for port in known.chart_ports["egress"]] == [80, 443, 15443]
 
 
 def test_a_gateway_of_1_13_has_no_ports_for_other_clusters_by_itself() -> None:

@@ -1,0 +1,9 @@
+//go:build tools
+
+// Package tools pins what build.sh runs and builds.
+package tools
+
+import (
+	_ "github.com/go-bindata/go-bindata/go-bindata"
+	_ "istio.io/istio/istioctl/cmd/istioctl"
+)
