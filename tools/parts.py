@@ -70,7 +70,7 @@ PARTS: tuple[Part, ...] = (
         name="pulumi",
         title="Pulumi CLI 3.220.0",
         binaries=("pulumi", "pulumi-language-python-exec"),
-        seconds=110,
+        seconds=200,
         used_for="engine",
         checks=(Check("pulumi", ("version",), "v3.220.0"),),
     ),
@@ -94,7 +94,7 @@ PARTS: tuple[Part, ...] = (
         name="pulumi-resource-kubernetes",
         title="Pulumi's Kubernetes provider 4.25.0",
         binaries=("pulumi-resource-kubernetes",),
-        seconds=310,
+        seconds=600,
         used_for="engine",
         # it has no --version; its usage shows that it runs
         checks=(Check("pulumi-resource-kubernetes", ("-h",), "-logtostderr"),),
@@ -103,7 +103,7 @@ PARTS: tuple[Part, ...] = (
         name="kubernetes",
         title="Kubernetes 1.16.3 control plane and kubectl",
         binaries=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
-        seconds=190,
+        seconds=400,
         used_for="lab",
         checks=(
             Check("kube-apiserver", ("--version",), "Kubernetes v1.16.3"),
@@ -116,7 +116,7 @@ PARTS: tuple[Part, ...] = (
         name="istio",
         title="Istio 1.5.0 operator and istioctl",
         binaries=("istio-operator", "istioctl"),
-        seconds=75,
+        seconds=150,
         used_for="lab",
         checks=(
             Check("istio-operator", ("version",), 'Version:"1.5.0"'),
@@ -135,7 +135,7 @@ PARTS: tuple[Part, ...] = (
                 Check(f"istioctl-{version}", ("version", "--remote=false"), version),
             ),
         )
-        for version, seconds in (("1.6.5", 180), ("1.7.8", 180), ("1.8.0", 180))
+        for version, seconds in (("1.6.5", 300), ("1.7.8", 300), ("1.8.0", 300))
     ),
     *(
         Part(
@@ -152,7 +152,7 @@ PARTS: tuple[Part, ...] = (
         name="kwok",
         title="kwok 0.7.0",
         binaries=("kwok",),
-        seconds=65,
+        seconds=120,
         used_for="lab",
         checks=(Check("kwok", ("--version",), "v0.7.0"),),
     ),
@@ -160,7 +160,7 @@ PARTS: tuple[Part, ...] = (
         name="contour",
         title="Contour 1.9.0",
         binaries=("contour",),
-        seconds=45,
+        seconds=80,
         used_for="lab",
         checks=(Check("contour", ("version",), "v1.9.0"),),
     ),
