@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +14,8 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 TIERS = ("unit", "graph", "lab")
-BESIDE = ("*_rendered.py", "test_fresh_clone.py", "test_istio_istioctl.py", "test_state_backends.py")
-"""Files of the tier lab that need no lab, or have one of their own."""
+TIMED = ("join_cost", "istio_lifecycle", "istio_upgrade", "members", "recovery")
+"""Files of the tier lab that hold promises about time, by what follows `test_`."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,16 +26,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(getattr(pytest.mark, tier))
 
 
-class OneLab(LoadScopeScheduling):  # type: ignore[misc]
-    """For pytest-xdist: the tests on the lab follow each other in one process; of the others each file keeps to one."""
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+    """For pytest-xdist: each file keeps to one process, and no two that hold promises about time run side by side."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = PurePath(nodeid.partition("::")[0])
-        on_the_lab = file.parent.name == "lab" and not any(file.match(pattern) for pattern in BESIDE)
-        return "lab" if on_the_lab else str(file)
+        file = nodeid.partition("::")[0]
+        return "timed" if Path(file).stem.removeprefix("test_") in TIMED else file
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneLab:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     """The scheduler of `pytest --numprocesses=2`."""
-    return OneLab(config, log)
+    return ByFile(config, log)

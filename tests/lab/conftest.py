@@ -16,7 +16,9 @@ from lab.machines import Lab
 from tests.project import ROOT, Project
 from tools import parts
 
-NETWORK = os.environ.get("TEST_LAB_NETWORK", "198.18.7.0/24")
+PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+NETWORK = os.environ.get("TEST_LAB_NETWORK", f"198.18.{7 + PROCESS}.0/24")
+"""Each process of the tests has a lab of its own."""
 TIMEOUT = 900
 """Seconds; a test that brings the stack up takes about a minute of it."""
 
