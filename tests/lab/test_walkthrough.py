@@ -120,8 +120,8 @@ def test_first_preview_shows_every_resource_and_dials_nobody(stack: Stack, lab: 
     preview = stack.project.preview()
     assert set(changes(preview).values()) == {"create"}
     # the stack; cluster: 7 steps, 3 members; operator: 7 objects; mesh: rendered set, namespace, Kiali's passphrase and
-    # Secret, IstioOperator, leftovers, gate; a CNI check a node; istioctl
-    assert len(preview["steps"]) == 1 + (1 + 7 + 3) + (1 + 7) + (1 + 7) + (1 + 4) + (1 + 1)
+    # Secret, IstioOperator, leftovers, gate; a CNI check a node; istioctl; what protects all
+    assert len(preview["steps"]) == 1 + (1 + 7 + 3) + (1 + 7) + (1 + 7) + (1 + 4) + (1 + 1) + 1
     after = [
         lab.run(name, "sh", "-c", "find / -xdev -type f -newer /proc/1 2>/dev/null | sort").stdout for name in NAMES
     ]
