@@ -33,6 +33,20 @@ class Field(Request):
     value: Any
 
 
+class Pod(Request):
+    """What may stand in the pod template of a Deployment of the mesh's namespace.
+
+    Attributes:
+        name: the Deployment's.
+        spec: of the keys PLACING those that are asked for.
+        host_ports: container ports that are asked for as host ports.
+    """
+
+    name: str
+    spec: dict[str, Any]
+    host_ports: tuple[int, ...] = ()
+
+
 class CniDaemonSet(Request):
     """Where the CNI plugin's installer runs."""
 
@@ -52,6 +66,7 @@ class Wanted(Request):
         gateway: the ingress gateway that is reported; None when there is none.
         fields: what was asked for and must be found in live objects.
         injector: the MutatingWebhookConfiguration that must be there; None where nothing injects sidecars.
+        pods: what may stand in the pods; empty where no renderer could tell.
     """
 
     version: str
@@ -63,6 +78,7 @@ class Wanted(Request):
     gateway: str | None = None
     fields: tuple[Field, ...] = ()
     injector: str | None = None
+    pods: tuple[Pod, ...] = ()
 
 
 class RenderedSet(Request):
@@ -72,11 +88,13 @@ class RenderedSet(Request):
         spec: the hash of the IstioOperator's spec that was rendered.
         deployments: names of all Deployments in the mesh's namespace.
         fields: what their live objects, and the Services, must hold.
+        pods: what may stand in their pods.
     """
 
     spec: str
     deployments: tuple[str, ...]
     fields: tuple[Field, ...]
+    pods: tuple[Pod, ...] = ()
 
 
 def with_rendered(wanted: Wanted, spec: str, rendered: RenderedSet | None) -> Wanted:
@@ -91,7 +109,9 @@ def with_rendered(wanted: Wanted, spec: str, rendered: RenderedSet | None) -> Wa
         return wanted
     asked = {(field_.kind, field_.name, field_.path) for field_ in wanted.fields}
     more = tuple(f for f in rendered.fields if (f.kind, f.name, f.path) not in asked)
-    return wanted.model_copy(update={"deployments": rendered.deployments, "fields": wanted.fields + more})
+    return wanted.model_copy(
+        update={"deployments": rendered.deployments, "fields": wanted.fields + more, "pods": rendered.pods}
+    )
 
 
 class View(Request):
@@ -195,6 +215,11 @@ def judge(wanted: Wanted, view: View) -> Verdict:
         problems += list(_daemon_set(wanted.cni, view))
     problems += list(_webhooks(wanted, view))
     problems += list(_fields(wanted, view))
+    problems += [
+        Problem("waiting", f"Deployment {wanted.namespace}/{name}: {pointer} is still there, and nothing asks for it")
+        for name, pointers in leftovers(wanted, view).items()
+        for pointer in pointers
+    ]
     return Verdict(status, tuple(dict.fromkeys(problems)))
 
 
@@ -329,6 +354,50 @@ def _fields(wanted: Wanted, view: View) -> Iterator[Problem]:
                 yield Problem("field", f"{where} has {_shown(has)}, wanted exactly {_shown(asked)}")
         elif not covers(found, field_.value):
             yield Problem("field", f"{where} is {'not set' if found is None else repr(found)}, wanted {field_.value!r}")
+
+
+PLACING = ("nodeSelector", "affinity", "tolerations", "priorityClassName", "hostNetwork", "dnsPolicy")
+"""Keys of a pod's spec that say where it runs and in which network. The API has no default for them but dnsPolicy's."""
+
+_POD = "/spec/template/spec"
+
+
+def leftovers(wanted: Wanted, view: View) -> dict[str, list[str]]:
+    """By Deployment, where an earlier IstioOperator's words still stand in its pod template: JSON pointers (RFC 6901).
+
+    The operator merges what it renders into what is there (operator/pkg/helmreconciler: patching.go of 1.5.0 without the last
+    configuration to compare with, `MergePatch` in common.go later), so a key that the settings no longer name stays as it was.
+    """
+    found = {}
+    for pod in wanted.pods:
+        live = find(view.named("Deployment", pod.name) or {}, ("spec", "template", "spec"))
+        if live:
+            placed = {
+                key: live[key] for key in PLACING if key in live and (key, live[key]) != ("dnsPolicy", "ClusterFirst")
+            }
+            pointers = [*_beyond(placed, pod.spec, _POD), *_host_ports(live, pod)]
+            if pointers:
+                found[pod.name] = pointers
+    return found
+
+
+def _beyond(live: Mapping[str, Any], asked: Mapping[str, Any], at: str) -> Iterator[str]:
+    for key, value in live.items():
+        here = f"{at}/{key.replace('~', '~0').replace('/', '~1')}"
+        if key not in asked:
+            yield here
+        elif isinstance(value, Mapping) and isinstance(asked[key], Mapping):
+            yield from _beyond(value, asked[key], here)
+
+
+def _host_ports(live: Mapping[str, Any], pod: Pod) -> Iterator[str]:
+    """With the host's network the API makes every port a host port, and they stay when it is gone."""
+    if pod.spec.get("hostNetwork"):
+        return
+    for position, container in enumerate(live.get("containers", [])):
+        for index, port in enumerate(container.get("ports", [])):
+            if port.get("hostPort") and port.get("containerPort") not in pod.host_ports:
+                yield f"{_POD}/containers/{position}/ports/{index}/hostPort"
 
 
 def find(live: Any, path: Sequence[str]) -> Any:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the ready gate asks of the cluster, on the first master with its own kubectl.
-# $1: a directory with `verb` (look, warnings, logs, restart, retire or record) and what it needs, one file each.
+# $1: a directory with `verb` (look, warnings, logs, trim, restart, retire or record) and what it needs, one file each.
 set -euo pipefail
 
 dir=$1
@@ -75,6 +75,9 @@ case $(read_name verb) in
     ;;
   logs)
     ask -n istio-operator logs deployment/istio-operator --tail=600
+    ;;
+  trim)
+    ask -n "$(read_name namespace)" patch deployment "$(read_name name)" --type=json -p "$(read_name patch)" >/dev/null
     ;;
   restart)
     # the pod, not a rollout: a rollout would change the pod template that Pulumi owns

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -21,6 +21,7 @@ from components.istio.gate import (
     Wanted,
     judge,
     last_words,
+    leftovers,
     report,
     warnings,
     with_rendered,
@@ -121,6 +122,9 @@ async def wait(
         now = clock()
         if isinstance(looked, View):
             verdict, trouble = judge(wanted, looked), ""
+            if left := leftovers(wanted, looked):
+                say(f"taking away what only earlier settings asked for: {_pointed(left)}")
+                await _trim(host, wanted, left)
             if not verdict.problems:
                 good_since = good_since if good_since is not None else now
                 if looked.settled or now - good_since >= SETTLED_AFTER:
@@ -140,7 +144,9 @@ async def wait(
             done = looked.settled or len(looked.refused) >= REFUSED_OFTEN
             error_lasts, ignored_lasts = (DONE_LASTS, DONE_LASTS) if done else (ERROR_LASTS, IGNORED_LASTS)
             if any(now - since[p.text] >= error_lasts for p in verdict.failed):
-                raise DriverError(await _message("the operator could not apply the mesh", host, wanted, verdict, trouble))
+                raise DriverError(
+                    await _message("the operator could not apply the mesh", host, wanted, verdict, trouble)
+                )
             stuck = any(now - since[p.text] >= ignored_lasts for p in verdict.ignored)
             if stuck and not restarted and release(wanted.version).forgets_recreated:
                 restarted = True
@@ -210,8 +216,30 @@ async def _retire(host: _Host, wanted: Wanted) -> list[str]:
     }
     result = await host.run(SCRIPT, files, 120)
     if result.status != 0:
-        raise DriverError(f"the mesh is as wanted, but what an earlier version left could not be taken away: {_last_line(result)}")
+        raise DriverError(
+            f"the mesh is as wanted, but what an earlier version left could not be taken away: {_last_line(result)}"
+        )
     return result.stdout.split()
+
+
+def _pointed(left: Mapping[str, list[str]]) -> str:
+    return "; ".join(f"Deployment {name}: {', '.join(pointers)}" for name, pointers in left.items())
+
+
+async def _trim(host: _Host, wanted: Wanted, left: Mapping[str, list[str]]) -> None:
+    for name, pointers in left.items():
+        patch = json.dumps([{"op": "remove", "path": pointer} for pointer in pointers])
+        files = {
+            "verb": b"trim",
+            "namespace": wanted.namespace.encode(),
+            "name": name.encode(),
+            "patch": patch.encode(),
+        }
+        result = await host.run(SCRIPT, files, 60)
+        if result.status != 0:
+            raise DriverError(
+                f"what earlier settings left could not be taken away ({_pointed({name: pointers})}): {_last_line(result)}"
+            )
 
 
 async def _restart(host: _Host) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from components.istio.gate import covers, find
+from components.istio.gate import PLACING, covers, find
 from components.istio.overlays import parse_path
 
 Object = dict[str, Any]
@@ -210,10 +210,26 @@ def gate_view(last: Mapping[str, Any] | None, namespace: str) -> dict[str, Any] 
         for known in here
         if known["kind"] == "Service" and (selector := known["spec"].get("selector"))
     ]
+    pods = {
+        known["metadata"]["name"]: known["spec"]["template"]["spec"] for known in here if known["kind"] == "Deployment"
+    }
     return {
         "spec": last["spec"],
-        "deployments": sorted(known["metadata"]["name"] for known in here if known["kind"] == "Deployment"),
+        "deployments": sorted(pods),
         "fields": fields,
+        "pods": [
+            {
+                "name": name,
+                "spec": {key: pods[name][key] for key in PLACING if pods[name].get(key) is not None},
+                "hostPorts": sorted(
+                    port["containerPort"]
+                    for container in pods[name]["containers"]
+                    for port in container.get("ports") or ()
+                    if port.get("hostPort")
+                ),
+            }
+            for name in sorted(pods)
+        ],
     }
 
 

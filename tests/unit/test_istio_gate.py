@@ -14,7 +14,7 @@ import pytest
 
 from components.driver import DriverError
 from components.istio import drift, gate_probe
-from components.istio.gate import Problem, View, Wanted, covers, judge, last_words, report, warnings
+from components.istio.gate import Problem, View, Wanted, covers, judge, last_words, leftovers, report, warnings
 from components.machines import Result
 
 NAME = "istio-ingressgateway"
@@ -163,7 +163,10 @@ def _set(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
             _set("mesh", 0, "status", "availableReplicas", value=0), "waiting", "0 of 1 replicas", id="unavailable"
         ),
         pytest.param(
-            _set("mesh", 1, "spec", "template", "spec", value={}), "field", "is not set, wanted True", id="host network lost"
+            _set("mesh", 1, "spec", "template", "spec", value={}),
+            "field",
+            "is not set, wanted True",
+            id="host network lost",
         ),
         pytest.param(
             lambda d: d["mesh"][2]["spec"]["ports"].append({"name": "tls", "port": 15443}),
@@ -287,11 +290,16 @@ class PlayedHost:
     def __init__(self, *views: dict[str, Any] | None) -> None:
         self.views = list(views)
         self.restarts = 0
+        self.trimmed: list[dict[str, Any]] = []
         self.time = 0.0
         self.cured: dict[str, Any] | None = None
         self.events: list[dict[str, Any]] = []
 
     async def run(self, script: Path | str, files: dict[str, bytes], timeout: float) -> Result:  # noqa: ASYNC109
+        if files["verb"] == b"trim":
+            self.trimmed.append({"name": files["name"].decode(), "patch": json.loads(files["patch"])})
+            self.views = [self.cured or self.views[0]]
+            return Result("", "", 0)
         if files["verb"] == b"restart":
             self.restarts += 1
             self.views = [self.cured or self.views[0]]
@@ -311,9 +319,9 @@ class PlayedHost:
     async def sleep(self, seconds: float) -> None:
         self.time += seconds
 
-    def gate(self) -> tuple[dict[str, Any], list[str]]:
+    def gate(self, wanted: Wanted = WANTED) -> tuple[dict[str, Any], list[str]]:
         said: list[str] = []
-        found = asyncio.run(gate_probe.wait(self, WANTED, said.append, clock=lambda: self.time, sleep=self.sleep))
+        found = asyncio.run(gate_probe.wait(self, wanted, said.append, clock=lambda: self.time, sleep=self.sleep))
         return found, said
 
 
@@ -370,9 +378,13 @@ def test_the_message_says_what_kubernetes_says_and_has_an_end() -> None:
     def many_and_long(data: dict[str, Any]) -> None:
         data["mesh"][0]["status"]["availableReplicas"] = 0
         for number in range(30):
-            webhooks = [{"name": "w" * 2000, "clientConfig": {"service": {"namespace": "istio-system", "name": "istiod"}}}]
+            webhooks = [
+                {"name": "w" * 2000, "clientConfig": {"service": {"namespace": "istio-system", "name": "istiod"}}}
+            ]
             metadata = {"name": f"istio-{number}"}
-            data["webhooks"].append({"kind": "MutatingWebhookConfiguration", "metadata": metadata, "webhooks": webhooks})
+            data["webhooks"].append(
+                {"kind": "MutatingWebhookConfiguration", "metadata": metadata, "webhooks": webhooks}
+            )
 
     host = PlayedHost(changed(many_and_long))
     host.events = [event("istiod-1", "Unhealthy", "Readiness probe failed", "00:00:01")]
@@ -399,3 +411,75 @@ def test_a_mesh_counts_as_changed_unless_it_is_as_wanted_or_at_work() -> None:
     assert not drift.unchanged(WANTED, view(_set("istioOperator", value=None)))
     assert drift.noted(view()) == ""
     assert drift.noted(view(_set("record", value={"data": {"foundChangedAt": "then"}}))) == "then"
+
+
+def with_pod(**spec: Any) -> Wanted:
+    """Where a renderer told what the gateway's pod is to have."""
+    pod = {
+        "name": NAME,
+        "spec": {key: value for key, value in spec.items() if key != "ports"},
+        "hostPorts": spec.get("ports", []),
+    }
+    return Wanted.model_validate({**WANTED.model_dump(), "fields": [], "pods": [pod]})
+
+
+def placed(**spec: Any) -> dict[str, Any]:
+    """A mesh whose gateway's pod has these keys, and no other that is of interest here."""
+
+    def change(data: dict[str, Any]) -> None:
+        pod = data["mesh"][1]["spec"]["template"]["spec"]
+        del pod["hostNetwork"]
+        pod.update(spec)
+
+    return changed(change)
+
+
+PORTS = [
+    {"name": "istio-proxy", "ports": [{"containerPort": 80, "hostPort": 80}, {"containerPort": 443, "hostPort": 443}]}
+]
+TEMPLATE = "/spec/template/spec"
+
+
+@pytest.mark.parametrize(
+    ("live", "asked", "left"),
+    [
+        pytest.param({"nodeSelector": {"a/b": "1", "c": "2"}}, {"nodeSelector": {"c": "2"}}, ["nodeSelector/a~1b"], id="key"),
+        pytest.param({"nodeSelector": {"c": "2"}}, {}, ["nodeSelector"], id="all keys"),
+        pytest.param({"nodeSelector": {"c": "2"}}, {"nodeSelector": {"c": "3"}}, [], id="a value is the operator's own business"),
+        pytest.param({"dnsPolicy": "ClusterFirst"}, {}, [], id="Kubernetes' default"),
+        pytest.param({"schedulerName": "default-scheduler"}, {}, [], id="no key that places it"),
+        pytest.param({"tolerations": [{"key": "x"}]}, {"tolerations": []}, [], id="lists are whole"),
+        pytest.param(
+            {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet", "containers": PORTS},
+            {"ports": [443]},
+            ["hostNetwork", "dnsPolicy", "containers/0/ports/0/hostPort"],
+            id="the host's network",
+        ),
+        pytest.param({"hostNetwork": True, "containers": PORTS}, {"hostNetwork": True}, [], id="host ports that the API made"),
+        pytest.param(
+            {"affinity": {"nodeAffinity": {}, "podAntiAffinity": {}}},
+            {"affinity": {"nodeAffinity": {}}},
+            ["affinity/podAntiAffinity"],
+            id="inside",
+        ),
+    ],
+)  # fmt: skip
+def test_what_earlier_settings_left_in_a_pod_is_found(
+    live: dict[str, Any], asked: dict[str, Any], left: list[str]
+) -> None:
+    wanted, view = with_pod(**asked), PlayedHost(placed(**live))
+    looked = asyncio.run(gate_probe.look(view, wanted))
+    assert isinstance(looked, View)
+    assert leftovers(wanted, looked) == ({NAME: [f"{TEMPLATE}/{pointer}" for pointer in left]} if left else {})
+    assert [p.text for p in judge(wanted, looked).problems] == [
+        f"Deployment istio-system/{NAME}: {TEMPLATE}/{pointer} is still there, and nothing asks for it"
+        for pointer in left
+    ]
+
+
+def test_what_earlier_settings_left_is_taken_away_and_said() -> None:
+    host = PlayedHost(placed(nodeSelector={"gone": "1"}))
+    host.cured = placed()
+    _, said = host.gate(with_pod())
+    assert host.trimmed == [{"name": NAME, "patch": [{"op": "remove", "path": f"{TEMPLATE}/nodeSelector"}]}]
+    assert said[0] == f"taking away what only earlier settings asked for: Deployment {NAME}: {TEMPLATE}/nodeSelector"

@@ -181,6 +181,21 @@ def test_the_gate_goes_by_the_rendered_set_of_the_same_spec_only() -> None:
     assert with_rendered(wanted(), "abc", None) == wanted()
 
 
+def test_the_gate_is_told_what_may_place_a_pod() -> None:
+    known = deployment()
+    known["spec"]["template"]["spec"] |= {"nodeSelector": {"zone": "a"}, "tolerations": None, "priorityClassName": ""}
+    known["spec"]["template"]["spec"]["containers"][0]["ports"] = [
+        {"containerPort": 80, "hostPort": 80},
+        {"containerPort": 443},
+    ]
+    taken = renderer.gate_view({"spec": "abc", "objects": Rendered((known,)).shown()}, "istio-system")
+    assert taken is not None
+    [pod] = taken["pods"]
+    assert pod["name"] == known["metadata"]["name"]
+    assert pod["hostPorts"] == [80]
+    assert pod["spec"] == {"nodeSelector": {"zone": "a"}, "priorityClassName": ""}
+
+
 def turned(value: Any) -> Any:
     """The same with every map's keys in another order."""
     if isinstance(value, dict):
@@ -207,6 +222,7 @@ def test_what_was_never_rendered_is_nothing_to_go_by() -> None:
         "spec": "abc",
         "deployments": [],
         "fields": [],
+        "pods": [],
     }
 
 
