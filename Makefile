@@ -45,7 +45,7 @@ test: venv check ## every test: checks, Go modules, unit, graph, lab
 	@$(VENV)/python -m tools build
 	@$(VENV)/python -m tools build --only versions
 	@$(MAKE) -s go-test
-	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) --numprocesses=2 --durations=25
+	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) --numprocesses=2 --no-loadscope-reorder --durations=25
 
 test-fast: venv check ## the same without the lab and what waits or drives the engine long (under a minute once set up)
 	@$(VENV)/python -m tools build --only engine

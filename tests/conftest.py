@@ -24,14 +24,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         tier = item.path.relative_to(here).parts[0]
         assert tier in TIERS, f"{item.path} stands in no tier; tests live in tests/unit, tests/graph or tests/lab"
         item.add_marker(getattr(pytest.mark, tier))
+    items.sort(
+        key=lambda item: _group(str(item.path)) != "timed"
+    )  # the longest first, while the other process has the rest
+
+
+def _group(file: str) -> str:
+    return "timed" if Path(file).stem.removeprefix("test_") in TIMED else file
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
     """For pytest-xdist: each file keeps to one process, and no two that hold promises about time run side by side."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return "timed" if Path(file).stem.removeprefix("test_") in TIMED else file
+        return _group(nodeid.partition("::")[0])
 
 
 @pytest.hookimpl(optionalhook=True)

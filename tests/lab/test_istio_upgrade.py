@@ -162,7 +162,7 @@ def test_taken_out_nothing_of_any_version_is_left(project: Project, kubectl: Kub
     assert left_behind(kubectl, lab) == []
 
 
-@pytest.mark.parametrize("version", OTHER_ISTIOS)
+@pytest.mark.parametrize("version", [OTHER_ISTIOS[0], OTHER_ISTIOS[-1]])
 def test_a_release_is_installed_from_nothing_and_put_right(
     project: Project, kubectl: Kubectl, lab: Lab, version: str
 ) -> None:
