@@ -192,6 +192,12 @@ class Verdict:
         return tuple(p for p in self.problems if p.sort == "error")
 
     @property
+    def hanging(self) -> tuple[Problem, ...]:
+        """The operator's being at work, when all that it works at is as wanted: it hangs when that lasts."""
+        at_work = self.status in ("RECONCILING", "UPDATING") and all(p.sort == "status" for p in self.problems)
+        return self.problems if at_work else ()
+
+    @property
     def ignored(self) -> tuple[Problem, ...]:
         """What the operator calls done although it isn't: its cache's doing when it lasts."""
         return tuple(p for p in self.problems if p.sort in ("missing", "field")) if self.status == "HEALTHY" else ()

@@ -45,6 +45,11 @@ reconciling a changed IstioOperator took 3 to 18 s."""
 IGNORED_LASTS = 30.0
 """Seconds after which HEALTHY without the objects is taken for the operator's cache, and its pod is started anew."""
 
+HANGS_AFTER = 60.0
+"""Seconds after which an operator at work on what is as wanted hangs, and its pod is started anew. 1.6.5's did once after a
+Deployment that was deleted by hand: it had made it again, and waited for ever among its components (processRecursive in
+operator/pkg/helmreconciler/reconciler.go); reconciling what is there takes seconds."""
+
 DONE_LASTS = 8.0
 """Seconds that stand in for both when the operator's log shows that it is done: then nothing more will come."""
 
@@ -139,7 +144,7 @@ async def wait(
                 await sleep(INTERVAL)
                 continue
             good_since = None
-            current = {p.text for p in (*verdict.failed, *verdict.ignored)}
+            current = {p.text for p in (*verdict.failed, *verdict.ignored, *verdict.hanging)}
             since = {text: since.get(text, now) for text in current}
             done = looked.settled or len(looked.refused) >= REFUSED_OFTEN
             error_lasts, ignored_lasts = (DONE_LASTS, DONE_LASTS) if done else (ERROR_LASTS, IGNORED_LASTS)
@@ -154,6 +159,13 @@ async def wait(
                     "the operator says HEALTHY although this is not so: "
                     + "; ".join(p.text for p in verdict.ignored)
                     + f". Istio {wanted.version} compares with a cache instead of the cluster (istio#22325), so its pod is started anew"
+                )
+                await _restart(host)
+                since = {}
+            if not restarted and any(now - since[p.text] >= HANGS_AFTER for p in verdict.hanging):
+                restarted = True
+                say(
+                    f"all is as wanted, but the operator has not ended for {HANGS_AFTER:g} s, so its pod is started anew"
                 )
                 await _restart(host)
                 since = {}

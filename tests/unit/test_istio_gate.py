@@ -366,6 +366,27 @@ def test_healthy_without_the_objects_restarts_the_operator_once() -> None:
     assert any("istiod does not exist" in text and "started anew" in text for text in said)
 
 
+def test_an_operator_that_hangs_over_what_is_as_wanted_is_restarted_once() -> None:
+    at_work = {"status": {"status": 2}}
+    host = PlayedHost(changed(lambda d: d.update(istioOperator=at_work)))
+    host.cured = ready()
+    found, said = host.gate()
+    assert (host.restarts, found["operatorRestarted"]) == (1, True)
+    assert gate_probe.HANGS_AFTER <= host.time < WANTED.timeout
+    assert any("has not ended for 60 s" in text for text in said)
+
+
+def test_an_operator_that_waits_for_a_pod_does_not_hang() -> None:
+    def waiting(data: dict[str, Any]) -> None:
+        data.update(istioOperator={"status": {"status": 2}})
+        data["mesh"][0]["status"]["availableReplicas"] = 0
+
+    host = PlayedHost(changed(waiting))
+    with pytest.raises(DriverError, match="not ready after 120 s"):
+        host.gate()
+    assert host.restarts == 0
+
+
 def test_a_restart_that_does_not_help_ends_in_time() -> None:
     host = PlayedHost(changed(lambda d: d["mesh"].pop(0)))
     with pytest.raises(DriverError, match="not ready after 120 s"):
