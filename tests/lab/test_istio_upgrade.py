@@ -162,11 +162,9 @@ def test_taken_out_nothing_of_any_version_is_left(project: Project, kubectl: Kub
     assert left_behind(kubectl, lab) == []
 
 
-@pytest.mark.parametrize("version", [OTHER_ISTIOS[0], OTHER_ISTIOS[-1]])
-def test_a_release_is_installed_from_nothing_and_put_right(
-    project: Project, kubectl: Kubectl, lab: Lab, version: str
-) -> None:
-    """None of the later operators has 1.5.0's habit of forgetting an IstioOperator that was made anew."""
+def test_a_later_release_is_installed_from_nothing_and_put_right(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    """None of the later operators has 1.5.0's habit of forgetting an IstioOperator that was made anew; this one may hang."""
+    version = OTHER_ISTIOS[0]
     settings = {"version": version, "profile": "minimal", "name": NAME, "cni": {"excludeNamespaces": ["kube-system"]}}
     project.edit_config(lambda config: config.update(istio=settings))
     for spoil in ([], ["deployment", "istiod"], ["istiooperator", NAME]):
