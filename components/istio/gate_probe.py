@@ -46,9 +46,9 @@ IGNORED_LASTS = 30.0
 """Seconds after which HEALTHY without the objects is taken for the operator's cache, and its pod is started anew."""
 
 HANGS_AFTER = 60.0
-"""Seconds after which an operator at work on what is as wanted hangs, and its pod is started anew. 1.6.5's did once after a
-Deployment that was deleted by hand: it had made it again, and waited for ever among its components (processRecursive in
-operator/pkg/helmreconciler/reconciler.go); reconciling what is there takes seconds."""
+"""Seconds after which an operator at work on what is as wanted hangs, and its pod is started anew. 1.6.5's did
+after a Deployment was deleted by hand, and after its IstioOperator was made anew: all was made again, and it waited for ever
+among its components (processRecursive in operator/pkg/helmreconciler/reconciler.go). Reconciling what is there takes seconds."""
 
 DONE_LASTS = 8.0
 """Seconds that stand in for both when the operator's log shows that it is done: then nothing more will come."""
