@@ -48,7 +48,8 @@ if foreseen:
         after: list[pulumi.Resource] = [mesh.gate]
         if dashboards.contour:
             contour = Contour("contour", ContourArgs(settings, credentials, cluster.provider), in_cluster)
-            everything, after = [*everything, contour], [*after, contour.deployment]
+            everything.append(contour)
+            after.append(contour.deployment)
         ways_in = Dashboards("dashboards", DashboardsArgs(settings, credentials, first_master, after), in_cluster)
         everything.append(ways_in)
         pulumi.export("dashboards", ways_in.urls)

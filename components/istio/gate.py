@@ -181,10 +181,12 @@ class Verdict:
     Attributes:
         status: Istio's word for the status, NONE when there is none.
         problems: what isn't as wanted.
+        leftovers: where in Deployments earlier settings still stand, by their names (see `leftovers`); a problem each.
     """
 
     status: str
     problems: tuple[Problem, ...] = field(default=())
+    leftovers: Mapping[str, list[str]] = field(default_factory=dict)
 
     @property
     def failed(self) -> tuple[Problem, ...]:
@@ -221,12 +223,13 @@ def judge(wanted: Wanted, view: View) -> Verdict:
         problems += list(_daemon_set(wanted.cni, view))
     problems += list(_webhooks(wanted, view))
     problems += list(_fields(wanted, view))
+    left = leftovers(wanted, view)
     problems += [
         Problem("waiting", f"Deployment {wanted.namespace}/{name}: {pointer} is still there, and nothing asks for it")
-        for name, pointers in leftovers(wanted, view).items()
+        for name, pointers in left.items()
         for pointer in pointers
     ]
-    return Verdict(status, tuple(dict.fromkeys(problems)))
+    return Verdict(status, tuple(dict.fromkeys(problems)), left)
 
 
 def _status(wanted: Wanted, view: View) -> tuple[str, list[Problem]]:

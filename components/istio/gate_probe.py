@@ -21,7 +21,6 @@ from components.istio.gate import (
     Wanted,
     judge,
     last_words,
-    leftovers,
     report,
     warnings,
     with_rendered,
@@ -127,9 +126,9 @@ async def wait(
         now = clock()
         if isinstance(looked, View):
             verdict, trouble = judge(wanted, looked), ""
-            if left := leftovers(wanted, looked):
-                say(f"taking away what only earlier settings asked for: {_pointed(left)}")
-                await _trim(host, wanted, left)
+            if verdict.leftovers:
+                say(f"taking away what only earlier settings asked for: {_pointed(verdict.leftovers)}")
+                await _trim(host, wanted, verdict.leftovers)
             if not verdict.problems:
                 good_since = good_since if good_since is not None else now
                 if looked.settled or now - good_since >= SETTLED_AFTER:
@@ -152,21 +151,11 @@ async def wait(
                 raise DriverError(
                     await _message("the operator could not apply the mesh", host, wanted, verdict, trouble)
                 )
-            stuck = any(now - since[p.text] >= ignored_lasts for p in verdict.ignored)
-            if stuck and not restarted and release(wanted.version).forgets_recreated:
+            lasted = {text: now - began for text, began in since.items()}
+            why = _why_it_is_stuck(wanted, verdict, lasted, ignored_lasts)
+            if why and not restarted:
                 restarted = True
-                say(
-                    "the operator says HEALTHY although this is not so: "
-                    + "; ".join(p.text for p in verdict.ignored)
-                    + f". Istio {wanted.version} compares with a cache instead of the cluster (istio#22325), so its pod is started anew"
-                )
-                await _restart(host)
-                since = {}
-            if not restarted and any(now - since[p.text] >= HANGS_AFTER for p in verdict.hanging):
-                restarted = True
-                say(
-                    f"all is as wanted, but the operator has not ended for {HANGS_AFTER:g} s, so its pod is started anew"
-                )
+                say(f"{why}, so its pod is started anew")
                 await _restart(host)
                 since = {}
             first = verdict.problems[0].text + (
@@ -180,6 +169,19 @@ async def wait(
         if now >= end:
             raise DriverError(await _message(_TOO_LATE.format(wanted.timeout), host, wanted, verdict, trouble))
         await sleep(min(INTERVAL, max(0.1, end - now)))
+
+
+def _why_it_is_stuck(wanted: Wanted, verdict: Verdict, lasted: Mapping[str, float], ignored_lasts: float) -> str:
+    """Why only a new pod of the operator will help, or nothing."""
+    if release(wanted.version).forgets_recreated and any(lasted[p.text] >= ignored_lasts for p in verdict.ignored):
+        texts = "; ".join(p.text for p in verdict.ignored)
+        return (
+            f"the operator says HEALTHY although this is not so: {texts}. Istio {wanted.version} compares with a cache "
+            f"instead of the cluster (istio#22325)"
+        )
+    if any(lasted[p.text] >= HANGS_AFTER for p in verdict.hanging):
+        return f"all is as wanted, but the operator has not ended for {HANGS_AFTER:g} s"
+    return ""
 
 
 async def look(host: _Host, wanted: Wanted) -> View | str:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# build.sh OUTDIR: the operator and istioctl of the Istio that go.mod pins and the file VERSION names. Run by `python -m tools
-# build` in a copy of this folder; the other releases whose charts stand outside the program's sources link to it.
+# build.sh OUTDIR: istioctl, and the operator where tools.go has it, of the Istio that go.mod pins and the file VERSION names. Run by
+# `python -m tools build` in a copy of this folder; the other releases whose charts stand outside the program's sources link to it.
 set -euo pipefail
 out=$1
 version=$(cat VERSION)
@@ -22,5 +22,7 @@ stamp="-s -w"
 for value in buildVersion="$version" buildGitRevision="${revision##*-}" buildTag="$version" buildHub=docker.io/istio buildStatus=Clean; do
     stamp+=" -X istio.io/pkg/version.$value"
 done
-go build -trimpath -ldflags "$stamp" -o "$out/istio-operator-$version" istio.io/istio/operator/cmd/operator
+if grep -q '"istio.io/istio/operator/cmd/operator"' tools.go; then
+    go build -trimpath -ldflags "$stamp" -o "$out/istio-operator-$version" istio.io/istio/operator/cmd/operator
+fi
 go build -trimpath -ldflags "$stamp" -o "$out/istioctl-$version" istio.io/istio/istioctl/cmd/istioctl
