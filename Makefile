@@ -44,6 +44,7 @@ test: venv check ## every test: checks, Go modules, unit, graph, lab
 	@$(VENV)/python -m tools doctor test >/dev/null
 	@$(VENV)/python -m tools build
 	@$(VENV)/python -m tools build --only versions
+	@$(VENV)/python -m tools build --only late
 	@$(MAKE) -s go-test
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) --numprocesses=2 --no-loadscope-reorder --durations=25
 

@@ -41,12 +41,11 @@ NAMES = ("sealos01", "sealos02", "sealos03", "sealos04")  # what a lab has unles
 MOST_MACHINES = 16
 DEFAULT_NETWORK = "198.51.100.0/24"  # TEST-NET-2: nobody's network
 FIRST_HOST = 11  # sealos01 is .11; the host's own end is .1
-PACKAGE = "root/" + package.FILE_NAME
 # Programs that the machines find at /var/lib/lab-images/bin, in place of the package's images.
 IMAGES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "istio-operator", "contour")
 BINARIES = (*IMAGES, *package.PROGRAMS, "istioctl", "sealos")
+OF_KUBERNETES = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", *package.PROGRAMS}
 ISTIO = "1.5.0"
-OTHER_ISTIOS = ("1.6.5", "1.7.8", "1.8.0")  # there as far as they are built (python -m tools build istio-1.6 …)
 
 
 class LabError(Exception):
@@ -110,9 +109,11 @@ class Lab:
         binaries: where the programs named in BINARIES are; default: what tools/ built.
         sealos: a real sealos for the first master; default $LAB_SEALOS, else the stand-in.
         count: how many machines; default $LAB_MACHINES, else as many as it had last, else 4.
+        kubernetes: version of the offline package and the control plane; default $LAB_KUBERNETES, else what it had last, else v1.16.3.
 
     Attributes:
         names: the machines', sealos01 first.
+        release: the Kubernetes.
     """
 
     def __init__(
@@ -123,6 +124,7 @@ class Lab:
         binaries: Mapping[str, Path] | None = None,
         sealos: Path | str | None = None,
         count: int | None = None,
+        kubernetes: str | None = None,
     ) -> None:
         self.directory = Path(directory or os.environ.get("LAB_DIR") or PROJECT / ".lab").resolve()
         wanted = network or os.environ.get("LAB_NETWORK") or self._last_network() or DEFAULT_NETWORK
@@ -135,6 +137,7 @@ class Lab:
         self.names = self._names(count)
         if self.network.num_addresses <= FIRST_HOST + len(self.names):
             raise LabError(f"LAB_NETWORK: {wanted} is too small, take a /24. Example: {DEFAULT_NETWORK}")
+        self.release = self._release(kubernetes)
         self._binaries = binaries
         given = sealos or os.environ.get("LAB_SEALOS")
         self.sealos = Path(given).resolve() if given else None
@@ -157,6 +160,20 @@ class Lab:
         if not wanted.isdecimal() or not 1 <= int(wanted) <= MOST_MACHINES:
             raise LabError(f"LAB_MACHINES: {wanted!r} is no number of machines from 1 to {MOST_MACHINES}. Example: 6")
         return tuple(f"sealos{number:02}" for number in range(1, int(wanted) + 1))
+
+    def _release(self, kubernetes: str | None) -> package.Release:
+        had = self._last_plan().get("kubernetes")
+        wanted = kubernetes or os.environ.get("LAB_KUBERNETES") or had or package.RELEASES[0].version
+        if had not in (None, wanted):
+            raise LabError(
+                f"LAB_KUBERNETES: {wanted} is asked for, and the machines in {self.directory} have {had}. "
+                f"Fix: set LAB_DIR to another directory, or unset LAB_KUBERNETES"
+            )
+        for release in package.RELEASES:
+            if release.version == wanted:
+                return release
+        there = " and ".join(release.version for release in package.RELEASES)
+        raise LabError(f"LAB_KUBERNETES: the lab has {there}, not {wanted!r}. Example: {package.RELEASES[-1].version}")
 
     # What it is -----------------------------------------------------------------------------------------------------------------
 
@@ -389,7 +406,7 @@ class Lab:
         from tools import parts
 
         if self._binaries is None:
-            return parts.binary(name)
+            return parts.binary(name + self.release.suffix if name in OF_KUBERNETES else name)
         if name not in self._binaries:
             raise parts.ToolMissing(f"{name} is not among the binaries given to Lab.")
         return self._binaries[name]
@@ -405,19 +422,21 @@ class Lab:
         """What is missing of the lab's own programs; one line for all that tools/ has not built."""
         from tools.parts import ToolMissing
 
-        unbuilt, others = [], dict[str, None]()
+        unbuilt, others, late = [], dict[str, None](), False
         for name in BINARIES:
             try:
                 self._binary(name)
             except ToolMissing as error:
                 if str(error).startswith(name):
+                    late |= bool(self.release.suffix) and name in OF_KUBERNETES
                     unbuilt.append(name)
                 else:  # Go, or a wheel: the same words for every part that needs it
                     others[str(error)] = None
             except LabError as error:
                 others[str(error)] = None
         if unbuilt:
-            yield f"not built yet: {', '.join(unbuilt)}. Fix: make tools"
+            fix = "make tools" + (", then python -m tools build --only late" if late else "")
+            yield f"not built yet: {', '.join(unbuilt)}. Fix: {fix}"
         yield from others
 
     def _try_lock(self) -> int | None:
@@ -513,16 +532,15 @@ class Lab:
                     host_key=self.directory / "host_keys" / name,
                 )
         if self.names[0] in names:
-            offline = package.build(
-                self.directory / "package", {program: self._binary(program) for program in package.PROGRAMS}
-            )
+            programs = {program: self._binary(program) for program in package.PROGRAMS}
+            offline = package.build(self.directory / "package", self.release, programs)
             brought = {
-                PACKAGE: (offline, 0o644),
+                f"root/{offline.name}": (offline, 0o644),
                 "root/sealos": (self._binary("sealos"), 0o755),
                 f"root/istioctl-{ISTIO}": (self._binary("istioctl"), 0o755),
                 **{
                     f"root/{name}": (path, 0o755)
-                    for version in OTHER_ISTIOS
+                    for version in self.release.istios
                     for name, path in self._built(f"istioctl-{version}")
                 },
             }
@@ -540,6 +558,7 @@ class Lab:
         prefix = self.network.prefixlen
         plan = {
             "host": f"{self.network[1]}/{prefix}",
+            "kubernetes": self.release.version,
             "machines": [
                 {"name": n, "address": f"{a}/{prefix}", "disk": str(self._disk(n))} for n, a in self.addresses.items()
             ],
@@ -550,7 +569,7 @@ class Lab:
                 },
                 **{
                     name: str(path.resolve())
-                    for version in OTHER_ISTIOS
+                    for version in self.release.istios
                     for name, path in self._built(f"istio-operator-{version}")
                 },
             },

@@ -56,7 +56,7 @@ def build(
     only: Annotated[
         Only | None,
         typer.Option(
-            help="only what the engine needs, what the lab needs, the further versions of Istio that it can run, or later ones' istioctl"
+            help="only what the engine needs, what the lab needs, the further versions of Istio that it can run, or later ones with their Kubernetes"
         ),
     ] = None,
 ) -> None:

@@ -48,8 +48,8 @@ class Part:
         binaries: the files that a build leaves in bin/.
         seconds: how long a first build usually takes on 2 cores.
         checks: what the binaries must answer.
-        used_for: "engine" (Pulumi and its plugins), "lab", "versions" (what the lab takes when it is there), or "late" (what only
-            tells how later versions of Istio render).
+        used_for: "engine" (Pulumi and its plugins), "lab", "versions" (what the lab takes when it is there), or "late" (later
+            versions of Istio, with the Kubernetes that they run on).
     """
 
     name: str
@@ -63,6 +63,37 @@ class Part:
     def folder(self) -> Path:
         """Where the part's module is."""
         return ROOT / "tools" / self.name
+
+
+def _kubernetes(name: str, version: str, suffix: str, used_for: str) -> Part:
+    programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    return Part(
+        name=name,
+        title=f"Kubernetes {version} control plane and kubectl",
+        binaries=(*(f"{program}{suffix}" for program in programs), f"kubectl{suffix}"),
+        seconds=400,
+        used_for=used_for,
+        checks=(
+            *(Check(f"{program}{suffix}", ("--version",), f"Kubernetes v{version}") for program in programs),
+            Check(f"kubectl{suffix}", ("version", "--client", "--short"), f"v{version}"),
+        ),
+    )
+
+
+def _istio(version: str, seconds: int, used_for: str, *, operator: bool = True) -> Part:
+    """A later Istio: its istioctl, and its operator where the lab has a Kubernetes for it."""
+    checks = (
+        *((Check(f"istio-operator-{version}", ("version",), f'Version:"{version}"'),) if operator else ()),
+        Check(f"istioctl-{version}", ("version", "--remote=false"), version),
+    )
+    return Part(
+        name=f"istio-{version.rpartition('.')[0]}",
+        title=f"Istio {version} {'operator and ' if operator else ''}istioctl",
+        binaries=tuple(check.binary for check in checks),
+        seconds=seconds,
+        used_for=used_for,
+        checks=checks,
+    )
 
 
 PARTS: tuple[Part, ...] = (
@@ -99,19 +130,8 @@ PARTS: tuple[Part, ...] = (
         # it has no --version; its usage shows that it runs
         checks=(Check("pulumi-resource-kubernetes", ("-h",), "-logtostderr"),),
     ),
-    Part(
-        name="kubernetes",
-        title="Kubernetes 1.16.3 control plane and kubectl",
-        binaries=("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl"),
-        seconds=400,
-        used_for="lab",
-        checks=(
-            Check("kube-apiserver", ("--version",), "Kubernetes v1.16.3"),
-            Check("kube-controller-manager", ("--version",), "Kubernetes v1.16.3"),
-            Check("kube-scheduler", ("--version",), "Kubernetes v1.16.3"),
-            Check("kubectl", ("version", "--client", "--short"), "v1.16.3"),
-        ),
-    ),
+    _kubernetes("kubernetes", "1.16.3", "", "lab"),
+    _kubernetes("kubernetes-1.20", "1.20.15", "-1.20.15", "late"),
     Part(
         name="istio",
         title="Istio 1.5.0 operator and istioctl",
@@ -123,31 +143,8 @@ PARTS: tuple[Part, ...] = (
             Check("istioctl", ("version", "--remote=false"), "1.5.0"),
         ),
     ),
-    *(
-        Part(
-            name=f"istio-{version.rpartition('.')[0]}",
-            title=f"Istio {version} operator and istioctl",
-            binaries=(f"istio-operator-{version}", f"istioctl-{version}"),
-            seconds=seconds,
-            used_for="versions",
-            checks=(
-                Check(f"istio-operator-{version}", ("version",), f'Version:"{version}"'),
-                Check(f"istioctl-{version}", ("version", "--remote=false"), version),
-            ),
-        )
-        for version, seconds in (("1.6.5", 300), ("1.7.8", 300), ("1.8.0", 300))
-    ),
-    *(
-        Part(
-            name=f"istio-{version.rpartition('.')[0]}",
-            title=f"Istio {version} istioctl",
-            binaries=(f"istioctl-{version}",),
-            seconds=seconds,
-            used_for="late",
-            checks=(Check(f"istioctl-{version}", ("version", "--remote=false"), version),),
-        )
-        for version, seconds in (("1.9.4", 240), ("1.13.4", 240))
-    ),
+    *(_istio(version, 300, "versions") for version in ("1.6.5", "1.7.8", "1.8.0")),
+    *(_istio(version, 300, "late") for version in ("1.9.4", "1.12.7", "1.13.4")),
     Part(
         name="kwok",
         title="kwok 0.7.0",
@@ -175,12 +172,14 @@ PARTS: tuple[Part, ...] = (
     Part(
         name="kubeadm",
         title="the lab's kubeadm and kubelet",
-        binaries=("kubeadm", "kubelet"),
-        seconds=15,
+        binaries=("kubeadm", "kubelet", "kubeadm-1.20.15", "kubelet-1.20.15"),
+        seconds=30,
         used_for="lab",
         checks=(
-            Check("kubeadm", ("version",), "1.16.3"),
+            Check("kubeadm", ("version",), "v1.16.3"),
             Check("kubelet", ("--version",), "Kubernetes v1.16.3"),
+            Check("kubeadm-1.20.15", ("version",), "v1.20.15"),
+            Check("kubelet-1.20.15", ("--version",), "Kubernetes v1.20.15"),
         ),
     ),
 )

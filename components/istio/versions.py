@@ -307,15 +307,12 @@ _EIGHT = replace(
     operator_leases=False,
 )
 
-# From here on only rendered: each one's charts and operator were read, and its own istioctl was asked.
-
 # 1.9.4: no add-ons; gateways know no certificates from a socket of their node's any more.
 _OWN_FILES = {"istio-envoy": "/etc/istio/proxy", "istio-data": "/var/lib/istio/data"}
 _ISTIOD_PORT = {"name": "tcp-istiod", "port": 15012, "targetPort": 15012}
 _NINE = replace(
     _EIGHT,
-    tested=(),
-    rendered=("1.9.4",),
+    tested=("1.9.4",),
     addons=_NONE,
     ingress_mounts=_mounts("ingress", _OWN_FILES, config=True),
     egress_mounts=_mounts("egress", _OWN_FILES, config=True),
@@ -329,16 +326,19 @@ _NINE = replace(
     operator_workloads=("daemonsets", "deployments", "deployments/finalizers", "replicasets"),
 )
 
-# 1.13.4: a gateway that lists no ports has none for other clusters.
-_THIRTEEN = replace(
+# 1.12.7: a gateway that lists no ports has none for other clusters.
+_TWELVE = replace(
     _NINE,
-    rendered=("1.13.4",),
+    tested=("1.12.7",),
     chart_ports=MappingProxyType({"ingress": (_STATUS_PORT, *_WEB_PORTS), "egress": _WEB_PORTS}),
     operator_pods=("pods", "pods/proxy", "pods/portforward"),
 )
 
+# 1.13.4: nothing of what stands here.
+_THIRTEEN = replace(_TWELVE, tested=("1.13.4",))
+
 RELEASES: Mapping[str, Release] = MappingProxyType(
-    {"1.5": _FIVE, "1.6": _SIX, "1.7": _SEVEN, "1.8": _EIGHT, "1.9": _NINE, "1.13": _THIRTEEN}
+    {"1.5": _FIVE, "1.6": _SIX, "1.7": _SEVEN, "1.8": _EIGHT, "1.9": _NINE, "1.12": _TWELVE, "1.13": _THIRTEEN}
 )
 """What is known of each minor release that has an accepted version, the oldest first."""
 

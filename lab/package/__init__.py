@@ -1,4 +1,4 @@
-"""The lab's offline package kube1.16.3.tar.gz, in the layout of the real one (docs/lab.md says what differs).
+"""The lab's offline packages kubeX.Y.Z.tar.gz, in the layout of the real ones (docs/lab.md says what differs).
 
     kube/Metadata           what sealos reads to choose Calico's version
     kube/bin/               kubeadm, kubelet, kubectl, kubelet-pre-start.sh
@@ -15,39 +15,83 @@ import io
 import json
 import tarfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
-KUBERNETES_VERSION = "v1.16.3"
-FILE_NAME = "kube1.16.3.tar.gz"
 PROGRAMS = ("kubeadm", "kubelet", "kubectl")
-RELEASED = 1573603200  # 2019-11-13, the day of Kubernetes v1.16.3: a time for every entry that never changes
-METADATA = {"k8sVersion": KUBERNETES_VERSION, "cniVersion": "v3.8.2", "cniName": "calico"}
-# What the real package of this version carries as images; the lab's machines have the programs of those it runs for real.
-IMAGES = (
-    "k8s.gcr.io/kube-apiserver:v1.16.3",
-    "k8s.gcr.io/kube-controller-manager:v1.16.3",
-    "k8s.gcr.io/kube-scheduler:v1.16.3",
-    "k8s.gcr.io/kube-proxy:v1.16.3",
-    "k8s.gcr.io/etcd:3.3.15-0",
-    "k8s.gcr.io/coredns:1.6.2",
-    "k8s.gcr.io/pause:3.1",
-    "calico/node:v3.8.2",
-    "calico/cni:v3.8.2",
-    "calico/kube-controllers:v3.8.2",
-    "calico/pod2daemon-flexvol:v3.8.2",
-    "fanux/lvscare:latest",
+CALICO = "v3.8.2"
+"""What sealos 3.3.9 takes where a package says nothing; it is rendered as sealos does, whichever Kubernetes it is."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """One Kubernetes that the lab has.
+
+    Attributes:
+        version: as v1.16.3.
+        suffix: what the names of its programs end with, among those that tools/ builds.
+        released: its day (seconds since 1970): a time for every entry that never changes.
+        tags: tags of the images beside the control plane's, by name (app/constants/constants.go of its kubeadm).
+        istios: the further versions of Istio that fit it, there as far as they are built.
+    """
+
+    version: str
+    suffix: str
+    released: int
+    tags: Mapping[str, str]
+    istios: tuple[str, ...]
+
+    @property
+    def file_name(self) -> str:
+        """The package's name, as sealos's users know it."""
+        return f"kube{self.version.removeprefix('v')}.tar.gz"
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What is in kube/Metadata."""
+        return {"k8sVersion": self.version, "cniVersion": CALICO, "cniName": "calico"}
+
+    @property
+    def images(self) -> list[str]:
+        """What the real package carries as images; the lab's machines have the programs of those it runs for real."""
+        plane = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+        calico = ("node", "cni", "kube-controllers", "pod2daemon-flexvol")
+        return [
+            *(f"k8s.gcr.io/{name}:{self.version}" for name in plane),
+            *(f"k8s.gcr.io/{name}:{tag}" for name, tag in self.tags.items()),
+            *(f"calico/{name}:{CALICO}" for name in calico),
+            "fanux/lvscare:latest",
+        ]
+
+
+RELEASES: tuple[Release, ...] = (
+    Release(
+        version="v1.16.3",
+        suffix="",
+        released=1573603200,  # 2019-11-13
+        tags={"etcd": "3.3.15-0", "coredns": "1.6.2", "pause": "3.1"},
+        istios=("1.6.5", "1.7.8", "1.8.0"),
+    ),
+    Release(
+        version="v1.20.15",
+        suffix="-1.20.15",
+        released=1642550400,  # 2022-01-19
+        tags={"etcd": "3.4.13-0", "coredns": "1.7.0", "pause": "3.2"},
+        istios=("1.9.4", "1.12.7", "1.13.4"),
+    ),
 )
+"""The first is the one that a lab has unless it is told another."""
 
 
-def _tar(entries: Mapping[str, tuple[bytes | Path, int]]) -> bytes:
+def _tar(entries: Mapping[str, tuple[bytes | Path, int]], time: int) -> bytes:
     """A tar of the entries in name order, {path: (content, mode)}, with nothing in it that depends on when or where it is made."""
     directories = sorted({str(parent) for path in entries for parent in Path(path).parents if str(parent) != "."})
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for path in sorted([*directories, *entries]):
             info = tarfile.TarInfo(path)
-            info.mtime, info.uname, info.gname = RELEASED, "root", "root"
+            info.mtime, info.uname, info.gname = time, "root", "root"
             if path in entries:
                 source, info.mode = entries[path]
                 content = source if isinstance(source, bytes) else source.read_bytes()
@@ -59,35 +103,38 @@ def _tar(entries: Mapping[str, tuple[bytes | Path, int]]) -> bytes:
     return out.getvalue()
 
 
-def contents(programs: Mapping[str, Path]) -> dict[str, tuple[bytes | Path, int]]:
+def contents(release: Release, programs: Mapping[str, Path]) -> dict[str, tuple[bytes | Path, int]]:
     """What goes into the package: {path: (content or file, mode)}.
 
     Args:
+        release: whose package.
         programs: files of kubeadm, kubelet and kubectl.
     """
-    manifest = [{"Config": "config.json", "RepoTags": [image], "Layers": []} for image in IMAGES]
-    images = _tar({"manifest.json": (json.dumps(manifest).encode(), 0o644), "config.json": (b"{}", 0o644)})
+    manifest = [{"Config": "config.json", "RepoTags": [image], "Layers": []} for image in release.images]
+    listed = {"manifest.json": (json.dumps(manifest).encode(), 0o644), "config.json": (b"{}", 0o644)}
+    images = _tar(listed, release.released)
     entries: dict[str, tuple[bytes | Path, int]] = {f"kube/bin/{name}": (programs[name], 0o755) for name in PROGRAMS}
     entries["kube/bin/kubelet-pre-start.sh"] = (HERE / "bin/kubelet-pre-start.sh", 0o755)
     for file in sorted((HERE / "conf").iterdir()):
         entries[f"kube/conf/{file.name}"] = (file, 0o644)
     entries["kube/shell/init.sh"] = (HERE / "shell/init.sh", 0o755)
-    entries["kube/Metadata"] = (json.dumps(METADATA).encode() + b"\n", 0o644)
+    entries["kube/Metadata"] = (json.dumps(release.metadata).encode() + b"\n", 0o644)
     entries["kube/images/images.tar"] = (images, 0o644)
     return entries
 
 
-def build(directory: Path, programs: Mapping[str, Path]) -> Path:
+def build(directory: Path, release: Release, programs: Mapping[str, Path]) -> Path:
     """Build the package unless it is there from the same inputs.
 
     Args:
         directory: where packages are kept; made when missing. Packages from other inputs are removed from it.
+        release: whose package.
         programs: files of kubeadm, kubelet and kubectl.
 
     Returns:
-        The package's file, named kube1.16.3.tar.gz, in a directory named after its inputs.
+        The package's file, in a directory named after its inputs.
     """
-    entries = contents(programs)
+    entries = contents(release, programs)
     digest = hashlib.sha256()
     for path, (source, mode) in sorted(entries.items()):
         if isinstance(source, bytes):
@@ -96,16 +143,16 @@ def build(directory: Path, programs: Mapping[str, Path]) -> Path:
             stat = source.stat()
             stamp = f"{source.resolve()} {stat.st_size} {stat.st_mtime_ns}"
         digest.update(f"{path} {mode:o} {stamp}\n".encode())
-    package = directory / digest.hexdigest()[:16] / FILE_NAME
+    package = directory / digest.hexdigest()[:16] / release.file_name
     if package.exists():
         return package
     package.parent.mkdir(parents=True, exist_ok=True)
     half = package.with_suffix(".part")
     with (
         half.open("wb") as file,
-        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=RELEASED) as packed,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=release.released) as packed,
     ):
-        packed.write(_tar(entries))
+        packed.write(_tar(entries, release.released))
         packed.flush()
     half.replace(package)
     for other in directory.iterdir():

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from lab.machines import ISTIO, NAMES, OTHER_ISTIOS, Lab
+from lab import package
+from lab.machines import ISTIO, NAMES, Lab
 from tests.lab.conftest import Kubectl
 from tests.lab.test_istio_lifecycle import deployments, left_behind, take_out, unchanged
 from tests.project import Project, changes
 from tools import parts
 
 NAME = "example-istiocontrolplane"
+LATER = package.RELEASES[0].istios
 ADD_ONS = {"grafana", "istio-tracing", "kiali", "prometheus"}
 MESH = {"istiod", "istio-ingressgateway", "istio-egressgateway"}
 KINDS = (
@@ -31,7 +33,7 @@ KINDS = (
 def project(lab: Lab, dev_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     lab.reset()
     project = Project.copy(tmp_path_factory.mktemp("upgrade") / "project", "upgrade", dev_config)
-    renderers = [str(parts.binary(f"istioctl-{version}").parent) for version in OTHER_ISTIOS]
+    renderers = [str(parts.binary(f"istioctl-{version}").parent) for version in LATER]
     path = project.variables()["PATH"]
     project.environment["PATH"] = ":".join([*renderers, str(parts.binary("istioctl").parent), path])
     done = project.up()
@@ -91,7 +93,7 @@ def test_a_release_is_not_left_out(project: Project) -> None:
     assert "go by 1.6.5" in text
 
 
-@pytest.mark.parametrize("version", OTHER_ISTIOS)
+@pytest.mark.parametrize("version", LATER)
 def test_the_next_release_is_a_previewed_change_and_ends_healthy(
     project: Project, kubectl: Kubectl, lab: Lab, version: str
 ) -> None:
@@ -164,7 +166,7 @@ def test_taken_out_nothing_of_any_version_is_left(project: Project, kubectl: Kub
 
 def test_a_later_release_is_installed_from_nothing_and_put_right(project: Project, kubectl: Kubectl, lab: Lab) -> None:
     """None of the later operators has 1.5.0's habit of forgetting an IstioOperator that was made anew; this one may hang."""
-    version = OTHER_ISTIOS[0]
+    version = LATER[0]
     settings = {"version": version, "profile": "minimal", "name": NAME, "cni": {"excludeNamespaces": ["kube-system"]}}
     project.edit_config(lambda config: config.update(istio=settings))
     for spoil in ([], ["deployment", "istiod"], ["istiooperator", NAME]):

@@ -22,9 +22,10 @@ import pytest
 import yaml
 
 from lab import checks, package, played
-from lab.machines import BINARIES, IMAGES, ISTIO, NAMES, PACKAGE, Lab, LabError
+from lab.machines import BINARIES, IMAGES, ISTIO, NAMES, Lab, LabError
 
 NETWORK = "198.18.5.0/24"
+RELEASE = package.RELEASES[0]
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -295,7 +296,7 @@ def test_what_a_person_brings_is_on_the_first_master_only(lab: Lab) -> None:
 
 
 def test_package_has_the_real_layout(lab: Lab) -> None:
-    with tarfile.open(lab.root("sealos01") / PACKAGE) as tar:
+    with tarfile.open(lab.root("sealos01") / "root" / RELEASE.file_name) as tar:
         files = {member.name: member for member in tar if member.isfile()}
         metadata = tar.extractfile("kube/Metadata")
         assert metadata is not None
@@ -308,14 +309,14 @@ def test_package_has_the_real_layout(lab: Lab) -> None:
 
 
 def test_package_is_the_same_bytes_wherever_and_whenever_it_is_built(programs: dict[str, Path], tmp_path: Path) -> None:
-    first = package.build(tmp_path / "one", programs)
+    first = package.build(tmp_path / "one", RELEASE, programs)
     copies = {name: Path(shutil.copy(programs[name], tmp_path / name)) for name in package.PROGRAMS}
-    second = package.build(tmp_path / "two", copies)
+    second = package.build(tmp_path / "two", RELEASE, copies)
     assert first.read_bytes() == second.read_bytes()
     inode = first.stat().st_ino
-    assert package.build(tmp_path / "one", programs).stat().st_ino == inode  # not built again
+    assert package.build(tmp_path / "one", RELEASE, programs).stat().st_ino == inode  # not built again
     (tmp_path / "kubeadm").write_text("#!/bin/bash\necho another\n")
-    third = package.build(tmp_path / "two", copies)
+    third = package.build(tmp_path / "two", RELEASE, copies)
     assert third.read_bytes() != first.read_bytes()
     assert not second.exists()
 
@@ -567,6 +568,33 @@ def test_a_lab_has_as_many_machines_as_asked_for_else_as_it_had_last(lab: Lab, t
     assert Lab(tmp_path).names == NAMES[:2]
     with pytest.raises(LabError, match="the lab is up with 4 machines"):
         Lab(lab.directory, NETWORK, binaries={}, count=6).up()
+
+
+def test_a_lab_has_the_kubernetes_asked_for_else_what_it_had_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("LAB_KUBERNETES", raising=False)
+    assert Lab(tmp_path).release is RELEASE
+    assert Lab(tmp_path, kubernetes="v1.20.15").release.file_name == "kube1.20.15.tar.gz"
+    monkeypatch.setenv("LAB_KUBERNETES", "v1.20.15")
+    assert Lab(tmp_path).release.version == "v1.20.15"
+    with pytest.raises(LabError, match=r"LAB_KUBERNETES: the lab has v1\.16\.3 and v1\.20\.15, not 'v1\.30\.0'"):
+        Lab(tmp_path, kubernetes="v1.30.0")
+    (tmp_path / "plan.json").write_text(json.dumps({"machines": [{}], "kubernetes": "v1.16.3"}))
+    with pytest.raises(LabError, match=r"v1\.20\.15 is asked for, and the machines in .* have v1\.16\.3\. Fix: "):
+        Lab(tmp_path)
+    monkeypatch.delenv("LAB_KUBERNETES")
+    assert Lab(tmp_path).release is RELEASE
+
+
+def test_what_a_later_kubernetes_needs_and_is_not_built_is_said_with_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEALOS_ISTIO_CACHE", str(tmp_path / "empty"))
+    with pytest.raises(
+        LabError, match=r"not built yet: .*kube-apiserver.*Fix: make tools, then python -m tools build --only late"
+    ):
+        Lab(tmp_path / "lab", NETWORK, kubernetes="v1.20.15").up()
 
 
 def test_a_lab_that_is_up_does_not_move_to_another_network(lab: Lab) -> None:

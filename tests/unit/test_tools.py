@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from components.istio.versions import RELEASES
-from lab.machines import OTHER_ISTIOS
+from components.istio.versions import RELEASES as ISTIOS
+from components.istio.versions import check_pair
+from lab.machines import ISTIO
+from lab.package import RELEASES
 from tools import builder, doctor, engine, parts, stack
 from tools.__main__ import Only
 from tools.parts import Check, Part, ToolMissing
@@ -108,18 +110,33 @@ class TestTable:
         binaries = [name for part in parts.PARTS for name in part.binaries]
         assert len(set(binaries)) == len(binaries)
 
-    def test_the_further_versions_of_istio_are_those_that_the_lab_takes(self) -> None:
-        further = [part for part in parts.PARTS if part.used_for == "versions"]
-        pinned = [(part.folder / "VERSION").read_text().strip() for part in further]
-        assert tuple(pinned) == OTHER_ISTIOS
-        for part, version in zip(further, pinned, strict=True):
-            assert part.binaries == (f"istio-operator-{version}", f"istioctl-{version}")
+    def test_the_lab_has_each_kubernetes_that_is_built_with_the_istios_that_fit_it(self) -> None:
+        for release, used_for in zip(RELEASES, ("versions", "late"), strict=True):
+            minor = "" if release is RELEASES[0] else f"-{release.version.removeprefix('v').rpartition('.')[0]}"
+            plane = parts.part(f"kubernetes{minor}")
+            assert (plane.folder / "VERSION").read_text().split()[0] == release.version.removeprefix("v")
+            assert f"kubelet{release.suffix}" in parts.part("kubeadm").binaries
+            assert plane.binaries[-1] == f"kubectl{release.suffix}"
+            istios = [part for part in parts.PARTS if part.name.startswith("istio-") and part.used_for == used_for]
+            assert {version for version in release.istios if check_pair(version, release.version)} == set()
+            with_operator = [part for part in istios if len(part.binaries) > 1]
+            assert [(part.folder / "VERSION").read_text().strip() for part in with_operator] == list(release.istios)
+            for part, version in zip(with_operator, release.istios, strict=True):
+                assert part.binaries == (f"istio-operator-{version}", f"istioctl-{version}")
 
-    def test_the_late_versions_of_istio_are_those_that_were_only_rendered(self) -> None:
-        late = [part for part in parts.PARTS if part.used_for == "late"]
-        pinned = [(part.folder / "VERSION").read_text().strip() for part in late]
-        assert pinned == [version for known in RELEASES.values() for version in known.rendered]
-        assert [part.binaries for part in late] == [(f"istioctl-{version}",) for version in pinned]
+    def test_a_version_of_istio_was_tested_where_its_operator_is_built(self) -> None:
+        operators = {
+            part.checks[-1].expected
+            for part in parts.PARTS
+            if part.name.startswith("istio-") and len(part.binaries) > 1
+        }
+        assert {version for known in ISTIOS.values() for version in known.tested} == {ISTIO, *operators}
+        rendered = {
+            part.checks[-1].expected
+            for part in parts.PARTS
+            if part.name.startswith("istio-") and len(part.binaries) == 1
+        }
+        assert {version for known in ISTIOS.values() for version in known.rendered} == rendered
 
     def test_every_use_of_parts_is_known_to_the_command_that_builds(self) -> None:
         assert {part.used_for for part in parts.PARTS} == {only.value for only in Only}

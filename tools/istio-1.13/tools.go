@@ -3,4 +3,7 @@
 // Package tools pins what build.sh builds.
 package tools
 
-import _ "istio.io/istio/istioctl/cmd/istioctl"
+import (
+	_ "istio.io/istio/istioctl/cmd/istioctl"
+	_ "istio.io/istio/operator/cmd/operator"
+)

@@ -1,9 +1,1 @@
-//go:build tools
-
-// Package tools pins what build.sh runs and builds.
-package tools
-
-import (
-	_ "github.com/go-bindata/go-bindata/go-bindata"
-	_ "istio.io/istio/istioctl/cmd/istioctl"
-)
+../istio-1.6/tools.go

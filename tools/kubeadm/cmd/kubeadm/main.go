@@ -1,4 +1,4 @@
-// Command kubeadm stands for kubeadm v1.16.3 in the offline package of the sealos-istio lab. sealos v3, the real one or
+// Command kubeadm stands for kubeadm in the offline package of the sealos-istio lab. sealos v3, the real one or
 // the stand-in, drives it.
 package main
 
@@ -13,7 +13,7 @@ import (
 	"sealos-istio/tools/kubeadm/internal/lab"
 )
 
-const usage = `kubeadm: stand-in of the sealos-istio lab for kubeadm v1.16.3. It starts the real etcd and control plane.
+const usage = `kubeadm: stand-in of the sealos-istio lab for kubeadm. It starts the real etcd and control plane.
 
   kubeadm init --config=FILE [--upload-certs] [--ignore-preflight-errors=NAME,…]
   kubeadm init phase upload-certs --upload-certs
@@ -112,7 +112,7 @@ func run(arguments []string) error {
 		if f.output == "short" {
 			fmt.Println(lab.KubernetesVersion)
 		} else {
-			fmt.Printf("kubeadm version: &version.Info{Major:\"1\", Minor:\"16\", GitVersion:%q, GitCommit:\"stand-in of the sealos-istio lab\"}\n", lab.KubernetesVersion)
+			fmt.Printf("kubeadm version: &version.Info{Major:\"1\", Minor:\"%d\", GitVersion:%q, GitCommit:\"stand-in of the sealos-istio lab\"}\n", lab.KubernetesMinor(), lab.KubernetesVersion)
 		}
 		return nil
 	case "":

@@ -1,4 +1,4 @@
-// Command kubelet is the node agent of the sealos-istio lab. It stands for the kubelet v1.16.3 of the offline package.
+// Command kubelet is the node agent of the sealos-istio lab. It stands for the kubelet of the offline package.
 package main
 
 import (
@@ -29,7 +29,7 @@ func main() {
 		}
 	}
 	flag.Usage = func() {
-		fmt.Fprintln(flag.CommandLine.Output(), "kubelet: node agent of the sealos-istio lab, standing for v1.16.3. It runs the control plane and a few pods for real; kwok plays the rest.")
+		fmt.Fprintln(flag.CommandLine.Output(), "kubelet: node agent of the sealos-istio lab, standing for "+lab.KubernetesVersion+". It runs the control plane and a few pods for real; kwok plays the rest.")
 		flag.PrintDefaults()
 	}
 	flag.Parse()

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -216,8 +217,7 @@ func furnish(client *kube.Client, config *InitConfig, p plane) (string, error) {
 	if err := configMaps(ctx, client, config, p); err != nil {
 		return "", err
 	}
-	text := strings.NewReplacer("<BOOTSTRAPPERS>", bootstrapGroup, "<REPOSITORY>", config.Cluster.ImageRepository, "<VERSION>", config.Cluster.KubernetesVersion, "<DNS>", dns).Replace(objects)
-	for _, document := range strings.Split(text, "\n---\n") {
+	for _, document := range strings.Split(filledObjects(config.Cluster, dns), "\n---\n") {
 		var object kube.Object
 		if err := kube.FromYAML([]byte(document), &object); err != nil {
 			return "", err
@@ -231,6 +231,14 @@ func furnish(client *kube.Client, config *InitConfig, p plane) (string, error) {
 	fmt.Println("[bootstrap-token] Configured RBAC rules to allow Node Bootstrap tokens to post CSRs, and the csrapprover to approve them")
 	fmt.Println("[addons] Applied essential addon: CoreDNS\n[addons] Applied essential addon: kube-proxy")
 	return createToken(ctx, client)
+}
+
+// filledObjects are those of objects.yaml, with nothing left to fill in.
+func filledObjects(cluster ClusterConfiguration, dns string) string {
+	return strings.NewReplacer(
+		"<BOOTSTRAPPERS>", bootstrapGroup, "<REPOSITORY>", cluster.ImageRepository, "<VERSION>", cluster.KubernetesVersion, "<DNS>", dns,
+		"<MINOR>", strconv.Itoa(lab.KubernetesMinor()), "<COREDNS>", ofVersion().coreDNS,
+	).Replace(objects)
 }
 
 func configMap(namespace, name string, data kube.Object) kube.Object {
@@ -259,7 +267,7 @@ func configMaps(ctx context.Context, client *kube.Client, config *InitConfig, p 
 	}
 	for _, object := range []kube.Object{
 		configMap("kube-system", "kubeadm-config", kube.Object{"ClusterConfiguration": string(config.ClusterDoc), "ClusterStatus": status}),
-		configMap("kube-system", "kubelet-config-1.16", kube.Object{"kubelet": string(kubelet)}),
+		configMap("kube-system", kubeletConfig(), kube.Object{"kubelet": string(kubelet)}),
 		configMap("kube-system", "kube-proxy", kube.Object{"config.conf": string(config.ProxyDoc)}),
 		configMap("kube-system", "coredns", kube.Object{"Corefile": ".:53 {\n    errors\n    health\n    ready\n    kubernetes " + config.Cluster.Networking.DNSDomain + " in-addr.arpa ip6.arpa\n    cache 30\n}\n"}),
 		configMap("kube-public", "cluster-info", kube.Object{"kubeconfig": string(info)}),
@@ -292,7 +300,7 @@ func eventually(limit time.Duration, step func() error) error {
 	}
 }
 
-// markMaster gives the node the label and the taint of a master of 1.16, once the kubelet has registered it.
+// markMaster gives the node the labels and the taint of a master, once the kubelet has registered it.
 func markMaster(ctx context.Context, client *kube.Client, node string) error {
 	const role = "node-role.kubernetes.io/master"
 	fmt.Printf("[mark-control-plane] Marking the node %s as control-plane\n", node)
@@ -309,10 +317,14 @@ func markMaster(ctx context.Context, client *kube.Client, node string) error {
 		}
 		taints := slices.DeleteFunc(object.Spec.Taints, func(taint map[string]any) bool { return taint["key"] == role })
 		taints = append(taints, map[string]any{"key": role, "effect": "NoSchedule"})
+		labels := kube.Object{}
+		for _, label := range ofVersion().masterLabels {
+			labels[label] = ""
+		}
 		err := client.Patch(ctx, path, kube.Object{
 			"metadata": kube.Object{
-				"resourceVersion": object.Metadata.ResourceVersion, "labels": kube.Object{role: ""},
-				"annotations": kube.Object{"kubeadm.alpha.kubernetes.io/cri-socket": "/var/run/dockershim.sock"},
+				"resourceVersion": object.Metadata.ResourceVersion, "labels": labels,
+				"annotations": kube.Object{"kubeadm.alpha.kubernetes.io/cri-socket": ofVersion().criSocket},
 			},
 			"spec": kube.Object{"taints": taints},
 		}, nil)

@@ -255,7 +255,7 @@ func readCluster(client *kube.Client) (*ClusterConfiguration, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := client.Get(ctx, "/api/v1/namespaces/kube-system/configmaps/kubelet-config-1.16", &object); err != nil {
+	if err := client.Get(ctx, "/api/v1/namespaces/kube-system/configmaps/"+kubeletConfig(), &object); err != nil {
 		return nil, nil, err
 	}
 	return &config.Cluster, []byte(object.Data["kubelet"]), nil

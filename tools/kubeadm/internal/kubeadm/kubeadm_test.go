@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"sealos-istio/tools/kubeadm/internal/kube"
+	"sealos-istio/tools/kubeadm/internal/lab"
 )
 
 // As sealos v3.3.9 writes it, with what matters here.
@@ -261,21 +262,80 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// Every object of the template parses, has its collection, and nothing is left unfilled that init does not fill.
+// standFor lets a test be of another Kubernetes than the one that a plain build stands for.
+func standFor(t *testing.T, version string) {
+	before := lab.KubernetesVersion
+	t.Cleanup(func() { lab.KubernetesVersion = before })
+	lab.KubernetesVersion = version
+}
+
+// Every object of the template parses, has its collection, and nothing is left unfilled (the first document begins with a comment on that).
 func TestObjects(t *testing.T) {
-	for _, document := range strings.Split(objects, "\n---\n") {
-		var object kube.Object
-		if err := kube.FromYAML([]byte(document), &object); err != nil {
-			t.Fatalf("%v in\n%s", err, document)
+	for version, wanted := range map[string][]string{
+		"v1.16.3":  {"kubelet-config-1.16", "k8s.gcr.io/coredns:1.6.2", "k8s.gcr.io/kube-proxy:v1.16.3"},
+		"v1.20.15": {"kubelet-config-1.20", "k8s.gcr.io/coredns:1.7.0", "k8s.gcr.io/kube-proxy:v1.20.15"},
+	} {
+		standFor(t, version)
+		config, err := ParseInit([]byte(strings.Replace(initText, "v1.16.3", version, 1)))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if !regexp.MustCompile(`(?m)^# path: /api`).MatchString(document) || object["kind"] == nil {
-			t.Errorf("no collection or kind:\n%s", document)
+		text := filledObjects(config.Cluster, "10.96.0.10")
+		for _, document := range strings.Split(text, "\n---\n") {
+			var object kube.Object
+			if err := kube.FromYAML([]byte(document), &object); err != nil {
+				t.Fatalf("%v in\n%s", err, document)
+			}
+			if !regexp.MustCompile(`(?m)^# path: /api`).MatchString(document) || object["kind"] == nil {
+				t.Errorf("no collection or kind:\n%s", document)
+			}
+		}
+		if left := regexp.MustCompile(`(?m)^[^#].*<[A-Z]+>`).FindString(text); left != "" {
+			t.Errorf("%s: filled by nobody: %s", version, left)
+		}
+		for _, want := range wanted {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: %s is nowhere", version, want)
+			}
 		}
 	}
-	for _, name := range regexp.MustCompile(`"[^"]*<([A-Z]+)>`).FindAllStringSubmatch(objects, -1) {
-		if !slices.Contains([]string{"BOOTSTRAPPERS", "REPOSITORY", "VERSION", "DNS"}, name[1]) {
-			t.Errorf("<%s> is filled by nobody", name[1])
+}
+
+// From 1.20 on the API server does not start unless it is told how to issue tokens, 1.16's is not; scheduler and controller manager answer
+// on other ports.
+func TestAnotherVersion(t *testing.T) {
+	issuer := "--service-account-issuer=https://kubernetes.default.svc.cluster.local"
+	for version, want := range map[string]struct {
+		issues bool
+		etcd   string
+		ports  []string
+	}{
+		"v1.16.3": {false, "etcd:3.3.15-0", []string{"Port-10251", "Port-10252"}}, "v1.20.15": {true, "etcd:3.4.13-0", []string{"Port-10259", "Port-10257"}},
+	} {
+		standFor(t, version)
+		config, err := ParseInit([]byte(strings.Replace(initText, "v1.16.3", version, 1)))
+		if err != nil {
+			t.Fatal(err)
 		}
+		p := plane{cluster: config.Cluster, node: "sealos01", address: "198.51.100.11"}
+		if manifest, err := p.apiServer(); err != nil || strings.Contains(string(manifest), issuer) != want.issues {
+			t.Errorf("%s: %v %s", version, err, manifest)
+		}
+		if manifest, err := p.etcd(); err != nil || !strings.Contains(string(manifest), want.etcd) {
+			t.Errorf("%s: %v %s", version, err, manifest)
+		}
+		machine := Machine{Kubernetes: t.TempDir(), Etcd: t.TempDir(), PortFree: func(port int) bool { return port < 10251 || port > 10259 }}
+		var found []string
+		for _, one := range machine.InitChecks() {
+			found = append(found, one.Name)
+		}
+		if !slices.Equal(found, want.ports) {
+			t.Errorf("%s: %v", version, found)
+		}
+	}
+	standFor(t, "v1.20.15")
+	if _, err := ParseInit([]byte(initText)); err == nil || !strings.Contains(err.Error(), "this package holds v1.20.15") {
+		t.Errorf("another version's configuration: %v", err)
 	}
 }
 

@@ -26,7 +26,7 @@ func arguments(program string, defaults, extra map[string]string) []string {
 
 type hostPath struct{ name, path, kind string }
 
-// manifest is a static pod in the form of kubeadm 1.16.
+// manifest is a static pod in the form of kubeadm.
 func manifest(component, image string, command []string, paths []hostPath, extra []ExtraVolume) ([]byte, error) {
 	var volumes, mounts []any
 	add := func(name, path, mount, kind string, readOnly bool) {
@@ -78,7 +78,7 @@ func (p plane) etcd() ([]byte, error) {
 		// A lab does not outlive a power cut, and waiting for the disk slows every write.
 		"unsafe-no-fsync": "true",
 	}, nil)
-	return manifest("etcd", p.cluster.ImageRepository+"/etcd:3.3.15-0", command, []hostPath{{"etcd-data", lab.EtcdDir, "DirectoryOrCreate"}, {"etcd-certs", pki + "/etcd", "DirectoryOrCreate"}}, nil)
+	return manifest("etcd", p.cluster.ImageRepository+"/etcd:"+ofVersion().etcd, command, []hostPath{{"etcd-data", lab.EtcdDir, "DirectoryOrCreate"}, {"etcd-certs", pki + "/etcd", "DirectoryOrCreate"}}, nil)
 }
 
 func (p plane) image(component string) string {
@@ -86,7 +86,7 @@ func (p plane) image(component string) string {
 }
 
 func (p plane) apiServer() ([]byte, error) {
-	command := arguments("kube-apiserver", map[string]string{
+	defaults := map[string]string{
 		"advertise-address": p.address, "bind-address": "0.0.0.0", "secure-port": fmt.Sprint(lab.APIServerPort), "insecure-port": "0", "allow-privileged": "true",
 		"authorization-mode": "Node,RBAC", "enable-admission-plugins": "NodeRestriction", "enable-bootstrap-token-auth": "true",
 		"client-ca-file": pki + "/ca.crt", "tls-cert-file": pki + "/apiserver.crt", "tls-private-key-file": pki + "/apiserver.key",
@@ -96,7 +96,12 @@ func (p plane) apiServer() ([]byte, error) {
 		"requestheader-client-ca-file": pki + "/front-proxy-ca.crt", "requestheader-allowed-names": "front-proxy-client", "requestheader-extra-headers-prefix": "X-Remote-Extra-",
 		"requestheader-group-headers": "X-Remote-Group", "requestheader-username-headers": "X-Remote-User",
 		"service-account-key-file": pki + "/sa.pub", "service-cluster-ip-range": p.cluster.Networking.ServiceSubnet,
-	}, p.cluster.APIServer.ExtraArgs)
+	}
+	if ofVersion().issuesTokens {
+		defaults["service-account-issuer"] = "https://kubernetes.default.svc." + p.cluster.Networking.DNSDomain
+		defaults["service-account-signing-key-file"] = pki + "/sa.key"
+	}
+	command := arguments("kube-apiserver", defaults, p.cluster.APIServer.ExtraArgs)
 	return manifest("kube-apiserver", p.image("kube-apiserver"), command, []hostPath{{"k8s-certs", pki, "DirectoryOrCreate"}}, p.cluster.APIServer.ExtraVolumes)
 }
 

@@ -61,7 +61,7 @@ func (m Machine) ports(ports ...int) (found []finding) {
 }
 
 func (m Machine) controlPlane() []finding {
-	found := m.ports(6443, 10251, 10252)
+	found := m.ports(slices.Concat([]int{6443}, ofVersion().ports)...)
 	found = append(found, m.files("manifests/kube-apiserver.yaml", "manifests/kube-controller-manager.yaml", "manifests/kube-scheduler.yaml", "manifests/etcd.yaml")...)
 	found = append(found, m.ports(10250, 2379, 2380)...)
 	return append(found, m.empty(m.Etcd, "/var/lib/etcd")...)

@@ -6,12 +6,15 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
+// KubernetesVersion is the version both stand-ins answer with; the control plane's programs are of the same version. build.sh sets
+// another one for the pair that goes into another package.
+var KubernetesVersion = "v1.16.3"
+
 const (
-	// KubernetesVersion is the version both stand-ins answer with; the control plane binaries are of the same version.
-	KubernetesVersion = "v1.16.3"
 	// RunDir records every process that is started on the machine, so that a reset ends exactly those.
 	RunDir = "/run/lab-kubernetes"
 	// LogDir keeps one log file for each process.
@@ -43,6 +46,16 @@ func Image(name string) (string, bool) {
 	path := filepath.Join(Images(), name)
 	info, err := os.Stat(path)
 	return path, err == nil && info.Mode().IsRegular()
+}
+
+// KubernetesMinor is the middle number of KubernetesVersion.
+func KubernetesMinor() int {
+	middle, _, _ := strings.Cut(strings.TrimPrefix(KubernetesVersion, "v1."), ".")
+	minor, err := strconv.Atoi(middle)
+	if err != nil {
+		panic(fmt.Sprintf("built for Kubernetes %q, which is no version such as v1.16.3", KubernetesVersion))
+	}
+	return minor
 }
 
 // NodeName is the host name in lower case, as kubelet and sealos name the node.
