@@ -16,7 +16,7 @@ REAL: tuple[tuple[str, str], ...] = (
     ("joining", "bootstrap tokens, discovery and certificate requests go through the real API server"),
     (
         "Istio operator",
-        "the 1.5.0 program (1.6.5, 1.7.8 and 1.8.0, on v1.20.15 1.9.4, 1.12.7 and 1.13.4, where they are built), run on the node that the scheduler picked, with its own service account",
+        "the 1.5.0 program (1.6.5, 1.7.8 and 1.8.0, on v1.20.15 1.9.4, 1.11.4, 1.12.7 and 1.13.4, where they are built), run on the node that the scheduler picked, with its own service account",
     ),
     ("Contour", "the 1.9.0 program (`contour serve`), where a stack installs it; its Envoy is played"),
     ("kubectl, istioctl", "of the same versions; istioctl 1.5.0, and the further ones as far as they are built"),
@@ -38,7 +38,7 @@ PLAYED: tuple[tuple[str, str], ...] = (
     ),
     (
         "install-cni",
-        "our own code: appends istio-cni to the chain as the real script does, from the ConfigMap; the plugin itself is an empty shell",
+        "our own code: appends istio-cni to the chain as the real one does (a script that ends when its work is undone, from 1.7 on a program that does it again), from the ConfigMap; the plugin itself is an empty shell",
     ),
     (
         "istiod",

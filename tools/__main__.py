@@ -46,6 +46,7 @@ class Only(StrEnum):
     LAB = "lab"
     VERSIONS = "versions"
     LATE = "late"
+    RENDERED = "rendered"
 
 
 @app.command()
@@ -56,7 +57,7 @@ def build(
     only: Annotated[
         Only | None,
         typer.Option(
-            help="only what the engine needs, what the lab needs, the further versions of Istio that it can run, or later ones with their Kubernetes"
+            help="only what the engine needs, what the lab needs, the further versions of Istio that it can run, later ones with their Kubernetes, or the istioctl of those that are only rendered"
         ),
     ] = None,
 ) -> None:
@@ -108,7 +109,7 @@ def env() -> None:
     with contextlib.suppress(ToolMissing):
         clients = [str(parts.binary(name).parent) for name in ("kubectl", "istioctl")]
         # istioctl-VERSION, for a preview of what that version makes
-        further = [part for part in PARTS if part.used_for in ("versions", "late") and parts.is_built(part)]
+        further = [part for part in PARTS if part.used_for in ("versions", "late", "rendered") and parts.is_built(part)]
         clients += [str(parts.directory(part)) for part in further]
         variables["PATH"] = engines.path_with(clients, variables["PATH"])
         variables["KUBECONFIG"] = str(summary.kubeconfig_file())

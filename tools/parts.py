@@ -48,8 +48,8 @@ class Part:
         binaries: the files that a build leaves in bin/.
         seconds: how long a first build usually takes on 2 cores.
         checks: what the binaries must answer.
-        used_for: "engine" (Pulumi and its plugins), "lab", "versions" (what the lab takes when it is there), or "late" (later
-            versions of Istio, with the Kubernetes that they run on).
+        used_for: "engine" (Pulumi and its plugins), "lab", "versions" (what the lab takes when it is there), "late" (later versions of
+            Istio, with the Kubernetes that they run on), or "rendered" (the istioctl of those that don't run on the lab).
     """
 
     name: str
@@ -144,7 +144,8 @@ PARTS: tuple[Part, ...] = (
         ),
     ),
     *(_istio(version, 300, "versions") for version in ("1.6.5", "1.7.8", "1.8.0")),
-    *(_istio(version, 300, "late") for version in ("1.9.4", "1.12.7", "1.13.4")),
+    *(_istio(version, 300, "late") for version in ("1.9.4", "1.11.4", "1.12.7", "1.13.4")),
+    *(_istio(version, 240, "rendered", operator=False) for version in ("1.16.5", "1.22.2")),
     Part(
         name="kwok",
         title="kwok 0.7.0",

@@ -23,7 +23,7 @@ RESTART_ANNOTATION = "sealos-istio/control-plane"
 has seen before in its life (istio#22325), so a new identity has to start a new pod."""
 
 CRD_NAME = "istiooperators.install.istio.io"
-_OPERATOR_USER = 1337
+_METRICS = ("127.0.0.1", "15014")
 _MANAGED = {"istio-operator-managed": "Reconcile", "istio-injection": "disabled"}
 
 
@@ -86,7 +86,7 @@ def cluster_role(istio: str) -> Manifest:
     if known.operator_leases:
         rules.append(rule(["coordination.k8s.io"], ["leases"], ("get", "create", "update")))
     core = ["configmaps", "endpoints", "events", "namespaces", *known.operator_pods, "persistentvolumeclaims"]
-    rules.append(rule([""], [*core, "secrets", "services", "serviceaccounts"]))
+    rules.append(rule([""], [*core, "secrets", "services", "serviceaccounts", *known.operator_quotas]))
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
@@ -138,11 +138,17 @@ def deployment(hub: str, istio: str, watch_namespace: str, identity: str) -> Man
     container: Manifest = {
         "name": NAME,
         "image": f"{hub}/operator:{istio}",
-        "imagePullPolicy": "IfNotPresent",
         "command": ["operator", "server"],
         "env": environment,
         "resources": {"limits": {"cpu": "200m", "memory": "256Mi"}, "requests": {"cpu": "50m", "memory": "128Mi"}},
     }
+    annotations = {RESTART_ANNOTATION: identity}
+    if known.operator_monitored:
+        host, port = _METRICS
+        container["command"] += [f"--monitoring-host={host}", f"--monitoring-port={port}"]
+        annotations |= {"prometheus.io/port": port, "prometheus.io/scrape": "true"}
+    else:
+        container["imagePullPolicy"] = "IfNotPresent"
     if known.operator_hardened:
         environment += [{"name": "WAIT_FOR_RESOURCES_TIMEOUT", "value": "300s"}, {"name": "REVISION", "value": ""}]
         container["securityContext"] = {
@@ -150,19 +156,24 @@ def deployment(hub: str, istio: str, watch_namespace: str, identity: str) -> Man
             "capabilities": {"drop": ["ALL"]},
             "privileged": False,
             "readOnlyRootFilesystem": True,
-            "runAsGroup": _OPERATOR_USER,
             "runAsNonRoot": True,
-            "runAsUser": _OPERATOR_USER,
         }
+        if known.operator_user is not None:
+            container["securityContext"] |= {"runAsGroup": known.operator_user, "runAsUser": known.operator_user}
     template = {
-        "metadata": {"labels": {"name": NAME}, "annotations": {RESTART_ANNOTATION: identity}},
+        "metadata": {"labels": {"name": NAME}, "annotations": annotations},
         "spec": {"serviceAccountName": NAME, "containers": [container]},
     }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"name": NAME}},
-        "spec": {"replicas": 1, "selector": {"matchLabels": {"name": NAME}}, "template": template},
+        "spec": {
+            "replicas": 1,
+            **({} if known.operator_history is None else {"revisionHistoryLimit": known.operator_history}),
+            "selector": {"matchLabels": {"name": NAME}},
+            "template": template,
+        },
     }
 
 

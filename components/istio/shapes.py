@@ -1,7 +1,7 @@
 """What Istio's charts always render for a gateway: the keys an overlay can rely on, by object.
 
 Only the shape counts: a map is a map of the rendered object, a list holds the items that are always there, everything else
-stands for "a value". Taken from what the renderers of 1.5 to 1.8 make of their profiles (`istioctl manifest generate`); what
+stands for "a value". Taken from what the renderers make of their profiles (`istioctl manifest generate`); what
 depends on the version comes from components/istio/versions.py.
 """
 
@@ -24,20 +24,21 @@ def _metadata() -> Shape:
 
 
 _HARDENED = {
-    "pod": ("fsGroup", "runAsGroup", "runAsNonRoot", "runAsUser"),
+    "pod": ("runAsGroup", "runAsNonRoot", "runAsUser"),
     "container": ("allowPrivilegeEscalation", "capabilities", "privileged", "readOnlyRootFilesystem"),
 }
 """Keys of the security contexts that a gateway has which does not run as root."""
 
 
-def _deployment(mounts: Mapping[str, str], as_root: bool, pull_policy: bool) -> Shape:
+def _deployment(known: Release, mounts: Mapping[str, str], as_root: bool) -> Shape:
     labels = {"app": _VALUE, "istio": _VALUE, "release": _VALUE}
     container = {
         "name": "istio-proxy",
         "args": [],
         "env": [],
         "image": _VALUE,
-        **({"imagePullPolicy": _VALUE} if pull_policy else {}),
+        # 1.5's profiles set the pull policy, later ones leave it to Kubernetes
+        **({"imagePullPolicy": _VALUE} if known.gateway_names else {}),
         "ports": [],
         "readinessProbe": {
             "httpGet": {"path": _VALUE, "port": _VALUE, "scheme": _VALUE},
@@ -58,13 +59,15 @@ def _deployment(mounts: Mapping[str, str], as_root: bool, pull_policy: bool) -> 
     pod: Shape = {}
     if not as_root:
         pod["securityContext"] = dict.fromkeys(_HARDENED["pod"], _VALUE)
+        if known.gateway_fs_group:
+            pod["securityContext"]["fsGroup"] = _VALUE
         container["securityContext"] = {**dict.fromkeys(_HARDENED["container"], _VALUE), "capabilities": {"drop": []}}
-    affinity = {
-        "nodeAffinity": {
-            "preferredDuringSchedulingIgnoredDuringExecution": [],
-            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []},
-        }
+    # without a list of architectures both are rendered as null
+    terms = {
+        "preferredDuringSchedulingIgnoredDuringExecution": [],
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []},
     }
+    affinity = {"nodeAffinity": terms if known.gateway_architectures else {}}
     return {
         "apiVersion": _VALUE,
         "kind": _VALUE,
@@ -109,8 +112,7 @@ def gateway_objects(
         as_root: whether it runs as root.
     """
     mounts = known.ingress_mounts if gateway == "ingress" else known.egress_mounts
-    # 1.5's profiles set the pull policy, later ones leave it to Kubernetes
-    deployment = _deployment(mounts, as_root, pull_policy=bool(known.gateway_names))
+    deployment = _deployment(known, mounts, as_root)
     service = _service()
     _merge_settings(deployment, service, k8s)
     plain: Shape = {"apiVersion": _VALUE, "kind": _VALUE, "metadata": {**_metadata(), "labels": {"release": _VALUE}}}

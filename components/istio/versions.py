@@ -89,6 +89,8 @@ class Release:
         ingress_mounts, egress_mounts: volumes of a gateway's pod and where its proxy mounts them, those of every installation.
         egress_sds: whether the egress gateway has a Role of its own for Secrets, as the ingress gateway always has.
         gateway_runs_as_root: whether a gateway runs as root unless values.gateways.KIND.runAsRoot says otherwise.
+        gateway_fs_group: whether the pod of a gateway that is not root has a group for its volumes.
+        gateway_architectures: whether its charts list the processors that a gateway may run on, as affinity.
         merges_gateways: whether a gateway of the settings is merged into the profile's of the same name, and the others of the
             profile stay (otherwise the list replaces the profile's).
         service_ports: what k8s.service.ports does: `added` to the Service's, never cut; or `whole`, the ports of Service and pod.
@@ -101,8 +103,11 @@ class Release:
         says_when_done: whether the operator's log says that a reconcile has ended.
         operator_groups: API groups of Istio's own that the operator's ClusterRole opens.
         operator_leases: whether it may have Leases.
-        operator_workloads, operator_pods: what it may have of the group of Deployments, and of pods.
+        operator_workloads, operator_pods, operator_quotas: what it may have of the group of Deployments, of pods and of quotas.
         operator_hardened: whether its container drops all rights, and takes WAIT_FOR_RESOURCES_TIMEOUT and REVISION.
+        operator_user: the user that the container of a hardened one names; None leaves it to the image.
+        operator_history: how many of its Deployment's earlier ReplicaSets are kept, where its chart says so.
+        operator_monitored: whether it is told where to serve its metrics (and no longer when to pull its image).
         completion: how istioctl writes completion files; `collateral` is a folder of files, `completion` prints one.
     """
 
@@ -120,6 +125,8 @@ class Release:
     gateway_names: Mapping[str, str] = field(default_factory=_none)
     egress_sds: bool = False
     gateway_runs_as_root: bool = False
+    gateway_fs_group: bool = True
+    gateway_architectures: bool = True
     merges_gateways: bool = True
     service_ports: Literal["added", "whole"] = "whole"
     mesh_expansion_ports: bool = False
@@ -133,7 +140,11 @@ class Release:
     operator_leases: bool = True
     operator_workloads: tuple[str, ...] = ("daemonsets", "deployments", "deployments/finalizers", "replicasets")
     operator_pods: tuple[str, ...] = ("pods", "pods/proxy")
+    operator_quotas: tuple[str, ...] = ()
     operator_hardened: bool = True
+    operator_user: int | None = 1337
+    operator_history: int | None = None
+    operator_monitored: bool = False
     completion: Literal["collateral", "completion"] = "collateral"
 
 
@@ -147,10 +158,13 @@ def _profiles(**deployments: str) -> Mapping[str, frozenset[str]]:
     return MappingProxyType({profile: frozenset(names.split()) for profile, names in deployments.items()})
 
 
-def _mounts(kind: str, more: Mapping[str, str] = _NONE, *, config: bool = False) -> Mapping[str, str]:
+def _mounts(
+    kind: str, more: Mapping[str, str] = _NONE, *, config: bool = False, first: Mapping[str, str] = _NONE
+) -> Mapping[str, str]:
     """The volumes that every release's gateway has, with `more` of a release's own, and Istio's configuration from 1.6 on."""
     return MappingProxyType(
         {
+            **first,
             "istiod-ca-cert": "/var/run/secrets/istio",
             "podinfo": "/etc/istio/pod",
             **more,
@@ -326,19 +340,88 @@ _NINE = replace(
     operator_workloads=("daemonsets", "deployments", "deployments/finalizers", "replicasets"),
 )
 
-# 1.12.7: a gateway that lists no ports has none for other clusters.
-_TWELVE = replace(
+# 1.11.4: a gateway that lists no ports has none for other clusters.
+_ELEVEN = replace(
     _NINE,
-    tested=("1.12.7",),
+    tested=("1.11.4",),
     chart_ports=MappingProxyType({"ingress": (_STATUS_PORT, *_WEB_PORTS), "egress": _WEB_PORTS}),
-    operator_pods=("pods", "pods/proxy", "pods/portforward"),
 )
+
+# 1.12.7: the operator may forward ports of pods.
+_TWELVE = replace(_ELEVEN, tested=("1.12.7",), operator_pods=("pods", "pods/proxy", "pods/portforward"))
 
 # 1.13.4: nothing of what stands here.
 _THIRTEEN = replace(_TWELVE, tested=("1.13.4",))
 
+# From here on only rendered: each one's charts and operator were read, and its own istioctl was asked.
+
+# 1.15.0: gateways have sockets and certificates for a workload's identity, and may run on any processor; profile `remote` is gone
+# for a while.
+_IDENTITY = {
+    "workload-socket": "/var/run/secrets/workload-spiffe-uds",
+    "credential-socket": "/var/run/secrets/credential-uds",
+    "workload-certs": "/var/run/secrets/workload-spiffe-credentials",
+}
+_FIFTEEN = replace(
+    _THIRTEEN,
+    tested=(),
+    rendered=(),
+    profiles=_profiles(
+        default="istiod istio-ingressgateway",
+        demo="istiod istio-ingressgateway istio-egressgateway",
+        empty="",
+        minimal="istiod",
+        preview="istiod istio-ingressgateway",
+    ),
+    ingress_mounts=_mounts("ingress", _OWN_FILES, config=True, first=_IDENTITY),
+    egress_mounts=_mounts("egress", _OWN_FILES, config=True, first=_IDENTITY),
+    gateway_architectures=False,
+    operator_history=10,
+)
+
+# 1.16.5: `remote` is there again, and has nothing but what leads to another cluster's istiod.
+_SIXTEEN = replace(
+    _FIFTEEN,
+    rendered=("1.16.5",),
+    profiles=MappingProxyType({**_FIFTEEN.profiles, "remote": frozenset()}),
+    operator_quotas=("resourcequotas",),
+)
+
+# 1.18.1: the operator serves its metrics where it is told.
+_EIGHTEEN = replace(_SIXTEEN, rendered=(), operator_monitored=True)
+
+_NINETEEN = replace(_EIGHTEEN, rendered=())
+
+# 1.20.3: the operator's user is its image's, and gateways have no group for their volumes.
+_TWENTY = replace(_NINETEEN, rendered=(), gateway_fs_group=False, operator_user=None)
+
+_TWENTY_ONE = replace(_TWENTY, rendered=())
+
+# 1.22.2: the operator may have telemetry and extensions.
+_TWENTY_TWO = replace(
+    _TWENTY_ONE,
+    rendered=("1.22.2",),
+    operator_groups=("authentication", "config", "install", "networking", "security", "telemetry", "extensions"),
+)
+
 RELEASES: Mapping[str, Release] = MappingProxyType(
-    {"1.5": _FIVE, "1.6": _SIX, "1.7": _SEVEN, "1.8": _EIGHT, "1.9": _NINE, "1.12": _TWELVE, "1.13": _THIRTEEN}
+    {
+        "1.5": _FIVE,
+        "1.6": _SIX,
+        "1.7": _SEVEN,
+        "1.8": _EIGHT,
+        "1.9": _NINE,
+        "1.11": _ELEVEN,
+        "1.12": _TWELVE,
+        "1.13": _THIRTEEN,
+        "1.15": _FIFTEEN,
+        "1.16": _SIXTEEN,
+        "1.18": _EIGHTEEN,
+        "1.19": _NINETEEN,
+        "1.20": _TWENTY,
+        "1.21": _TWENTY_ONE,
+        "1.22": _TWENTY_TWO,
+    }
 )
 """What is known of each minor release that has an accepted version, the oldest first."""
 

@@ -78,7 +78,7 @@ RELEASES: tuple[Release, ...] = (
         suffix="-1.20.15",
         released=1642550400,  # 2022-01-19
         tags={"etcd": "3.4.13-0", "coredns": "1.7.0", "pause": "3.2"},
-        istios=("1.9.4", "1.12.7", "1.13.4"),
+        istios=("1.9.4", "1.11.4", "1.12.7", "1.13.4"),
     ),
 )
 """The first is the one that a lab has unless it is told another."""

@@ -78,7 +78,7 @@ def test_the_next_release_and_another_patch_are_upgrades(before: str, after: str
         pytest.param("1.5.0", "1.7.8", ["in one step", "go by 1.6.5"], id="one left out"),
         pytest.param("1.5.0", "1.8.0", ["go by 1.6.5, then 1.7.8"], id="two left out"),
         pytest.param(
-            "1.8.0", "1.13.4", ["in one step", "no version of", "1.10", "1.11", "take istio out"], id="gaps between"
+            "1.8.0", "1.13.4", ["in one step", "no version of 1.10 is known", "take istio out"], id="a gap between"
         ),
         pytest.param("1.6.5", "1.5.0", ["can't go back", "take istio out"], id="back"),
     ],

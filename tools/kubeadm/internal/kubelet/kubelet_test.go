@@ -1,6 +1,7 @@
 package kubelet
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -199,6 +200,40 @@ func TestImageTag(t *testing.T) {
 		if got := imageTag(image); got != want {
 			t.Errorf("%s: %s, want %s", image, got, want)
 		}
+	}
+}
+
+func TestTheInstallerInstallsAgainFromIstio17On(t *testing.T) {
+	for tag, want := range map[string]bool{"1.5.0": false, "1.6.5": false, "1.7.8": true, "1.13.4": true, "latest": true, "1.5-dev": true} {
+		if got := installsAgain(tag); got != want {
+			t.Errorf("%s: %v", tag, got)
+		}
+	}
+}
+
+// The program of 1.7 and later waits for the network's own configuration; the script makes one of its own (cni.Append).
+func TestTheLaterInstallerWaitsForTheNetwork(t *testing.T) {
+	dir := t.TempDir()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if waitForNetwork(ended, dir, "") {
+		t.Error("an empty folder was taken for a network")
+	}
+	waited := make(chan bool)
+	go func() { waited <- waitForNetwork(t.Context(), dir, "10-calico.conflist") }()
+	if err := os.WriteFile(filepath.Join(dir, "05-other.conflist"), []byte(`{"plugins": []}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-waited:
+		t.Error("another configuration than the named one was enough")
+	case <-time.After(500 * time.Millisecond):
+	}
+	if err := os.WriteFile(filepath.Join(dir, "10-calico.conflist"), []byte(`{"plugins": []}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if !<-waited || !waitForNetwork(t.Context(), dir, "") {
+		t.Error("the network is there, and it waits")
 	}
 }
 

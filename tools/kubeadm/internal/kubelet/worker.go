@@ -240,7 +240,7 @@ func (w *worker) runContainer(index int) {
 func (w *worker) runOnce(index int, container *kube.Container, path, builtin string) error {
 	called := *container
 	if builtin != "" {
-		called.Command, called.Args = []string{builtin}, nil
+		called.Command, called.Args = []string{builtin}, []string{imageTag(container.Image)}
 		if builtin != installCNICommand {
 			// it reads nothing but its account, and some of what the real program mounts is made by programs that don't run here
 			called.Env, called.EnvFrom = nil, nil
