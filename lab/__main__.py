@@ -17,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Linux machines on this one, for trying the program: sealos01 (master) to sealos04, or more.",
-    epilog="Environment: LAB_DIR (state directory, default .lab), LAB_NETWORK (default 198.51.100.0/24), LAB_MACHINES (how many, default 4), LAB_KUBERNETES (v1.16.3 or v1.20.15, default v1.16.3), LAB_SEALOS (path of a real sealos).",
+    epilog="Environment: LAB_DIR (state directory, default .lab), LAB_NETWORK (default 198.51.100.0/24), LAB_MACHINES (how many, default 4), LAB_KUBERNETES (v1.16.3, v1.19.16 or v1.20.15, default v1.16.3), LAB_SEALOS (path of a real sealos).",
 )
 out = Console()
 err = Console(stderr=True)

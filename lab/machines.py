@@ -172,7 +172,7 @@ class Lab:
         for release in package.RELEASES:
             if release.version == wanted:
                 return release
-        there = " and ".join(release.version for release in package.RELEASES)
+        there = ", ".join(release.version for release in package.RELEASES)
         raise LabError(f"LAB_KUBERNETES: the lab has {there}, not {wanted!r}. Example: {package.RELEASES[-1].version}")
 
     # What it is -----------------------------------------------------------------------------------------------------------------

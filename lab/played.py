@@ -11,12 +11,12 @@ REAL: tuple[tuple[str, str], ...] = (
     ),
     (
         "control plane",
-        "etcd 3.5.1 and Kubernetes v1.16.3's kube-apiserver, kube-controller-manager and kube-scheduler (v1.20.15's with LAB_KUBERNETES), on the first master",
+        "etcd 3.5.1 and Kubernetes v1.16.3's kube-apiserver, kube-controller-manager and kube-scheduler (v1.19.16's or v1.20.15's with LAB_KUBERNETES), on the first master",
     ),
     ("joining", "bootstrap tokens, discovery and certificate requests go through the real API server"),
     (
         "Istio operator",
-        "the 1.5.0 program (1.6.5, 1.7.8 and 1.8.0, on v1.20.15 1.9.4, 1.11.4, 1.12.7 and 1.13.4, where they are built), run on the node that the scheduler picked, with its own service account",
+        "the 1.5.0 program (1.6.5, 1.7.8 and 1.8.0, on the later Kubernetes 1.8.0 to 1.13.4, where they are built), run on the node that the scheduler picked, with its own service account",
     ),
     ("Contour", "the 1.9.0 program (`contour serve`), where a stack installs it; its Envoy is played"),
     ("kubectl, istioctl", "of the same versions; istioctl 1.5.0, and the further ones as far as they are built"),

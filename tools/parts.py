@@ -131,6 +131,7 @@ PARTS: tuple[Part, ...] = (
         checks=(Check("pulumi-resource-kubernetes", ("-h",), "-logtostderr"),),
     ),
     _kubernetes("kubernetes", "1.16.3", "", "lab"),
+    _kubernetes("kubernetes-1.19", "1.19.16", "-1.19.16", "late"),
     _kubernetes("kubernetes-1.20", "1.20.15", "-1.20.15", "late"),
     Part(
         name="istio",
@@ -173,14 +174,14 @@ PARTS: tuple[Part, ...] = (
     Part(
         name="kubeadm",
         title="the lab's kubeadm and kubelet",
-        binaries=("kubeadm", "kubelet", "kubeadm-1.20.15", "kubelet-1.20.15"),
+        binaries=("kubeadm", "kubelet", "kubeadm-1.19.16", "kubelet-1.19.16", "kubeadm-1.20.15", "kubelet-1.20.15"),
         seconds=30,
         used_for="lab",
         checks=(
             Check("kubeadm", ("version",), "v1.16.3"),
             Check("kubelet", ("--version",), "Kubernetes v1.16.3"),
-            Check("kubeadm-1.20.15", ("version",), "v1.20.15"),
-            Check("kubelet-1.20.15", ("--version",), "Kubernetes v1.20.15"),
+            *(Check(f"kubeadm-{version}", ("version",), f"v{version}") for version in ("1.19.16", "1.20.15")),
+            *(Check(f"kubelet-{version}", ("--version",), f"Kubernetes v{version}") for version in ("1.19.16", "1.20.15")),
         ),
     ),
 )

@@ -74,6 +74,13 @@ RELEASES: tuple[Release, ...] = (
         istios=("1.6.5", "1.7.8", "1.8.0"),
     ),
     Release(
+        version="v1.19.16",
+        suffix="-1.19.16",
+        released=1635292800,  # 2021-10-27
+        tags={"etcd": "3.4.13-0", "coredns": "1.7.0", "pause": "3.2"},
+        istios=("1.8.0", "1.9.4"),
+    ),
+    Release(
         version="v1.20.15",
         suffix="-1.20.15",
         released=1642550400,  # 2022-01-19

@@ -1,6 +1,6 @@
-"""Istio from 1.9 on, which does not run on the lab's usual Kubernetes: the real operators of each on a lab of Kubernetes 1.20.
+"""Istio from 1.8 on, on the Kubernetes that it needs: the real operators of each, in place where Istio supports that.
 
-The tests of this file share one cluster and follow each other.
+The tests of one Kubernetes share one cluster and follow each other.
 """
 
 from __future__ import annotations
@@ -22,28 +22,34 @@ from tests.lab.test_istio_upgrade import NAME, of_other_versions, refused, settl
 from tests.project import Project, changes
 from tools import parts
 
-KUBERNETES = package.RELEASES[-1]
 MESH = {"istiod", "istio-ingressgateway", "istio-egressgateway"}
 INGRESS = {"hostNetwork": {"nodes": ["sealos02"]}}
 CNI = {"excludeNamespaces": ["istio-system", "kube-system"], "logLevel": "info"}
 
 
-@pytest.fixture(scope="module")
-def later(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "before" in metafunc.fixturenames:
+        steps = itertools.pairwise([None, *metafunc.cls.release.istios])
+        metafunc.parametrize(("before", "version"), [*steps])
+
+
+@pytest.fixture(scope="class")
+def later(request: pytest.FixtureRequest, lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     lab.down()  # its network is needed
     try:
-        with Lab(tmp_path_factory.mktemp("later"), NETWORK, count=4, kubernetes=KUBERNETES.version) as later:
+        version = request.cls.release.version
+        with Lab(tmp_path_factory.mktemp("later"), NETWORK, count=4, kubernetes=version) as later:
             yield later
     finally:
         lab.up()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def project(later: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    config = bare_config | listed(later, 1, (2, 3, 4)) | {"cluster": {"kubernetesVersion": KUBERNETES.version}}
+    config = bare_config | listed(later, 1, (2, 3, 4)) | {"cluster": {"kubernetesVersion": later.release.version}}
     config["ssh"] = {"knownHosts": str(later.known_hosts), "privateKeyFile": str(later.key)}
     project = Project.copy(tmp_path_factory.mktemp("later") / "project", "later", config)
-    renderers = [str(parts.binary(f"istioctl-{version}").parent) for version in KUBERNETES.istios]
+    renderers = [str(parts.binary(f"istioctl-{version}").parent) for version in later.release.istios]
     project.environment["PATH"] = ":".join([*renderers, project.variables()["PATH"]])
     done = project.up()
     assert done.status == 0, done.text
@@ -52,24 +58,9 @@ def project(later: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.Te
     assert done.status == 0, done.text
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def kubectl(project: Project) -> Kubectl:
     return Kubectl(project)
-
-
-def test_the_cluster_is_of_that_kubernetes(project: Project, kubectl: Kubectl, later: Lab) -> None:
-    unchanged(project)
-    nodes = kubectl.json("get", "nodes")["items"]
-    assert {node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes} == {KUBERNETES.version}
-    assert kubectl.json("version")["serverVersion"]["gitVersion"] == KUBERNETES.version
-    written = later.run("sealos01", "sh", "-c", "cat /etc/kubernetes/manifests/*.yaml").stdout
-    tags = {
-        container["image"].rpartition(":")[2]
-        for pod in yaml.safe_load_all(written.replace("apiVersion: v1", "---\napiVersion: v1"))
-        if pod
-        for container in pod["spec"]["containers"]
-    }
-    assert tags == {KUBERNETES.version, KUBERNETES.tags["etcd"]}
 
 
 def settings(version: str) -> dict[str, Any]:
@@ -106,15 +97,13 @@ def as_wanted(project: Project, kubectl: Kubectl, lab: Lab, version: str) -> Non
     assert version in lab.run("sealos01", "istioctl", "version", "--remote=false").stdout
 
 
-@pytest.mark.parametrize(("before", "version"), itertools.pairwise([None, *KUBERNETES.istios]))
-def test_each_release_follows_the_one_before_in_place_where_istio_supports_that(
-    project: Project, kubectl: Kubectl, later: Lab, before: str | None, version: str
-) -> None:
+def follow(project: Project, kubectl: Kubectl, lab: Lab, before: str | None, version: str) -> None:
+    """The release in place of the one before where that may be, else from nothing, and then put right after deletions by hand."""
     refusal = before and check_upgrade(before, version)
     if refusal:
         assert f"Istio {before} can't go to {version} in one step" in refused(project, version)
         assert take_out(project) < 90
-        assert left_behind(kubectl, later) == []
+        assert left_behind(kubectl, lab) == []
     project.edit_config(lambda config: config.update(istio=settings(version)))
     operator = "kubernetes:apps/v1:Deployment istio-operator-deployment"
     mesh = "kubernetes:install.istio.io/v1alpha1:IstioOperator istio-istio-operator"
@@ -123,14 +112,48 @@ def test_each_release_follows_the_one_before_in_place_where_istio_supports_that(
     assert {previewed[operator], previewed[mesh]} == {"update" if in_place else "create"}
     done = project.up()
     assert done.status == 0, done.text
-    as_wanted(project, kubectl, later, version)
-    for spoil in ([], [["deployment", "istiod"], ["istiooperator", NAME]])[not in_place]:
+    as_wanted(project, kubectl, lab, version)
+    if in_place:
+        return
+    for spoil in (["deployment", "istiod"], ["istiooperator", NAME]):
         kubectl("-n", "istio-system", "delete", *spoil)
         done = project.up("--refresh")
         assert done.status == 0, done.text
-        as_wanted(project, kubectl, later, version)
+        as_wanted(project, kubectl, lab, version)
 
 
-def test_taken_out_nothing_of_any_version_is_left(project: Project, kubectl: Kubectl, later: Lab) -> None:
-    assert take_out(project) < 90
-    assert left_behind(kubectl, later) == []
+class Releases:
+    """What is tried on each Kubernetes."""
+
+    release: package.Release
+
+    def test_the_cluster_is_of_that_kubernetes(self, project: Project, kubectl: Kubectl, later: Lab) -> None:
+        unchanged(project)
+        nodes = kubectl.json("get", "nodes")["items"]
+        assert {node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes} == {later.release.version}
+        assert kubectl.json("version")["serverVersion"]["gitVersion"] == later.release.version
+        written = later.run("sealos01", "sh", "-c", "cat /etc/kubernetes/manifests/*.yaml").stdout
+        tags = {
+            container["image"].rpartition(":")[2]
+            for pod in yaml.safe_load_all(written.replace("apiVersion: v1", "---\napiVersion: v1"))
+            if pod
+            for container in pod["spec"]["containers"]
+        }
+        assert tags == {later.release.version, later.release.tags["etcd"]}
+
+    def test_each_release_follows_the_one_before_in_place_where_istio_supports_that(
+        self, project: Project, kubectl: Kubectl, later: Lab, before: str | None, version: str
+    ) -> None:
+        follow(project, kubectl, later, before, version)
+
+    def test_taken_out_nothing_of_any_version_is_left(self, project: Project, kubectl: Kubectl, later: Lab) -> None:
+        assert take_out(project) < 90
+        assert left_behind(kubectl, later) == []
+
+
+class TestKubernetes119(Releases):
+    release = package.RELEASES[1]
+
+
+class TestKubernetes120(Releases):
+    release = package.RELEASES[2]

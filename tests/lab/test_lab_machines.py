@@ -578,7 +578,7 @@ def test_a_lab_has_the_kubernetes_asked_for_else_what_it_had_last(
     assert Lab(tmp_path, kubernetes="v1.20.15").release.file_name == "kube1.20.15.tar.gz"
     monkeypatch.setenv("LAB_KUBERNETES", "v1.20.15")
     assert Lab(tmp_path).release.version == "v1.20.15"
-    with pytest.raises(LabError, match=r"LAB_KUBERNETES: the lab has v1\.16\.3 and v1\.20\.15, not 'v1\.30\.0'"):
+    with pytest.raises(LabError, match=r"LAB_KUBERNETES: the lab has v1\.16\.3, v1\.19\.16, v1\.20\.15, not 'v1\.30\.0'"):
         Lab(tmp_path, kubernetes="v1.30.0")
     (tmp_path / "plan.json").write_text(json.dumps({"machines": [{}], "kubernetes": "v1.16.3"}))
     with pytest.raises(LabError, match=r"v1\.20\.15 is asked for, and the machines in .* have v1\.16\.3\. Fix: "):

@@ -11,4 +11,5 @@ pair() { # VERSION SUFFIX: of the programs that stand for Kubernetes VERSION
     done
 }
 pair 1.16.3 ''
+pair 1.19.16 -1.19.16
 pair 1.20.15 -1.20.15

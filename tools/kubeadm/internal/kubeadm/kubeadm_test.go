@@ -310,7 +310,9 @@ func TestAnotherVersion(t *testing.T) {
 		etcd   string
 		ports  []string
 	}{
-		"v1.16.3": {false, "etcd:3.3.15-0", []string{"Port-10251", "Port-10252"}}, "v1.20.15": {true, "etcd:3.4.13-0", []string{"Port-10259", "Port-10257"}},
+		"v1.16.3":  {false, "etcd:3.3.15-0", []string{"Port-10251", "Port-10252"}},
+		"v1.19.16": {false, "etcd:3.4.13-0", []string{"Port-10259", "Port-10257"}},
+		"v1.20.15": {true, "etcd:3.4.13-0", []string{"Port-10259", "Port-10257"}},
 	} {
 		standFor(t, version)
 		config, err := ParseInit([]byte(strings.Replace(initText, "v1.16.3", version, 1)))

@@ -15,26 +15,22 @@ type conventions struct {
 	issuesTokens  bool     // whether the API server is told how to issue tokens, which it refuses to start without from 1.20 on
 }
 
-// The sources are kubeadm's: app/constants/constants.go, app/phases/controlplane/manifests.go and app/phases/markcontrolplane of
-// 1.16.3 and 1.20.15.
-var (
-	ofDocker = conventions{
+// ofVersion gives those of the version that this program was built to stand for. The sources are kubeadm's: app/constants/constants.go,
+// app/phases/controlplane/manifests.go and app/phases/markcontrolplane of 1.16.3, 1.19.16 and 1.20.15.
+func ofVersion() conventions {
+	minor := lab.KubernetesMinor()
+	made := conventions{
 		etcd: "3.3.15-0", coreDNS: "1.6.2", criSocket: "/var/run/dockershim.sock",
 		masterLabels: []string{"node-role.kubernetes.io/master"}, ports: []int{10251, 10252},
 	}
-	ofContainerd = conventions{
-		etcd: "3.4.13-0", coreDNS: "1.7.0", criSocket: "/run/containerd/containerd.sock",
-		masterLabels: []string{"node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane"}, ports: []int{10259, 10257},
-		issuesTokens: true,
+	if minor >= 19 {
+		made.etcd, made.coreDNS, made.ports = "3.4.13-0", "1.7.0", []int{10259, 10257}
 	}
-)
-
-// ofVersion gives those of the version that this program was built to stand for.
-func ofVersion() conventions {
-	if lab.KubernetesMinor() >= 20 {
-		return ofContainerd
+	if minor >= 20 {
+		made.criSocket, made.issuesTokens = "/run/containerd/containerd.sock", true
+		made.masterLabels = append(made.masterLabels, "node-role.kubernetes.io/control-plane")
 	}
-	return ofDocker
+	return made
 }
 
 // kubeletConfig is the ConfigMap that nodes take their kubelet's configuration from.
