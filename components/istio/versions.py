@@ -393,7 +393,7 @@ _EIGHTEEN = replace(_SIXTEEN, rendered=(), operator_monitored=True)
 _NINETEEN = replace(_EIGHTEEN, rendered=())
 
 # 1.20.3: the operator's user is its image's, and gateways have no group for their volumes.
-_TWENTY = replace(_NINETEEN, rendered=(), gateway_fs_group=False, operator_user=None)
+_TWENTY = replace(_NINETEEN, rendered=("1.20.3",), gateway_fs_group=False, operator_user=None)
 
 _TWENTY_ONE = replace(_TWENTY, rendered=())
 
