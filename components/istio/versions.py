@@ -398,7 +398,7 @@ _NINETEEN = replace(_EIGHTEEN, rendered=())
 # 1.20.3: the operator's user is its image's, and gateways have no group for their volumes.
 _TWENTY = replace(_NINETEEN, rendered=("1.20.3",), gateway_fs_group=False, operator_user=None)
 
-_TWENTY_ONE = replace(_TWENTY, rendered=())
+_TWENTY_ONE = replace(_TWENTY, rendered=("1.21.2",))
 
 # 1.22.2: the operator may have telemetry and extensions.
 _TWENTY_TWO = replace(
