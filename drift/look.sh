@@ -18,11 +18,12 @@ for file in /etc/kubernetes/*.conf; do
         echo "certificate $file $data"
     fi
 done
-file=/etc/cni/net.d/ZZZ-istio-cni-kubeconfig
-if [[ -r $file ]]; then
-    # the claims alone; without the signature a token opens nothing
-    echo "token $file $(sed -nE 's/^ *token: *"?[^. ]+\.([A-Za-z0-9_-]+)\..*/\1/p' "$file" | head -n 1)"
-fi
+for file in /etc/cni/net.d/ZZZ-istio-cni-kubeconfig /var/run/istio-cni/istio-cni-kubeconfig; do
+    if [[ -r $file ]]; then
+        # the claims alone; without the signature a token opens nothing
+        echo "token $file $(sed -nE 's/^ *token: *"?[^. ]+\.([A-Za-z0-9_-]+)\..*/\1/p' "$file" | head -n 1)"
+    fi
+done
 admin=/etc/kubernetes/admin.conf
 if [[ -r $admin && -x /usr/bin/kubectl ]]; then
     ask() { /usr/bin/kubectl --kubeconfig "$admin" --request-timeout=20s "$@"; }

@@ -1,7 +1,7 @@
 """What a node's CNI plugin chain must look like once istio-cni has joined it. Pure: no Pulumi, no SSH.
 
 Sources: Istio 1.5.0, manifests/istio-cni/templates/; istio/cni, install-cni.sh; CNI specification 0.3.1, "Network
-Configuration Lists". A ready istio-cni-node pod proves nothing on 1.5: its DaemonSet has no readiness probe.
+Configuration Lists"; Istio 1.23.2, cni/pkg/install/cniconfig.go and cni/pkg/plugin/plugin.go. A ready istio-cni-node pod proves nothing on 1.5: its DaemonSet has no readiness probe.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from components.login import Request
 CONFIG_FOLDER = "/etc/cni/net.d"
 BINARY = "/opt/cni/bin/istio-cni"
 KUBECONFIG = f"{CONFIG_FOLDER}/ZZZ-istio-cni-kubeconfig"
+AGENT_KUBECONFIG = "/var/run/istio-cni/istio-cni-kubeconfig"
+"""Where 1.23's agent keeps it."""
+
 PLUGIN = "istio-cni"
 
 
@@ -25,11 +28,22 @@ class CniChain(Request):
         config_file: the chain's file in /etc/cni/net.d.
         excluded_namespaces: exactly those that the plugin leaves alone.
         log_level: the plugin's.
+        agent: whether 1.23's agent writes it (see components/istio/versions.py, `cni_agent`).
     """
 
     config_file: str
     excluded_namespaces: tuple[str, ...]
     log_level: str
+    agent: bool = False
+
+    @property
+    def kubeconfig(self) -> str:
+        """With what the plugin asks the API server."""
+        return AGENT_KUBECONFIG if self.agent else KUBECONFIG
+
+    def asked(self) -> dict[str, bytes]:
+        """The files that cni_look.sh reads."""
+        return {"config_file": self.config_file.encode(), "kubeconfig_path": self.kubeconfig.encode()}
 
 
 class NodeFiles(Request):
@@ -70,12 +84,12 @@ def _problems(chain: CniChain, files: NodeFiles) -> Iterator[str]:
     elif not int(files.binary, 8) & 0o111:
         yield f"{BINARY} is not executable (mode {files.binary})"
     if files.kubeconfig is None:
-        yield f"{KUBECONFIG} does not exist, so the plugin can't ask the API server"
+        yield f"{chain.kubeconfig} does not exist, so the plugin can't ask the API server"
     elif int(files.kubeconfig, 8) & 0o077:
-        yield f"{KUBECONFIG} holds a token and has mode {files.kubeconfig}, not 600"
+        yield f"{chain.kubeconfig} holds a token and has mode {files.kubeconfig}, not 600"
     if files.rights not in (None, "yes"):
         yield (
-            f"with {KUBECONFIG} the plugin may not get pods ({files.rights}), so pods would start without Istio's rules "
+            f"with {chain.kubeconfig} the plugin may not get pods ({files.rights}), so pods would start without Istio's rules "
             f"(istio#17583); the right comes from ClusterRole and ClusterRoleBinding istio-cni"
         )
 
@@ -98,15 +112,16 @@ def _plugins(chain: CniChain, path: str, text: str) -> Iterator[str]:
     if types[-1] != PLUGIN:
         yield f"{path} ends with {types[-1]}, not {PLUGIN}: something wrote to the chain after it"
     plugin = plugins[types.index(PLUGIN)]
-    nested = plugin.get("kubernetes") if isinstance(plugin.get("kubernetes"), dict) else {}
-    excluded = {str(name) for name in (nested or {}).get("exclude_namespaces", [])}
+    holder, level = (plugin, "plugin_log_level") if chain.agent else (plugin.get("kubernetes"), "log_level")
+    listed = holder.get("exclude_namespaces") if isinstance(holder, dict) else None
+    excluded = {str(name) for name in listed or ()}
     wanted = set(chain.excluded_namespaces)
     if missing := sorted(wanted - excluded):
         yield f"{path}: {PLUGIN} does not exclude {', '.join(missing)}"
     if more := sorted(excluded - wanted):
         yield f"{path}: {PLUGIN} also excludes {', '.join(more)}"
-    if plugin.get("log_level") != chain.log_level:
-        yield f"{path}: {PLUGIN} logs at {plugin.get('log_level')!r}, wanted {chain.log_level!r}"
+    if plugin.get(level) != chain.log_level:
+        yield f"{path}: {PLUGIN} logs at {plugin.get(level)!r}, wanted {chain.log_level!r}"
 
 
 def without_plugin(conflist: str) -> str | None:

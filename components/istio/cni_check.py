@@ -12,6 +12,7 @@ import pulumi
 from pulumi_command import local
 
 from components.istio.objects import drift_environment, ignored_in_preview, secret_json
+from components.istio.versions import release
 from components.settings import IstioSettings
 
 CNI_CHECK = "python3 -m components.istio cni-check"
@@ -80,4 +81,6 @@ def chain(istio: IstioSettings) -> dict[str, Any]:
         "configFile": istio.cni.config_file,
         "excludedNamespaces": list(istio.cni.exclude_namespaces),
         "logLevel": istio.cni.log_level,
+        # only where it is so: a request that changes is made again
+        **({"agent": True} if release(istio.version).cni_agent else {}),
     }

@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
 # Prints what a node has of the CNI chain, one `key value` a line. Changes nothing.
-# $1: a directory with the file `config_file`, which holds the chain's file name.
+# $1: a directory with the file `config_file`, which holds the chain's file name, and maybe `kubeconfig_path`, where the
+# plugin's is to be; without it the one that is there is meant, of an early release or of a late one.
 set -euo pipefail
 
 folder=${CNI_FOLDER:-/etc/cni/net.d}
 binary=${CNI_BINARY:-/opt/cni/bin/istio-cni}
 config=$folder/$(cat -- "$1/config_file")
 kubeconfig=$folder/ZZZ-istio-cni-kubeconfig
+if [[ -f $1/kubeconfig_path ]]; then
+  kubeconfig=$(cat -- "$1/kubeconfig_path")
+elif [[ ! -f $kubeconfig ]]; then
+  kubeconfig=${CNI_AGENT:-/var/run/istio-cni}/istio-cni-kubeconfig
+fi
 kubectl=${KUBECTL:-/usr/bin/kubectl}
 
 shopt -s nullglob

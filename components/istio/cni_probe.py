@@ -54,7 +54,7 @@ def parse(text: str) -> NodeFiles:
 
 async def wrong_with(host: Host, chain: CniChain) -> list[str]:
     """One look at a node: every problem of its chain."""
-    result = await host.run(SCRIPT, {"config_file": chain.config_file.encode()}, 30)
+    result = await host.run(SCRIPT, chain.asked(), 30)
     return [result.last_words] if result.status else problems(chain, parse(result.stdout))
 
 

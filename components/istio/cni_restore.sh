@@ -5,6 +5,7 @@ set -euo pipefail
 
 folder=${CNI_FOLDER:-/etc/cni/net.d}
 binaries=${CNI_BINARIES:-/opt/cni/bin}
+agent=${CNI_AGENT:-/var/run/istio-cni}
 config=$folder/$(cat -- "$1/config_file")
 
 if [[ -f $1/conflist ]]; then
@@ -12,4 +13,4 @@ if [[ -f $1/conflist ]]; then
   install -m "$(stat -c %a -- "$config")" -- "$1/conflist" "$config.sealos-istio"
   mv -- "$config.sealos-istio" "$config"
 fi
-rm -f -- "$folder/ZZZ-istio-cni-kubeconfig" "$binaries/istio-cni" "$binaries/istio-iptables" "$binaries/istio-cni-repair"
+rm -f -- "$folder/ZZZ-istio-cni-kubeconfig" "$agent/istio-cni-kubeconfig" "$binaries/istio-cni" "$binaries/istio-iptables" "$binaries/istio-cni-repair"

@@ -99,17 +99,24 @@ def safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
 def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
     components: dict[str, Any] = {**istio.components, "cni": {"enabled": istio.cni.enabled}}
     values = merge_under(merge_under(istio.values, ingress.values), egress.values)
-    if istio.cni.k8s:
-        components["cni"]["k8s"] = dict(istio.cni.k8s)
+    k8s = dict(istio.cni.k8s)
     if istio.cni.enabled:
         components["cni"]["namespace"] = istio.cni.namespace
-        cni = {
+        cni: dict[str, Any] = {
             "excludeNamespaces": list(istio.cni.exclude_namespaces),
             "logLevel": istio.cni.log_level,
             # without it the installer takes whatever file comes first in /etc/cni/net.d at that moment
             "cniConfFileName": istio.cni.config_file,
         }
+        if release(istio.version).cni_agent:
+            # 1.23.2's chart says EXCLUDED_NAMESPACES, which its installer does not read (cni/pkg/constants/constants.go), and the
+            # plugin's level is that of this scope (cni/pkg/cmd/root.go)
+            excluded = {"name": "EXCLUDE_NAMESPACES", "value": ",".join(istio.cni.exclude_namespaces)}
+            k8s["env"] = [*k8s.get("env", ()), excluded]
+            cni["logging"] = {"level": f"default:info,cni-plugin:{istio.cni.log_level}"}
         values = merge_under(values, {"cni": cni})
+    if k8s:
+        components["cni"]["k8s"] = k8s
     if KIALI in expected_deployments(istio, ingress, egress):
         values = merge_under(values, {"kiali": {"createDemoSecret": False}})
     for kind, safe in zip(KINDS, (ingress, egress), strict=True):

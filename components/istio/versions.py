@@ -108,6 +108,8 @@ class Release:
         operator_user: the user that the container of a hardened one names; None leaves it to the image.
         operator_history: how many of its Deployment's earlier ReplicaSets are kept, where its chart says so.
         operator_monitored: whether it is told where to serve its metrics (and no longer when to pull its image).
+        cni_agent: whether the CNI plugin's installer is told by its environment and arguments, names the settings in a flat entry of
+            the chain, and keeps its kubeconfig beside its sockets (otherwise a template says them, and the chain's folder has it).
         completion: how istioctl writes completion files; `collateral` is a folder of files, `completion` prints one.
     """
 
@@ -145,6 +147,7 @@ class Release:
     operator_user: int | None = 1337
     operator_history: int | None = None
     operator_monitored: bool = False
+    cni_agent: bool = False
     completion: Literal["collateral", "completion"] = "collateral"
 
 
@@ -393,9 +396,9 @@ _EIGHTEEN = replace(_SIXTEEN, rendered=(), operator_monitored=True)
 _NINETEEN = replace(_EIGHTEEN, rendered=())
 
 # 1.20.3: the operator's user is its image's, and gateways have no group for their volumes.
-_TWENTY = replace(_NINETEEN, rendered=(), gateway_fs_group=False, operator_user=None)
+_TWENTY = replace(_NINETEEN, rendered=("1.20.3",), gateway_fs_group=False, operator_user=None)
 
-_TWENTY_ONE = replace(_TWENTY, rendered=())
+_TWENTY_ONE = replace(_TWENTY, rendered=("1.21.2",))
 
 # 1.22.2: the operator may have telemetry and extensions.
 _TWENTY_TWO = replace(
@@ -403,6 +406,9 @@ _TWENTY_TWO = replace(
     rendered=("1.22.2",),
     operator_groups=("authentication", "config", "install", "networking", "security", "telemetry", "extensions"),
 )
+
+# 1.23.2: the CNI plugin's installer writes its entry of the chain itself (cni/pkg/install/cniconfig.go, kubeconfig.go).
+_TWENTY_THREE = replace(_TWENTY_TWO, rendered=("1.23.2",), cni_agent=True)
 
 RELEASES: Mapping[str, Release] = MappingProxyType(
     {
@@ -421,6 +427,7 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
         "1.20": _TWENTY,
         "1.21": _TWENTY_ONE,
         "1.22": _TWENTY_TWO,
+        "1.23": _TWENTY_THREE,
     }
 )
 """What is known of each minor release that has an accepted version, the oldest first."""

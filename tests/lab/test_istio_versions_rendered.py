@@ -161,8 +161,13 @@ def test_the_cni_plugins_installer_is_told_what_the_settings_say(version: str) -
     assert config
     assert installer
     [container] = [c for c in installer["spec"]["template"]["spec"]["containers"] if c["name"] == "install-cni"]
-    environment = {variable["name"]: variable.get("value") for variable in container["env"]} | config["data"]
+    environment = config["data"] | {variable["name"]: variable.get("value") for variable in container["env"]}
     assert environment["CNI_CONF_NAME"] == "10-x.conflist"
+    if release(version).cni_agent:
+        assert {"configMapRef": {"name": "istio-cni-config"}} in container["envFrom"]
+        assert environment["EXCLUDE_NAMESPACES"] == "shop,istio-system"
+        assert "--log_output_level=default:info,cni-plugin:debug" in container["args"]
+        return
     plugin = json.loads(config["data"]["cni_network_config"])
     assert plugin["kubernetes"]["exclude_namespaces"] == ["shop", "istio-system"]
     assert plugin["log_level"] == "debug"

@@ -32,6 +32,41 @@ def files(plugins: list[dict[str, Any]] | str | None, **other: Any) -> NodeFiles
     )
 
 
+def test_a_late_agent_writes_a_flat_entry_and_keeps_its_kubeconfig_elsewhere() -> None:
+    chain = CHAIN.model_copy(update={"agent": True})
+    entry = {
+        "type": "istio-cni",
+        "plugin_log_level": "info",
+        "exclude_namespaces": ["kube-system", "istio-system"],
+        "cni_agent_run_dir": "/var/run/istio-cni",
+    }
+    assert problems(chain, files([CALICO, entry])) == []
+    early = problems(chain, files([CALICO, ISTIO], kubeconfig=None))
+    assert [text for text in early if "does not exclude istio-system, kube-system" in text]
+    assert [text for text in early if text.startswith("/var/run/istio-cni/istio-cni-kubeconfig does not exist")]
+    # what 1.23.2 writes when nothing tells it the namespaces
+    [untold] = problems(chain, files([CALICO, {**entry, "exclude_namespaces": [""]}]))[:1]
+    assert "does not exclude istio-system, kube-system" in untold
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_script_finds_the_kubeconfig_of_a_late_agent(tmp_path: Path, told: bool) -> None:
+    (tmp_path / "config_file").write_text("10-calico.conflist")
+    kubeconfig = tmp_path / "istio-cni-kubeconfig"
+    kubeconfig.touch(mode=0o600)
+    if told:
+        (tmp_path / "kubeconfig_path").write_text(str(kubeconfig))
+    environment = {
+        "CNI_FOLDER": str(tmp_path / "none"),
+        "CNI_AGENT": str(tmp_path),
+        "KUBECTL": "/nonexistent",
+        "PATH": "/usr/bin:/bin",
+    }
+    command = ["bash", str(cni_probe.SCRIPT), str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert cni_probe.parse(done.stdout).kubeconfig == "600"
+
+
 def test_an_appended_plugin_is_fine() -> None:
     assert problems(CHAIN, files([CALICO, ISTIO])) == []
     assert problems(CHAIN, files([CALICO, ISTIO], rights="yes")) == []
@@ -152,14 +187,18 @@ def test_restoring_a_node_takes_away_the_plugin_and_nothing_else(tmp_path: Path)
         folder / "ZZZ-istio-cni-kubeconfig",
         binaries / "calico",
         binaries / "istio-cni",
+        request / "istio-cni-kubeconfig",
     ):
         path.touch()
     (request / "config_file").write_text("10-calico.conflist")
     (request / "conflist").write_text("new")
-    environment = {"CNI_FOLDER": str(folder), "CNI_BINARIES": str(binaries), "PATH": "/usr/bin:/bin"}
+    environment = {
+        "CNI_FOLDER": str(folder), "CNI_BINARIES": str(binaries), "CNI_AGENT": str(request), "PATH": "/usr/bin:/bin"
+    }  # fmt: skip
     for _ in range(2):
         subprocess.run(["bash", str(sweep.RESTORE), str(request)], env=environment, check=True)
     assert (folder / "10-calico.conflist").read_text() == "new"
     assert (folder / "10-calico.conflist").stat().st_mode & 0o777 == 0o640
     assert sorted(p.name for p in folder.iterdir()) == ["10-calico.conflist", "calico-kubeconfig"]
     assert [p.name for p in binaries.iterdir()] == ["calico"]
+    assert sorted(p.name for p in request.iterdir()) == ["config_file", "conflist"]

@@ -24,6 +24,20 @@ def test_the_spec_pins_version_images_and_the_chain_that_cni_joins() -> None:
     }
 
 
+def test_an_agent_whose_chart_keeps_the_settings_to_itself_is_told_them() -> None:
+    cni = {
+        "excludeNamespaces": ["kube-system", "shop"],
+        "logLevel": "warn",
+        "k8s": {"env": [{"name": "A", "value": "b"}]},
+    }
+    spec = plan(settings(version="1.23.2", cni=cni)).manifest["spec"]
+    assert spec["components"]["cni"]["k8s"]["env"] == [
+        {"name": "A", "value": "b"},
+        {"name": "EXCLUDE_NAMESPACES", "value": "kube-system,shop"},
+    ]
+    assert spec["values"]["cni"]["logging"] == {"level": "default:info,cni-plugin:warn"}
+
+
 def test_kialis_demo_secret_is_off_where_there_is_a_kiali() -> None:
     demo = plan(settings(profile="demo"))
     assert demo.needs_kiali_login

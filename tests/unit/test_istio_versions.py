@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from components.istio import operator_manifests
@@ -14,6 +16,10 @@ from components.istio.versions import RELEASES, SUPPORTED, accepted, check_pair,
         ("1.8.0", "v1.19.16"),
         *(("1.9.4", kubernetes) for kubernetes in ("v1.17.0", "v1.20.15")),
         *(("1.13.4", kubernetes) for kubernetes in ("v1.20.0", "v1.23.17")),
+        *(("1.16.5", kubernetes) for kubernetes in ("v1.22.0", "v1.25.16")),
+        *(("1.20.3", kubernetes) for kubernetes in ("v1.25.16", "v1.29.0")),
+        *(("1.21.2", kubernetes) for kubernetes in ("v1.26.0", "v1.29.0")),
+        *((istio, kubernetes) for istio in ("1.22.2", "1.23.2") for kubernetes in ("v1.27.3", "v1.30.0")),
     ],
 )
 def test_pairs_that_fit(istio: str, kubernetes: str) -> None:
@@ -66,6 +72,9 @@ def test_a_refusal_says_what_to_use_instead(istio: str, kubernetes: str, words: 
         ("1.8.0", "1.9.4"),
         ("1.7.6", "1.7.8"),
         ("1.7.8", "1.7.6"),
+        ("1.20.3", "1.21.2"),
+        ("1.21.2", "1.22.2"),
+        ("1.22.2", "1.23.2"),
     ],
 )
 def test_the_next_release_and_another_patch_are_upgrades(before: str, after: str) -> None:
@@ -118,6 +127,29 @@ def test_the_operators_rights_follow_the_release() -> None:
     assert allowed("1.8.0") - allowed("1.9.4") == {
         f"{group}/{kind}" for group in ("apps", "extensions") for kind in ("ingresses", "statefulsets")
     }
+    assert allowed("1.16.5") - allowed("1.13.4") == {"/resourcequotas"}
+    assert allowed("1.22.2") - allowed("1.16.5") == {"telemetry.istio.io/*", "extensions.istio.io/*"}
+    assert allowed("1.13.4") <= allowed("1.16.5") == allowed("1.20.3") <= allowed("1.22.2")
+
+
+def test_the_operators_pod_follows_the_release() -> None:
+    def made(version: str) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+        spec = operator_manifests.deployment("docker.io/istio", version, "istio-system", "an identity")["spec"]
+        [container] = spec["template"]["spec"]["containers"]
+        return spec, container, spec["template"]["metadata"]["annotations"]
+
+    spec, container, annotations = made("1.13.4")
+    assert "revisionHistoryLimit" not in spec
+    assert container["command"] == ["operator", "server"]
+    assert container["imagePullPolicy"] == "IfNotPresent"
+    assert list(annotations) == [operator_manifests.RESTART_ANNOTATION]
+    assert made("1.16.5")[0]["revisionHistoryLimit"] == 10
+    spec, container, annotations = made("1.20.3")
+    assert container["command"] == ["operator", "server", "--monitoring-host=127.0.0.1", "--monitoring-port=15014"]
+    assert "imagePullPolicy" not in container
+    assert annotations["prometheus.io/port"] == "15014"
+    assert not {"runAsUser", "runAsGroup"} & set(container["securityContext"])
+    assert container["securityContext"]["runAsNonRoot"]
 
 
 def test_a_gateway_of_1_9_has_ports_for_other_clusters() -> None:
