@@ -391,7 +391,7 @@ _SIXTEEN = replace(
 )
 
 # 1.18.1: the operator serves its metrics where it is told.
-_EIGHTEEN = replace(_SIXTEEN, rendered=(), operator_monitored=True)
+_EIGHTEEN = replace(_SIXTEEN, rendered=("1.18.1",), operator_monitored=True)
 
 _NINETEEN = replace(_EIGHTEEN, rendered=())
 
