@@ -430,7 +430,7 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
         "1.23": _TWENTY_THREE,
     }
 )
-"""What is known of each minor release that has an accepted version, the oldest first."""
+"""What is known of each minor release, the oldest first."""
 
 
 def release(istio: str) -> Release:
@@ -444,8 +444,8 @@ def release(istio: str) -> Release:
     return found
 
 
-def accepted() -> list[str]:
-    """Every version of Istio that a stack may have, the oldest first."""
+def tried() -> list[str]:
+    """Every version of Istio that was tried, the oldest first. A stack may have other patch releases of theirs, too."""
     return [version for known in RELEASES.values() for version in (*known.tested, *known.rendered)]
 
 
@@ -462,7 +462,7 @@ def check_pair(istio: str, kubernetes: str) -> str | None:
     if server is None:
         return f"{kubernetes!r} is no version of Kubernetes; write it as v1.16.3"
     here = (int(server[1]), int(server[2]))
-    fitting = [v for v in accepted() if here in SUPPORTED[_minor(v)]]
+    fitting = [v for v in tried() if here in SUPPORTED[_minor(v)]]
     instead = f"use {', '.join(fitting)}" if fitting else f"none is known for Kubernetes {kubernetes}"
     if _numbers(istio) >= (1, 24, 0):
         return f"Istio {istio} has no in-cluster operator any more (it was removed in 1.24); {instead}"
@@ -472,8 +472,11 @@ def check_pair(istio: str, kubernetes: str) -> str | None:
         return (
             f"Istio {istio} does not run on Kubernetes {kubernetes}: it needs {shown} ({supported.source}); {instead}"
         )
-    if istio not in accepted():
-        return f"Istio {istio} was never tried with this program (it takes {', '.join(accepted())}); {instead}"
+    if not _tried_of_minor(istio):
+        return (
+            f"Istio {istio} is of a release that was never tried with this program (it takes those of "
+            f"{', '.join(tried())}); {instead}"
+        )
     return None
 
 
@@ -494,7 +497,7 @@ def check_upgrade(before: str, after: str) -> str | None:
             f"istio out of the stack, `pulumi up`, and put it in again with {after}"
         )
     if will > was + 1:
-        steps = {_minor(v): v for v in accepted() if was < _numbers(v)[1] < will}
+        steps = {_minor(v): v for v in tried() if was < _numbers(v)[1] < will}
         missing = [minor for minor in (f"1.{number}" for number in range(was + 1, will)) if minor not in steps]
         return (
             f"Istio {before} can't go to {after} in one step: Istio supports an upgrade from one minor release to the next; "
@@ -510,12 +513,20 @@ def check_upgrade(before: str, after: str) -> str | None:
 
 def unproven(istio: str) -> str | None:
     """What nobody has seen of a version that is accepted all the same; None when it was run on its real operator."""
-    if istio in RELEASES[_minor(istio)].tested:
+    known = RELEASES[_minor(istio)]
+    if istio in known.tested:
         return None
-    return (
-        f"Istio {istio} was never run with this program: what it makes of these settings was compared with its own istioctl, "
-        f"but how its operator behaves was not seen; try it where nothing is lost"
-    )
+    if istio in known.rendered:
+        seen = "what it makes of these settings was compared with its own istioctl, but how its operator behaves was not seen"
+    else:
+        seen = f"{', '.join(_tried_of_minor(istio))} was, and it is taken to be like that one, which patch releases usually are"
+    return f"Istio {istio} was never run with this program: {seen}; try it where nothing is lost"
+
+
+def _tried_of_minor(istio: str) -> tuple[str, ...]:
+    """The versions of its minor release that were tried; empty when there is none, and nothing is known of it."""
+    known = RELEASES.get(_minor(istio))
+    return (*known.tested, *known.rendered) if known else ()
 
 
 def _minor(istio: str) -> str:

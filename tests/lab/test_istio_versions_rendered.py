@@ -22,7 +22,7 @@ from components.istio import renderer
 from components.istio.istio_operator import KINDS, plan
 from components.istio.renderer import Rendered
 from components.istio.shapes import GatewayKind, gateway_objects
-from components.istio.versions import accepted, release
+from components.istio.versions import release, tried
 from components.settings import IstioSettings
 from lab.machines import ISTIO
 from tests.documented import Terminal
@@ -41,8 +41,8 @@ def is_built(version: str) -> bool:
         return False
 
 
-RENDERED = [version for version in accepted() if version in release(version).rendered]
-ASKED = [version for version in accepted() if version not in RENDERED or is_built(version)]
+RENDERED = [version for version in tried() if version in release(version).rendered]
+ASKED = [version for version in tried() if version not in RENDERED or is_built(version)]
 LATER = [version for version in ASKED if version != ISTIO]
 PROFILES = [(version, profile) for version in ASKED for profile in sorted(release(version).profiles)]
 GATEWAYS = [(version, kind) for version in ASKED for kind in KINDS]

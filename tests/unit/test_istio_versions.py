@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from components.istio import operator_manifests
-from components.istio.versions import RELEASES, SUPPORTED, accepted, check_pair, check_upgrade, release, unproven
+from components.istio.versions import RELEASES, SUPPORTED, check_pair, check_upgrade, release, tried, unproven
 
 
 @pytest.mark.parametrize(
@@ -14,6 +14,7 @@ from components.istio.versions import RELEASES, SUPPORTED, accepted, check_pair,
         *(("1.5.0", kubernetes) for kubernetes in ("v1.14.0", "v1.15.9", "v1.16.3", "1.16")),
         *((version, "v1.16.3") for version in ("1.6.5", "1.7.8", "1.8.0")),
         ("1.8.0", "v1.19.16"),
+        *((patch, "v1.16.3") for patch in ("1.5.9", "1.6.14")),
         *(("1.9.4", kubernetes) for kubernetes in ("v1.17.0", "v1.20.15")),
         *(("1.13.4", kubernetes) for kubernetes in ("v1.20.0", "v1.23.17")),
         *(("1.16.5", kubernetes) for kubernetes in ("v1.22.0", "v1.25.16")),
@@ -47,13 +48,12 @@ def test_pairs_that_fit(istio: str, kubernetes: str) -> None:
             "1.10.3", "v1.17.0", ["v1.18 to v1.21", "use 1.6.5"], id="no version of it taken, too old a server"
         ),
         pytest.param(
-            "1.10.3", "v1.18.0", ["never tried", "(it takes 1.5.0, 1.6.5", "; use 1.6.5"], id="none of it taken"
+            "1.10.3", "v1.18.0", ["never tried", "(it takes those of 1.5.0, 1.6.5", "; use 1.6.5"], id="none of it taken"
         ),
         pytest.param(
-            "1.10.3", "v1.21.0", ["never tried", "(it takes 1.5.0, 1.6.5"], id="none of it taken, a later server"
+            "1.10.3", "v1.21.0", ["never tried", "(it takes those of 1.5.0, 1.6.5"], id="none of it taken, a later server"
         ),
         pytest.param("1.4.2", "v1.16.3", ["1.4.2", "never tried", "1.5.0"], id="before the table"),
-        pytest.param("1.5.9", "v1.16.3", ["1.5.9", "never tried", "1.5.0"], id="another patch"),
         pytest.param("latest", "v1.16.3", ["latest", "write it as 1.5.0"], id="no version"),
         pytest.param("1.5.0", "sixteen", ["sixteen", "write it as v1.16.3"], id="no server version"),
     ],
@@ -179,4 +179,7 @@ def test_every_version_stands_in_its_own_release_and_what_was_only_rendered_is_s
         assert all(unproven(version) is None for version in known.tested)
         assert all(version in str(unproven(version)) for version in known.rendered)
         assert not set(known.tested) & set(known.rendered)
-    assert accepted() == sorted(accepted(), key=lambda version: [int(part) for part in version.split(".")])
+        seen = ", ".join((*known.tested, *known.rendered))
+        assert f"Istio {minor}.99 was never run" in str(unproven(f"{minor}.99"))
+        assert f" {seen} was" in str(unproven(f"{minor}.99"))
+    assert tried() == sorted(tried(), key=lambda version: [int(part) for part in version.split(".")])
