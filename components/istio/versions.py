@@ -393,7 +393,7 @@ _SIXTEEN = replace(
 # 1.18.1: the operator serves its metrics where it is told.
 _EIGHTEEN = replace(_SIXTEEN, rendered=("1.18.1",), operator_monitored=True)
 
-_NINETEEN = replace(_EIGHTEEN, rendered=())
+_NINETEEN = replace(_EIGHTEEN, rendered=("1.19.0",))
 
 # 1.20.3: the operator's user is its image's, and gateways have no group for their volumes.
 _TWENTY = replace(_NINETEEN, rendered=("1.20.3",), gateway_fs_group=False, operator_user=None)

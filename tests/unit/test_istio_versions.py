@@ -19,6 +19,7 @@ from components.istio.versions import RELEASES, SUPPORTED, check_pair, check_upg
         *(("1.13.4", kubernetes) for kubernetes in ("v1.20.0", "v1.23.17")),
         *(("1.16.5", kubernetes) for kubernetes in ("v1.22.0", "v1.25.16")),
         *(("1.18.1", kubernetes) for kubernetes in ("v1.24.0", "v1.27.3")),
+        *(("1.19.0", kubernetes) for kubernetes in ("v1.25.16", "v1.28.0")),
         *(("1.20.3", kubernetes) for kubernetes in ("v1.25.16", "v1.29.0")),
         *(("1.21.2", kubernetes) for kubernetes in ("v1.26.0", "v1.29.0")),
         *((istio, kubernetes) for istio in ("1.22.2", "1.23.2") for kubernetes in ("v1.27.3", "v1.30.0")),
@@ -75,6 +76,8 @@ def test_a_refusal_says_what_to_use_instead(istio: str, kubernetes: str, words: 
         ("1.7.8", "1.7.6"),
         ("1.20.3", "1.21.2"),
         ("1.21.2", "1.22.2"),
+        ("1.18.1", "1.19.0"),
+        ("1.19.0", "1.20.3"),
         ("1.22.2", "1.23.2"),
     ],
 )
