@@ -148,7 +148,7 @@ PARTS: tuple[Part, ...] = (
     *(_istio(version, 300, "late") for version in ("1.9.4", "1.11.4", "1.12.7", "1.13.4")),
     *(
         _istio(version, 240, "rendered", operator=False)
-        for version in ("1.16.5", "1.18.1", "1.19.0", "1.20.3", "1.21.2", "1.22.2", "1.23.2")
+        for version in ("1.15.0", "1.16.5", "1.18.1", "1.19.0", "1.20.3", "1.21.2", "1.22.2", "1.23.2")
     ),
     Part(
         name="kwok",

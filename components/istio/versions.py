@@ -368,7 +368,7 @@ _IDENTITY = {
 _FIFTEEN = replace(
     _THIRTEEN,
     tested=(),
-    rendered=(),
+    rendered=("1.15.0",),
     profiles=_profiles(
         default="istiod istio-ingressgateway",
         demo="istiod istio-ingressgateway istio-egressgateway",

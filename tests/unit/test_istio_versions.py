@@ -17,6 +17,7 @@ from components.istio.versions import RELEASES, SUPPORTED, check_pair, check_upg
         *((patch, "v1.16.3") for patch in ("1.5.9", "1.6.14")),
         *(("1.9.4", kubernetes) for kubernetes in ("v1.17.0", "v1.20.15")),
         *(("1.13.4", kubernetes) for kubernetes in ("v1.20.0", "v1.23.17")),
+        *(("1.15.0", kubernetes) for kubernetes in ("v1.22.0", "v1.25.16")),
         *(("1.16.5", kubernetes) for kubernetes in ("v1.22.0", "v1.25.16")),
         *(("1.18.1", kubernetes) for kubernetes in ("v1.24.0", "v1.27.3")),
         *(("1.19.0", kubernetes) for kubernetes in ("v1.25.16", "v1.28.0")),
@@ -78,6 +79,7 @@ def test_a_refusal_says_what_to_use_instead(istio: str, kubernetes: str, words: 
         ("1.21.2", "1.22.2"),
         ("1.18.1", "1.19.0"),
         ("1.19.0", "1.20.3"),
+        ("1.15.0", "1.16.5"),
         ("1.22.2", "1.23.2"),
     ],
 )

@@ -1,0 +1,1 @@
+../istio-1.13/build.sh

@@ -1,0 +1,1 @@
+../istio-1.16/tools.go
