@@ -14,7 +14,6 @@ from components.istio import cni_chain, cni_probe, gate_probe, istio_operator
 from components.istio.cni_chain import CniChain
 from components.istio.gate import View, Wanted
 from components.istio.gate import judge as judge_mesh
-from components.istio.versions import release
 from components.login import Fleet, Login, MachineError
 from components.machines import Host, on_all
 from components.settings import PROJECT, SECRETS, Settings, SettingsError
@@ -128,8 +127,7 @@ async def at_machines(stack: Stack, within: timedelta, now: datetime | None = No
             raise MachineError(name, f"it can't be looked at: {result.last_words}", "Look at the machine.")
         found = []
         if chain:
-            files = await host.run(cni_probe.SCRIPT, chain.asked(), LIMIT)
-            told = [files.last_words] if files.status else cni_chain.problems(chain, cni_probe.parse(files.stdout))
+            told = await cni_probe.wrong_with(host, chain, LIMIT)
             found += [Finding("cni", name, what, "Restart its istio-cni-node pod, then `pulumi up`.") for what in told]
         if name == first and settings.istio:
             found += await _mesh(host, settings)
@@ -154,13 +152,7 @@ async def at_machines(stack: Stack, within: timedelta, now: datetime | None = No
 def _chain(settings: Settings) -> CniChain | None:
     if settings.istio is None or not settings.istio.cni.enabled:
         return None
-    cni = settings.istio.cni
-    return CniChain(
-        config_file=cni.config_file,
-        excluded_namespaces=cni.exclude_namespaces,
-        log_level=cni.log_level,
-        agent=release(settings.istio.version).cni_agent,
-    )
+    return cni_chain.wanted(settings.istio)
 
 
 async def _mesh(host: Host, settings: Settings) -> Sequence[Finding]:

@@ -422,19 +422,19 @@ class Lab:
         """What is missing of the lab's own programs; one line for all that tools/ has not built."""
         from tools.parts import ToolMissing
 
-        unbuilt, others, late = [], dict[str, None](), False
+        unbuilt, others = [], dict[str, None]()
         for name in BINARIES:
             try:
                 self._binary(name)
             except ToolMissing as error:
                 if str(error).startswith(name):
-                    late |= bool(self.release.suffix) and name in OF_KUBERNETES
                     unbuilt.append(name)
                 else:  # Go, or a wheel: the same words for every part that needs it
                     others[str(error)] = None
             except LabError as error:
                 others[str(error)] = None
         if unbuilt:
+            late = self.release.suffix and OF_KUBERNETES.intersection(unbuilt)
             fix = "make tools" + (", then python -m tools build --only late" if late else "")
             yield f"not built yet: {', '.join(unbuilt)}. Fix: {fix}"
         yield from others

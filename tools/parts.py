@@ -65,14 +65,20 @@ class Part:
         return ROOT / "tools" / self.name
 
 
-def _kubernetes(name: str, version: str, suffix: str, used_for: str) -> Part:
+LATER_KUBERNETES = ("1.19.16", "1.20.15")
+"""Those of the lab beside 1.16.3 (lab/package); the names of their programs end with a dash and the version."""
+
+
+def _kubernetes(version: str) -> Part:
+    later = version in LATER_KUBERNETES
+    suffix = f"-{version}" if later else ""
     programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
     return Part(
-        name=name,
+        name=f"kubernetes-{version.rpartition('.')[0]}" if later else "kubernetes",
         title=f"Kubernetes {version} control plane and kubectl",
         binaries=(*(f"{program}{suffix}" for program in programs), f"kubectl{suffix}"),
         seconds=400,
-        used_for=used_for,
+        used_for="late" if later else "lab",
         checks=(
             *(Check(f"{program}{suffix}", ("--version",), f"Kubernetes v{version}") for program in programs),
             Check(f"kubectl{suffix}", ("version", "--client", "--short"), f"v{version}"),
@@ -80,8 +86,9 @@ def _kubernetes(name: str, version: str, suffix: str, used_for: str) -> Part:
     )
 
 
-def _istio(version: str, seconds: int, used_for: str, *, operator: bool = True) -> Part:
+def _istio(version: str, used_for: str) -> Part:
     """A later Istio: its istioctl, and its operator where the lab has a Kubernetes for it."""
+    operator = used_for != "rendered"
     checks = (
         *((Check(f"istio-operator-{version}", ("version",), f'Version:"{version}"'),) if operator else ()),
         Check(f"istioctl-{version}", ("version", "--remote=false"), version),
@@ -90,7 +97,7 @@ def _istio(version: str, seconds: int, used_for: str, *, operator: bool = True) 
         name=f"istio-{version.rpartition('.')[0]}",
         title=f"Istio {version} {'operator and ' if operator else ''}istioctl",
         binaries=tuple(check.binary for check in checks),
-        seconds=seconds,
+        seconds=300 if operator else 240,
         used_for=used_for,
         checks=checks,
     )
@@ -130,9 +137,7 @@ PARTS: tuple[Part, ...] = (
         # it has no --version; its usage shows that it runs
         checks=(Check("pulumi-resource-kubernetes", ("-h",), "-logtostderr"),),
     ),
-    _kubernetes("kubernetes", "1.16.3", "", "lab"),
-    _kubernetes("kubernetes-1.19", "1.19.16", "-1.19.16", "late"),
-    _kubernetes("kubernetes-1.20", "1.20.15", "-1.20.15", "late"),
+    *(_kubernetes(version) for version in ("1.16.3", *LATER_KUBERNETES)),
     Part(
         name="istio",
         title="Istio 1.5.0 operator and istioctl",
@@ -144,10 +149,10 @@ PARTS: tuple[Part, ...] = (
             Check("istioctl", ("version", "--remote=false"), "1.5.0"),
         ),
     ),
-    *(_istio(version, 300, "versions") for version in ("1.6.5", "1.7.8", "1.8.0")),
-    *(_istio(version, 300, "late") for version in ("1.9.4", "1.11.4", "1.12.7", "1.13.4")),
+    *(_istio(version, "versions") for version in ("1.6.5", "1.7.8", "1.8.0")),
+    *(_istio(version, "late") for version in ("1.9.4", "1.11.4", "1.12.7", "1.13.4")),
     *(
-        _istio(version, 240, "rendered", operator=False)
+        _istio(version, "rendered")
         for version in ("1.15.0", "1.16.5", "1.18.1", "1.19.0", "1.20.3", "1.21.2", "1.22.2", "1.23.2")
     ),
     Part(
@@ -177,17 +182,18 @@ PARTS: tuple[Part, ...] = (
     Part(
         name="kubeadm",
         title="the lab's kubeadm and kubelet",
-        binaries=("kubeadm", "kubelet", "kubeadm-1.19.16", "kubelet-1.19.16", "kubeadm-1.20.15", "kubelet-1.20.15"),
+        binaries=(
+            "kubeadm",
+            "kubelet",
+            *(f"{program}-{version}" for version in LATER_KUBERNETES for program in ("kubeadm", "kubelet")),
+        ),
         seconds=30,
         used_for="lab",
         checks=(
             Check("kubeadm", ("version",), "v1.16.3"),
             Check("kubelet", ("--version",), "Kubernetes v1.16.3"),
-            *(Check(f"kubeadm-{version}", ("version",), f"v{version}") for version in ("1.19.16", "1.20.15")),
-            *(
-                Check(f"kubelet-{version}", ("--version",), f"Kubernetes v{version}")
-                for version in ("1.19.16", "1.20.15")
-            ),
+            *(Check(f"kubeadm-{version}", ("version",), f"v{version}") for version in LATER_KUBERNETES),
+            *(Check(f"kubelet-{version}", ("--version",), f"Kubernetes v{version}") for version in LATER_KUBERNETES),
         ),
     ),
 )

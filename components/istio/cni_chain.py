@@ -1,16 +1,21 @@
 """What a node's CNI plugin chain must look like once istio-cni has joined it. Pure: no Pulumi, no SSH.
 
 Sources: Istio 1.5.0, manifests/istio-cni/templates/; istio/cni, install-cni.sh; CNI specification 0.3.1, "Network
-Configuration Lists"; Istio 1.23.2, cni/pkg/install/cniconfig.go and cni/pkg/plugin/plugin.go. A ready istio-cni-node pod proves nothing on 1.5: its DaemonSet has no readiness probe.
+Configuration Lists"; Istio 1.23.2, cni/pkg/install/cniconfig.go and cni/pkg/plugin/plugin.go. A ready istio-cni-node pod
+proves nothing on 1.5: its DaemonSet has no readiness probe.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from components.istio.versions import release
 from components.login import Request
+
+if TYPE_CHECKING:
+    from components.settings import IstioSettings  # the driver on a node's behalf reads no settings
 
 CONFIG_FOLDER = "/etc/cni/net.d"
 BINARY = "/opt/cni/bin/istio-cni"
@@ -44,6 +49,16 @@ class CniChain(Request):
     def asked(self) -> dict[str, bytes]:
         """The files that cni_look.sh reads."""
         return {"config_file": self.config_file.encode(), "kubeconfig_path": self.kubeconfig.encode()}
+
+
+def wanted(istio: IstioSettings) -> CniChain:
+    """The end that these settings want of every node's chain."""
+    return CniChain(
+        config_file=istio.cni.config_file,
+        excluded_namespaces=istio.cni.exclude_namespaces,
+        log_level=istio.cni.log_level,
+        agent=release(istio.version).cni_agent,
+    )
 
 
 class NodeFiles(Request):

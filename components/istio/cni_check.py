@@ -11,8 +11,8 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
+from components.istio import cni_chain
 from components.istio.objects import drift_environment, ignored_in_preview, secret_json
-from components.istio.versions import release
 from components.settings import IstioSettings
 
 CNI_CHECK = "python3 -m components.istio cni-check"
@@ -76,11 +76,6 @@ class CniCheck(pulumi.ComponentResource):
 
 
 def chain(istio: IstioSettings) -> dict[str, Any]:
-    """The wanted end of every node's chain, as the `CniChain` of components/istio/cni_chain.py."""
-    return {
-        "configFile": istio.cni.config_file,
-        "excludedNamespaces": list(istio.cni.exclude_namespaces),
-        "logLevel": istio.cni.log_level,
-        # only where it is so: a request that changes is made again
-        **({"agent": True} if release(istio.version).cni_agent else {}),
-    }
+    """The wanted end of every node's chain, as drivers get it."""
+    # without what is as ever: a request that changes is made again
+    return cni_chain.wanted(istio).model_dump(mode="json", by_alias=True, exclude_defaults=True)

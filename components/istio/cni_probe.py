@@ -52,9 +52,9 @@ def parse(text: str) -> NodeFiles:
     return NodeFiles(listed=tuple(sorted(listed)), conflist=conflist, **single)
 
 
-async def wrong_with(host: Host, chain: CniChain) -> list[str]:
-    """One look at a node: every problem of its chain."""
-    result = await host.run(SCRIPT, chain.asked(), 30)
+async def wrong_with(host: Host, chain: CniChain, limit: float = 30) -> list[str]:
+    """One look at a node, of at most `limit` seconds: every problem of its chain."""
+    result = await host.run(SCRIPT, chain.asked(), limit)
     return [result.last_words] if result.status else problems(chain, parse(result.stdout))
 
 

@@ -150,6 +150,11 @@ class Release:
     cni_agent: bool = False
     completion: Literal["collateral", "completion"] = "collateral"
 
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The patch versions that something is known of."""
+        return (*self.tested, *self.rendered)
+
 
 _WORDS = {word: word for word in ("NONE", "UPDATING", "RECONCILING", "HEALTHY", "ERROR")}
 _NUMBERS = {str(number): word for number, word in enumerate(_WORDS)}
@@ -369,13 +374,7 @@ _FIFTEEN = replace(
     _THIRTEEN,
     tested=(),
     rendered=("1.15.0",),
-    profiles=_profiles(
-        default="istiod istio-ingressgateway",
-        demo="istiod istio-ingressgateway istio-egressgateway",
-        empty="",
-        minimal="istiod",
-        preview="istiod istio-ingressgateway",
-    ),
+    profiles=MappingProxyType({name: has for name, has in _THIRTEEN.profiles.items() if name != "remote"}),
     ingress_mounts=_mounts("ingress", _OWN_FILES, config=True, first=_IDENTITY),
     egress_mounts=_mounts("egress", _OWN_FILES, config=True, first=_IDENTITY),
     gateway_architectures=False,
@@ -430,7 +429,7 @@ RELEASES: Mapping[str, Release] = MappingProxyType(
         "1.23": _TWENTY_THREE,
     }
 )
-"""What is known of each minor release, the oldest first."""
+"""What is known of each minor release that a version was tried of, the oldest first."""
 
 
 def release(istio: str) -> Release:
@@ -446,7 +445,7 @@ def release(istio: str) -> Release:
 
 def tried() -> list[str]:
     """Every version of Istio that was tried, the oldest first. A stack may have other patch releases of theirs, too."""
-    return [version for known in RELEASES.values() for version in (*known.tested, *known.rendered)]
+    return [version for known in RELEASES.values() for version in known.tried]
 
 
 def check_pair(istio: str, kubernetes: str) -> str | None:
@@ -472,7 +471,7 @@ def check_pair(istio: str, kubernetes: str) -> str | None:
         return (
             f"Istio {istio} does not run on Kubernetes {kubernetes}: it needs {shown} ({supported.source}); {instead}"
         )
-    if not _tried_of_minor(istio):
+    if _minor(istio) not in RELEASES:
         return (
             f"Istio {istio} is of a release that was never tried with this program (it takes those of "
             f"{', '.join(tried())}); {instead}"
@@ -519,14 +518,8 @@ def unproven(istio: str) -> str | None:
     if istio in known.rendered:
         seen = "what it makes of these settings was compared with its own istioctl, but how its operator behaves was not seen"
     else:
-        seen = f"{', '.join(_tried_of_minor(istio))} was, and it is taken to be like that one, which patch releases usually are"
+        seen = f"{', '.join(known.tried)} was, and it is taken to be like that one, which patch releases usually are"
     return f"Istio {istio} was never run with this program: {seen}; try it where nothing is lost"
-
-
-def _tried_of_minor(istio: str) -> tuple[str, ...]:
-    """The versions of its minor release that were tried; empty when there is none, and nothing is known of it."""
-    known = RELEASES.get(_minor(istio))
-    return (*known.tested, *known.rendered) if known else ()
 
 
 def _minor(istio: str) -> str:

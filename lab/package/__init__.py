@@ -30,17 +30,20 @@ class Release:
 
     Attributes:
         version: as v1.16.3.
-        suffix: what the names of its programs end with, among those that tools/ builds.
         released: its day (seconds since 1970): a time for every entry that never changes.
         tags: tags of the images beside the control plane's, by name (app/constants/constants.go of its kubeadm).
         istios: the further versions of Istio that fit it, there as far as they are built.
     """
 
     version: str
-    suffix: str
     released: int
     tags: Mapping[str, str]
     istios: tuple[str, ...]
+
+    @property
+    def suffix(self) -> str:
+        """What the names of its programs end with, among those that tools/ builds (tools/parts.py)."""
+        return "" if self is RELEASES[0] else self.version.replace("v", "-")
 
     @property
     def file_name(self) -> str:
@@ -68,21 +71,18 @@ class Release:
 RELEASES: tuple[Release, ...] = (
     Release(
         version="v1.16.3",
-        suffix="",
         released=1573603200,  # 2019-11-13
         tags={"etcd": "3.3.15-0", "coredns": "1.6.2", "pause": "3.1"},
         istios=("1.6.5", "1.7.8", "1.8.0"),
     ),
     Release(
         version="v1.19.16",
-        suffix="-1.19.16",
         released=1635292800,  # 2021-10-27
         tags={"etcd": "3.4.13-0", "coredns": "1.7.0", "pause": "3.2"},
         istios=("1.8.0", "1.9.4"),
     ),
     Release(
         version="v1.20.15",
-        suffix="-1.20.15",
         released=1642550400,  # 2022-01-19
         tags={"etcd": "3.4.13-0", "coredns": "1.7.0", "pause": "3.2"},
         istios=("1.9.4", "1.11.4", "1.12.7", "1.13.4"),

@@ -51,6 +51,15 @@ def bare_config(lab: Lab, dev_config: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in dev_config.items() if key != "istio"} | listed(lab, 1, (2, 3, 4))
 
 
+def standing(project: Project) -> Iterator[Project]:
+    """For a fixture: a stack that is brought up, and destroyed at the end."""
+    done = project.up()
+    assert done.status == 0, done.text
+    yield project
+    done = project.destroy()
+    assert done.status == 0, done.text
+
+
 def listed(lab: Lab, masters: int | tuple[int, ...], nodes: tuple[int, ...]) -> dict[str, Any]:
     """The settings masters and nodes, by the numbers of the lab's machines."""
 

@@ -26,7 +26,7 @@ from lab.machines import Lab
 from review.__main__ import STOPPED, status
 from review.previews import Checkout
 from review.summary import plain
-from tests.lab.conftest import Kubectl
+from tests.lab.conftest import Kubectl, standing
 from tests.project import ROOT, Project
 from tools import engine as engines
 
@@ -42,11 +42,7 @@ def project(lab: Lab, dev_config: dict[str, Any], tmp_path_factory: pytest.TempP
     known_hosts.write_text(lab.known_hosts.read_text())
     config = {**dev_config, "ssh": {**dev_config["ssh"], "knownHosts": str(known_hosts)}}
     project = Project.copy(directory / "project", "drift", config)
-    done = project.up()
-    assert done.status == 0, done.text
-    yield project
-    done = project.destroy()
-    assert done.status == 0, done.text
+    yield from standing(project)
 
 
 def drift(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from lab.machines import Lab
-from tests.lab.conftest import Kubectl
+from tests.lab.conftest import Kubectl, standing
 from tests.project import Project, changes
 from tests.unit.test_istio_operator_file import published
 from tools import parts
@@ -27,11 +27,7 @@ def project(lab: Lab, dev_config: dict[str, Any], tmp_path_factory: pytest.TempP
     config = {**dev_config, "istio": {"profile": "empty", "cni": {"enabled": False}}}
     project = Project.copy(tmp_path_factory.mktemp("file") / "project", "file", config)
     (project.directory / "mesh.yaml").write_text(yaml.safe_dump(published()))
-    done = project.up()
-    assert done.status == 0, done.text
-    yield project
-    done = project.destroy()
-    assert done.status == 0, done.text
+    yield from standing(project)
 
 
 def test_by_hand_the_same_file_ends_in_error(project: Project) -> None:

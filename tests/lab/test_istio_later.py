@@ -6,7 +6,6 @@ The tests of one Kubernetes share one cluster and follow each other.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,14 +14,13 @@ import yaml
 
 from components.istio.versions import check_upgrade
 from lab import package
-from lab.machines import NAMES, Lab
-from tests.lab.conftest import NETWORK, Kubectl, listed
+from lab.machines import Lab
+from tests.lab.conftest import NETWORK, Kubectl, listed, standing
 from tests.lab.test_istio_lifecycle import deployments, left_behind, take_out, unchanged
-from tests.lab.test_istio_upgrade import NAME, of_other_versions, refused, settled
+from tests.lab.test_istio_upgrade import MESH, NAME, all_of_version, refused, settled
 from tests.project import Project, changes
 from tools import parts
 
-MESH = {"istiod", "istio-ingressgateway", "istio-egressgateway"}
 INGRESS = {"hostNetwork": {"nodes": ["sealos02"]}}
 CNI = {"excludeNamespaces": ["istio-system", "kube-system"], "logLevel": "info"}
 
@@ -51,11 +49,7 @@ def project(later: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.Te
     project = Project.copy(tmp_path_factory.mktemp("later") / "project", "later", config)
     renderers = [str(parts.binary(f"istioctl-{version}").parent) for version in later.release.istios]
     project.environment["PATH"] = ":".join([*renderers, project.variables()["PATH"]])
-    done = project.up()
-    assert done.status == 0, done.text
-    yield project
-    done = project.destroy()
-    assert done.status == 0, done.text
+    yield from standing(project)
 
 
 @pytest.fixture(scope="class")
@@ -78,23 +72,13 @@ def as_wanted(project: Project, kubectl: Kubectl, lab: Lab, version: str) -> Non
     """Asserts that the mesh is of the version, whole, and that nothing is left to change."""
     unchanged(project)
     assert (deployments(kubectl), settled(kubectl)) == (MESH, "HEALTHY")
-    pods = kubectl.json("get", "pods", "--all-namespaces")["items"]
-    images = {c["image"] for pod in pods for c in pod["spec"]["containers"] if "istio/" in c["image"]}
-    assert {image.partition("istio/")[2] for image in images} == {
-        f"{name}:{version}" for name in ("operator", "pilot", "proxyv2", "install-cni")
-    }
-    assert of_other_versions(kubectl, version) == []
+    all_of_version(kubectl, lab, version)
     deployed = kubectl.json("-n", "istio-system", "get", "deployment", "istio-ingressgateway")["spec"]
     assert deployed["template"]["spec"]["hostNetwork"] is True
     [pod] = kubectl.json("-n", "istio-system", "get", "pods", "-l", "app=istio-ingressgateway")["items"]
     assert pod["spec"]["nodeName"] == "sealos02"
     ports = deployed["template"]["spec"]["containers"][0]["ports"]
     assert sorted(port["containerPort"] for port in ports) == [80, 443, 15090]
-    for name in NAMES:
-        chain = json.loads(lab.run(name, "cat", "/etc/cni/net.d/10-calico.conflist").stdout)["plugins"]
-        assert [plugin["type"] for plugin in chain].count("istio-cni") == 1
-        assert chain[-1]["type"] == "istio-cni"
-    assert version in lab.run("sealos01", "istioctl", "version", "--remote=false").stdout
 
 
 def follow(project: Project, kubectl: Kubectl, lab: Lab, before: str | None, version: str) -> None:
@@ -132,13 +116,9 @@ class Releases:
         nodes = kubectl.json("get", "nodes")["items"]
         assert {node["status"]["nodeInfo"]["kubeletVersion"] for node in nodes} == {later.release.version}
         assert kubectl.json("version")["serverVersion"]["gitVersion"] == later.release.version
-        written = later.run("sealos01", "sh", "-c", "cat /etc/kubernetes/manifests/*.yaml").stdout
-        tags = {
-            container["image"].rpartition(":")[2]
-            for pod in yaml.safe_load_all(written.replace("apiVersion: v1", "---\napiVersion: v1"))
-            if pod
-            for container in pod["spec"]["containers"]
-        }
+        manifests = later.root("sealos01").glob("etc/kubernetes/manifests/*.yaml")
+        pods = [yaml.safe_load(file.read_text()) for file in manifests]
+        tags = {c["image"].rpartition(":")[2] for pod in pods for c in pod["spec"]["containers"]}
         assert tags == {later.release.version, later.release.tags["etcd"]}
 
     def test_each_release_follows_the_one_before_in_place_where_istio_supports_that(

@@ -18,7 +18,7 @@ import pytest
 from components.istio.versions import release
 from lab.machines import NAMES, Lab
 from tests.documented import Terminal
-from tests.lab.conftest import Kubectl
+from tests.lab.conftest import Kubectl, standing
 from tests.project import ROOT, Project
 
 NAME = "example-istiocontrolplane"
@@ -51,11 +51,7 @@ def project(lab: Lab, dev_config: dict[str, Any], tmp_path_factory: pytest.TempP
     config = {**dev_config, "istio": mesh("minimal")}
     project = Project.copy(tmp_path_factory.mktemp("lifecycle") / "project", "lifecycle", config)
     (project.directory / ".venv").symlink_to(ROOT / ".venv")
-    done = project.up()
-    assert done.status == 0, done.text
-    yield project
-    done = project.destroy()
-    assert done.status == 0, done.text
+    yield from standing(project)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from lab import package
 from lab.machines import ISTIO, NAMES, Lab
-from tests.lab.conftest import Kubectl
+from tests.lab.conftest import Kubectl, standing
 from tests.lab.test_istio_lifecycle import deployments, left_behind, take_out, unchanged
 from tests.project import Project, changes
 from tools import parts
@@ -36,11 +36,7 @@ def project(lab: Lab, dev_config: dict[str, Any], tmp_path_factory: pytest.TempP
     renderers = [str(parts.binary(f"istioctl-{version}").parent) for version in LATER]
     path = project.variables()["PATH"]
     project.environment["PATH"] = ":".join([*renderers, str(parts.binary("istioctl").parent), path])
-    done = project.up()
-    assert done.status == 0, done.text
-    yield project
-    done = project.destroy()
-    assert done.status == 0, done.text
+    yield from standing(project)
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +71,19 @@ def of_other_versions(kubectl: Kubectl, version: str) -> list[str]:
         if (labels := known["metadata"].get("labels") or {}) and NAME in [labels.get(owner) for owner in owners]
         if labels.get("operator.istio.io/version") != version
     ]
+
+
+def all_of_version(kubectl: Kubectl, lab: Lab, version: str) -> None:
+    """Asserts that pods, objects, every node's chain and the first master's istioctl are of the version."""
+    pods = kubectl.json("get", "pods", "--all-namespaces")["items"]
+    images = {c["image"] for pod in pods for c in pod["spec"]["containers"] if "istio/" in c["image"]}
+    assert images == {f"istio/{name}:{version}" for name in ("operator", "pilot", "proxyv2", "install-cni")}
+    assert of_other_versions(kubectl, version) == []
+    for name in NAMES:
+        chain = json.loads(lab.run(name, "cat", "/etc/cni/net.d/10-calico.conflist").stdout)["plugins"]
+        assert [plugin["type"] for plugin in chain].count("istio-cni") == 1
+        assert chain[-1]["type"] == "istio-cni"
+    assert version in lab.run("sealos01", "istioctl", "version", "--remote=false").stdout
 
 
 def settled(kubectl: Kubectl) -> Any:
@@ -112,10 +121,7 @@ def test_the_next_release_is_a_previewed_change_and_ends_healthy(
 
     assert settled(kubectl) == "HEALTHY", "from 1.6 on it is a word"
     assert deployments(kubectl) == MESH | (ADD_ONS if version < "1.7" else set())
-    pods = kubectl.json("get", "pods", "--all-namespaces")["items"]
-    images = {c["image"] for pod in pods for c in pod["spec"]["containers"] if c["image"].startswith("istio/")}
-    assert images == {f"istio/{name}:{version}" for name in ("operator", "pilot", "proxyv2", "install-cni")}
-    assert of_other_versions(kubectl, version) == []
+    all_of_version(kubectl, lab, version)
 
     gateway = kubectl.json("-n", "istio-system", "get", "deployment", "istio-ingressgateway")["spec"]["template"][
         "spec"
@@ -129,11 +135,6 @@ def test_the_next_release_is_a_previewed_change_and_ends_healthy(
         ("http2", 80),
         ("https", 443),
     ]
-    for name in NAMES:
-        chain = json.loads(lab.run(name, "cat", "/etc/cni/net.d/10-calico.conflist").stdout)["plugins"]
-        assert [plugin["type"] for plugin in chain].count("istio-cni") == 1
-        assert chain[-1]["type"] == "istio-cni"
-    assert version in lab.run("sealos01", "istioctl", "version", "--remote=false").stdout
 
 
 def test_there_is_no_way_back(project: Project) -> None:

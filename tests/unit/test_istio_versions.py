@@ -179,12 +179,13 @@ def test_an_unknown_release_is_named() -> None:
 
 def test_every_version_stands_in_its_own_release_and_what_was_only_rendered_is_said() -> None:
     for minor, known in RELEASES.items():
-        for version in (*known.tested, *known.rendered):
+        assert known.tried
+        for version in known.tried:
             assert version.rpartition(".")[0] == minor
         assert all(unproven(version) is None for version in known.tested)
         assert all(version in str(unproven(version)) for version in known.rendered)
         assert not set(known.tested) & set(known.rendered)
-        seen = ", ".join((*known.tested, *known.rendered))
+        seen = ", ".join(known.tried)
         assert f"Istio {minor}.99 was never run" in str(unproven(f"{minor}.99"))
         assert f" {seen} was" in str(unproven(f"{minor}.99"))
     assert tried() == sorted(tried(), key=lambda version: [int(part) for part in version.split(".")])

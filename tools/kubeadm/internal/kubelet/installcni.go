@@ -158,7 +158,7 @@ func Hidden(arguments []string) (handled bool, err error) {
 	name := filepath.Base(arguments[0])
 	switch {
 	case name == installCNICommand:
-		return true, InstallCNI(strings.Join(arguments[1:], ""))
+		return true, InstallCNI(arguments[1])
 	case strings.HasPrefix(name, webhookCommand+"-"):
 		return true, ServeWebhooks(strings.TrimPrefix(name, webhookCommand+"-"))
 	case len(arguments) == 2 && arguments[1] == containerCommand:
