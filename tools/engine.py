@@ -190,7 +190,7 @@ def _source(plugin: Plugin, folder: Path) -> str | None:
     if source == "real":
         return source
     chosen = parts.part(plugin.part)
-    return source if parts.has_module(chosen) and source == parts.key_of(chosen.folder, *parts.go_facts()) else None
+    return source if parts.has_module(chosen) and source == parts.key(chosen) else None
 
 
 def present(environment: Mapping[str, str] | None = None) -> Engine:

@@ -2,7 +2,8 @@
 
 A part is what one Go module below tools/ builds (go.mod and go.sum pin it), or some of it: what shares most of its packages shares a
 module, so that they are compiled once. It is built once into `<cache>/<part>/<key>/bin`, where the key says what went into it: the
-module's own files, the way it is built, the Go version and the processor. Only the standard library is used here, so that the lab and the doctor can ask cheaply.
+module's own files, the way it is built, the Go version and the processor. Only the standard library is used here, so that the lab
+and the doctor can ask cheaply.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +57,8 @@ class Part:
             further Istios for the lab's own Kubernetes), "late" (later ones, with the Kubernetes that they run on), or "rendered" (the
             istioctl of those that don't run on the lab).
         checks: what the binaries must answer.
-        module: the folder below tools/ where its module is; empty: the part's own name.
+        module: the folder below tools/ where its module is; empty: the part's own name. A folder in it that has a part's name is
+            that part's own, and nothing to the others.
     """
 
     name: str
@@ -278,11 +281,13 @@ def go_version(text: str) -> tuple[int, int]:
         return 0, 0
 
 
-def sources(folder: Path) -> list[Path]:
-    """The files of a part that decide what its build gives, in a fixed order: all but tests and hidden ones."""
+def sources(folder: Path, others: Collection[str] = ()) -> list[Path]:
+    """The files of a module that decide what a build gives, in a fixed order: all but tests, hidden ones, and the folders `others`."""
     found = []
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
+        if inside.parts[0] in others:
+            continue
         if any(name.startswith(".") or name == "testdata" for name in inside.parts) or not path.is_file():
             continue
         if not path.name.endswith(("_test.go", "README.md")):
@@ -290,15 +295,31 @@ def sources(folder: Path) -> list[Path]:
     return found
 
 
-def key_of(folder: Path, go: str, processor: str) -> str:
-    """The key of a build: 16 hex digits over the part's files (names, modes, contents), the recipe, Go and the processor."""
+def key_of(folder: Path, go: str, processor: str, others: Collection[str] = ()) -> str:
+    """The key of a build: 16 hex digits over the module's files (names, modes, contents), the recipe, Go and the processor.
+
+    Args:
+        folder: the module's.
+        go: Go's version.
+        processor: as Go calls it.
+        others: folders in it that belong to other parts alone.
+    """
     digest = hashlib.sha256(f"{RECIPE}\n{go}\n{processor}\n".encode())
-    for path in sources(folder):
+    for path in sources(folder, others):
         executable = "x" if path.stat().st_mode & 0o100 else "-"
         content = path.read_bytes()
         digest.update(f"{path.relative_to(folder).as_posix()} {executable} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()[:16]
+
+
+def key(chosen: Part) -> str:
+    """The key of a build from the part's present sources: in a shared module, a folder with another part's name is not among them.
+
+    Raises:
+        ToolMissing: no Go, so that the key can't be told.
+    """
+    return key_of(chosen.folder, *go_facts(), {part.name for part in PARTS} - {chosen.name})
 
 
 def directory(chosen: Part) -> Path:
@@ -307,7 +328,7 @@ def directory(chosen: Part) -> Path:
     Raises:
         ToolMissing: no Go, so that the key can't be told.
     """
-    return cache_root() / chosen.name / key_of(chosen.folder, *go_facts()) / "bin"
+    return cache_root() / chosen.name / key(chosen) / "bin"
 
 
 def is_built(chosen: Part) -> bool:

@@ -108,6 +108,13 @@ class TestKeys:
         (folder / "b").write_text("y")
         assert self.key(folder) != first
 
+    def test_what_belongs_to_another_part_of_the_module_does_not_count(self, folder: Path) -> None:
+        first = parts.key_of(folder, "go1.26.8", "amd64", {"other"})
+        (folder / "other").mkdir()
+        (folder / "other" / "main.go").write_text("package main\n")
+        assert parts.key_of(folder, "go1.26.8", "amd64", {"other"}) == first
+        assert self.key(folder) != first
+
 
 class TestTable:
     def test_every_part_is_a_pinned_module(self) -> None:

@@ -32,10 +32,10 @@ for binary in "$@"; do
         schemas=$(folder $provider)/cmd/pulumi-resource-kubernetes
         install -m 0644 "$schemas/schema.json" "$schemas/terraform-mapping.json" pulumi-resource-kubernetes/
         # Of the generated SDK, 66 packages and a third of all that would be compiled here, the provider uses three packages and one
-        # function of a fourth, which stands in kubernetes-sdk/: the rest is left out.
+        # function of a fourth, which stands in pulumi-resource-kubernetes/sdk: the rest is left out.
         from=$(folder $generated)
         (cd "$from" && find go.mod go/kubernetes/*.go go/kubernetes/utilities go/kubernetes/helm/v4 -type f -exec install -D -m 0644 {} "$OLDPWD/generated/{}" \;)
-        install -D -m 0644 kubernetes-sdk/kinds.go generated/go/kubernetes/yaml/v2/kinds.go
+        install -D -m 0644 pulumi-resource-kubernetes/sdk/kinds.go generated/go/kubernetes/yaml/v2/kinds.go
         go mod edit -replace "$generated=./generated"
         ;;
     esac
