@@ -73,7 +73,8 @@ def build_environment(ambient: dict[str, str]) -> dict[str, str]:
     go = parts.go_program()
     path = ambient.get("PATH", os.defpath)
     return {
-        **ambient,
+        # a GOROOT names the library of one Go, and another may be the one that builds
+        **{name: value for name, value in ambient.items() if name != "GOROOT"},
         "PATH": f"{go.parent}{os.pathsep}{path}" if go else path,
         "CGO_ENABLED": "0",
         "GO111MODULE": "on",

@@ -8,13 +8,14 @@ and the doctor can ask cheaply.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -236,30 +237,35 @@ def cache_root() -> Path:
     return (Path(base) if base else Path.home() / ".cache").resolve() / "sealos-istio"
 
 
-def go_program() -> Path | None:
-    """The `go` on PATH, else the one in the place where Go's own instructions put it."""
-    found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
-    return Path(found) if found else None
+def go_programs(path: str) -> Iterator[Path]:
+    """Every `go` of this machine, in the order in which they are asked for their version.
+
+    First those on `path`, then the one where Go's own instructions put it, last that of requirements-go.txt.
+    """
+    # a virtual environment's own `go` only starts the wheel's, and has no gofmt beside it
+    starters = {(ROOT / ".venv" / "bin").resolve()}
+    if sys.prefix != sys.base_prefix:
+        starters.add((Path(sys.prefix) / "bin").resolve())
+    for folder in [*path.split(os.pathsep), "/usr/local/go/bin"]:
+        if folder and Path(folder).resolve() not in starters and (found := shutil.which("go", path=folder)):
+            yield Path(found)
+    for entry in [*sys.path, *ROOT.glob(".venv/lib/python3*/site-packages")]:
+        candidate = Path(entry) / "go" / "bin" / "go"
+        if os.access(candidate, os.X_OK):
+            yield candidate
 
 
-@functools.cache
-def go_facts() -> tuple[str, str]:
-    """The Go version ("go1.26.8") and processor ("amd64") that builds are for.
+def _asked(program: Path) -> tuple[str, str]:
+    """What a `go` says that it is: its version ("go1.26.8") and processor ("amd64").
 
     Raises:
-        ToolMissing: there is no Go.
+        ToolMissing: it does not work.
     """
-    program = go_program()
-    if program is None:
-        raise ToolMissing(
-            f"Go is not installed, and the parts below tools/ are built with it. "
-            f"Install Go {GO_MINIMUM[0]}.{GO_MINIMUM[1]} or later (https://go.dev/doc/install)."
-        )
-    # outside any module, and with no switch to a downloaded toolchain
+    # outside any module, with its own library, and with no switch to a downloaded toolchain
     answer = subprocess.run(
         [str(program), "env", "GOVERSION", "GOARCH"],
         cwd="/",
-        env={**os.environ, "GOTOOLCHAIN": "local"},
+        env={**{name: value for name, value in os.environ.items() if name != "GOROOT"}, "GOTOOLCHAIN": "local"},
         capture_output=True,
         text=True,
         check=False,
@@ -269,6 +275,50 @@ def go_facts() -> tuple[str, str]:
     if answer.returncode != 0 or len(facts) != 2:
         raise ToolMissing(f"{program} does not work: {answer.stderr.strip() or answer.stdout.strip()}")
     return facts[0], facts[1]
+
+
+def find_go(programs: Iterable[Path]) -> tuple[Path, str, str]:
+    """The first that is new enough, with its version and processor.
+
+    Raises:
+        ToolMissing: there is none; the message names those that there are.
+    """
+    others = []
+    for program in programs:
+        try:
+            version, processor = _asked(program)
+        except (ToolMissing, OSError, subprocess.TimeoutExpired) as error:
+            others.append(str(error))
+            continue
+        if go_version(version) >= GO_MINIMUM:
+            return program, version, processor
+        others.append(f"{program} is {version}")
+    seen = f" ({'; '.join(others)})" if others else ""
+    raise ToolMissing(
+        f"Go {GO_MINIMUM[0]}.{GO_MINIMUM[1]} or later is missing{seen}. "
+        "Fix: `make venv`, which brings it, or install it (https://go.dev/doc/install)"
+    )
+
+
+@functools.cache
+def _go(path: str) -> tuple[Path, str, str]:
+    return find_go(go_programs(path))
+
+
+def go_program() -> Path | None:
+    """The `go` that builds here, if there is one that is new enough."""
+    with contextlib.suppress(ToolMissing):
+        return _go(os.environ.get("PATH", ""))[0]
+    return None
+
+
+def go_facts() -> tuple[str, str]:
+    """The Go version ("go1.26.8") and processor ("amd64") that builds are for.
+
+    Raises:
+        ToolMissing: there is no Go that is new enough.
+    """
+    return _go(os.environ.get("PATH", ""))[1:]
 
 
 def go_version(text: str) -> tuple[int, int]:
@@ -357,13 +407,15 @@ def etcd() -> Path:
 
 
 def binary(name: str) -> Path:
-    """The path of a binary of any part (or of etcd). Builds nothing.
+    """The path of a binary of any part (or of etcd or Go, which are not built). Builds nothing.
 
     Raises:
         ToolMissing: no such binary, or not built yet; the message says what to run.
     """
     if name == "etcd":
         return etcd()
+    if name == "go":
+        return _go(os.environ.get("PATH", ""))[0]
     for candidate in PARTS:
         if name in candidate.binaries:
             path = directory(candidate) / name
@@ -373,7 +425,7 @@ def binary(name: str) -> Path:
                 f"{name} is not built yet for the present sources. Run `make tools`, or only "
                 f"`python -m tools build {candidate.name}` (usually {minutes(candidate.seconds)})."
             )
-    names = ", ".join(sorted({"etcd"}.union(*(set(candidate.binaries) for candidate in PARTS))))
+    names = ", ".join(sorted({"etcd", "go"}.union(*(set(candidate.binaries) for candidate in PARTS))))
     raise ToolMissing(f"There is no binary '{name}' among those that are built: {names}.")
 
 
