@@ -10,8 +10,8 @@ OUR_GO := pulumi/pulumi-resource-command sealos kubeadm
 PYTEST := $(VENV)/python -m pytest
 STACK ?= dev
 
-# where Go's own instructions put it
-export PATH := $(PATH):/usr/local/go/bin
+# what the goals need of this machine (tools/doctor.py)
+PURPOSE := $(or $(if $(filter test test-all,$(MAKECMDGOALS)),test),$(if $(filter up down,$(MAKECMDGOALS)),up),$(firstword $(filter test-fast tools,$(MAKECMDGOALS))),preview)
 
 # one stamp per content of the requirements, so that a changed pin is installed; two makes at once wait for each other
 STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
@@ -21,6 +21,7 @@ STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f
 
 help: ## show this
 	@echo "From bare machines to Kubernetes with an Istio mesh. The stack dev is the embedded lab on this machine (root is needed)."
+	@echo "What is missing here is installed first, as root on Debian; DEPS=no only names it: make up DEPS=no"
 	@echo
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
@@ -42,7 +43,6 @@ down: venv ## destroy stack dev, then end the lab
 	@$(VENV)/python -m tools down
 
 test: venv check ## every test: checks, Go modules, unit, graph, lab
-	@$(VENV)/python -m tools doctor test >/dev/null
 	@$(VENV)/python -m tools build
 	@$(VENV)/python -m tools build --only versions
 	@$(VENV)/python -m tools build --only late
@@ -54,7 +54,7 @@ test-fast: venv check ## the same without the lab and what waits or drives the e
 	@$(MAKE) -s go-test
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) -m "not lab and not slow"
 
-go-test: ## tests of our own Go modules
+go-test: venv ## tests of our own Go modules
 	@for folder in $(OUR_GO); do echo "go test tools/$$folder"; $(GO) -C tools/$$folder test ./...; done
 
 check: lint ## ruff, mypy --strict, shellcheck, actionlint, go vet, the stack files' schema
@@ -65,11 +65,10 @@ lint: venv ## the quick half of check: ruff, shellcheck, actionlint, go vet
 	@$(VENV)/ruff check .
 	@git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run | xargs -0 $(VENV)/shellcheck -x
 	@$(GO) -C tools/actionlint tool actionlint -shellcheck $(CURDIR)/$(VENV)/shellcheck -pyflakes= $(CURDIR)/.github/workflows/*.yaml
-	@test -z "$$(gofmt -l tools | tee /dev/stderr)"
+	@go="$$($(VENV)/python -m tools path go)"; test -z "$$("$${go%/*}/gofmt" -l tools | tee /dev/stderr)"
 	@for folder in $(OUR_GO); do $(GO) -C tools/$$folder vet ./...; done
 
 tools: venv ## build what the engine and the lab need (docs/tools.md)
-	@$(VENV)/python -m tools doctor tools >/dev/null
 	@$(VENV)/python -m tools build
 
 drift: venv ## what differs between STACK's settings, its state, the cluster and the machines (docs/review.md)
@@ -89,11 +88,12 @@ env: ## print shell lines for plain pulumi commands: eval "$(make -s env)"
 	@test -x $(VENV)/python || { echo "Run 'make tools' first." >&2; exit 1; }
 	@$(VENV)/python -m tools env
 
-venv: $(STAMP) ## Python's environment in .venv
+venv: $(STAMP) ## Python's environment in .venv, with Go where this machine has none that is new enough
+	@$(VENV)/python -m tools.doctor $(PURPOSE)
 
 $(STAMP): requirements-dev.txt
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Fix: apt-get install python3 python3-venv" >&2; exit 1; }
-	@$(PYTHON) -m tools.doctor $(if $(filter up down test,$(MAKECMDGOALS)),up,tools)
+	@$(PYTHON) -m tools.doctor $(PURPOSE)
 	@echo "Making .venv (usually 1 min)"
 	@exec 9>>.venv.lock; flock 9; test -e $@ && exit 0; \
 		$(VENV)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv; \
@@ -102,5 +102,5 @@ $(STAMP): requirements-dev.txt
 
 lock: venv ## compile the requirements files anew (needs the index; pip-tools comes into a place of its own)
 	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet 'pip-tools==7.6.2'
-	@for file in requirements requirements-dev; do .venv/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	@for file in requirements requirements-dev requirements-go; do .venv/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 		--no-emit-index-url --no-emit-find-links $$file.in; done

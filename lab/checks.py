@@ -6,36 +6,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
+from tools import doctor
+
 DISK_NEEDED = 3 * 2**30
-
-# program -> Debian package. Those of the second kind are needed by the machines, which share this host's /usr.
-PROGRAMS: Mapping[str, str] = {
-    "ip": "iproute2", "unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux", "mount": "mount", "pivot_root": "util-linux",
-    "bash": "bash", "ssh": "openssh-client", "ssh-keygen": "openssh-client", "sshd": "openssh-server", "openssl": "openssl",
-    "nft": "nftables", "flock": "util-linux", "setsid": "util-linux", "ps": "procps", "sysctl": "procps", "hostname": "hostname",
-    "awk": "mawk", "sed": "sed", "grep": "grep", "tar": "tar", "gzip": "gzip", "cmp": "diffutils", "md5sum": "coreutils",
-}  # fmt: skip
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-def missing_programs() -> list[str]:
-    """Programs that are not installed, as one finding with the command that installs them all."""
-    missing = {name: package for name, package in PROGRAMS.items() if not _usr_program(name)}
-    if not Path("/usr/lib/openssh/sftp-server").exists():
-        missing["sftp-server"] = "openssh-sftp-server"
-    if not missing:
-        return []
-    return [
-        f"not installed: {', '.join(sorted(missing))}. Fix: apt-get install {' '.join(sorted(set(missing.values())))}"
-    ]
-
-
-def _usr_program(name: str) -> bool:
-    """Whether the program is under /usr/bin or /usr/sbin: what is elsewhere (/usr/local, a home) is not seen on the machines."""
-    return any(os.access(Path(directory, name), os.X_OK) for directory in ("/usr/bin", "/usr/sbin"))
 
 
 def taken_network(network: ipaddress.IPv4Network) -> list[str]:
@@ -84,29 +60,19 @@ def usable_overlay(directory: Path) -> list[str]:
     return [f"no overlay of /usr can be made in {directory}: {tried.stderr.strip()}. Fix: {fixes}"]
 
 
-def findings(directory: Path, network: ipaddress.IPv4Network, unavailable: Iterable[str]) -> list[str]:
-    """Everything that keeps a lab from starting here.
+def host(directory: Path, network: ipaddress.IPv4Network) -> list[str]:
+    """What keeps a lab from starting on this host, packages and the lab's own programs apart.
 
     Args:
-        directory: the lab's state directory; exists.
+        directory: where the lab's state is or will be; exists.
         network: the lab's network.
-        unavailable: what is missing of the lab's own programs, in words with the fix.
-
-    Returns:
-        One line per finding, each with its fix; empty when the lab can start.
     """
-    if os.geteuid() != 0:
-        return [
-            "the lab makes namespaces and mounts, which needs root. Fix: run it as root",
-            *missing_programs(),
-            *unavailable,
-        ]
-    found = [*missing_programs(), *unavailable]
+    found = []
     if not Path("/bin").is_symlink():
         found.append("/bin is not a link to /usr/bin. Fix: apt-get install usrmerge")
-    if shutil.which("ip", path=SYSTEM_PATH):
+    if shutil.which("ip", path=doctor.SYSTEM_PATH):
         found += taken_network(network)
-    if shutil.which("unshare", path=SYSTEM_PATH):
+    if os.geteuid() == 0 and shutil.which("unshare", path=doctor.SYSTEM_PATH):
         found += usable_overlay(directory)
     free = shutil.disk_usage(directory).free
     if free < DISK_NEEDED:
@@ -114,3 +80,19 @@ def findings(directory: Path, network: ipaddress.IPv4Network, unavailable: Itera
             f"{free / 2**30:.1f} GiB are free at {directory}, the machines need {DISK_NEEDED / 2**30:.0f}. Fix: make room, or set LAB_DIR to another disk"
         )
     return found
+
+
+def findings(directory: Path, network: ipaddress.IPv4Network, unavailable: Iterable[str]) -> list[str]:
+    """Everything that keeps a lab from starting here.
+
+    Args:
+        directory: the lab's state directory; exists where this is root.
+        network: the lab's network.
+        unavailable: what is missing of the lab's own programs, in words with the fix.
+
+    Returns:
+        One line per finding, each with its fix; empty when the lab can start.
+    """
+    packages = doctor.check_packages(doctor.missing(doctor.ON_MACHINES), apt=doctor.apt_get() is not None)
+    root = doctor.check_root(os.geteuid())
+    return [*root, *packages, *unavailable, *([] if root else host(directory, network))]

@@ -35,6 +35,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from lab import checks, disk, package
+from tools import doctor
 
 PROJECT = Path(__file__).resolve().parent.parent
 NAMES = ("sealos01", "sealos02", "sealos03", "sealos04")  # what a lab has unless it is told a number
@@ -588,7 +589,7 @@ class Lab:
                 process = subprocess.Popen(
                     ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net", "--uts", "--ipc",
                      sys.executable, "-m", "lab.supervisor", str(plan), str(hostnet)],
-                    cwd=PROJECT, env={"PATH": checks.SYSTEM_PATH, "LANG": "C.UTF-8", "HOME": "/root"},
+                    cwd=PROJECT, env={"PATH": doctor.SYSTEM_PATH, "LANG": "C.UTF-8", "HOME": "/root"},
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[lock, hostnet], start_new_session=True,
                 )  # fmt: skip
         finally:

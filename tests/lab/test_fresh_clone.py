@@ -156,7 +156,7 @@ def test_what_is_built_is_found_and_as_pinned(clone: Terminal) -> None:
     left = [part for part in parts.PARTS if not parts.is_built(part)]
     assert {part.used_for for part in left} <= {"rendered"}
     assert verified.count("as pinned") == len(parts.PARTS) - len(left)
-    clone.documented(*TOOLS, "python -m tools doctor", replace={" [up|test|tools]": " up"})
+    clone.documented(*TOOLS, "python -m tools doctor", replace={" [up|test|test-fast|tools|preview]": " up"})
 
 
 def test_make_down_leaves_nothing(clone: Terminal) -> None:

@@ -23,6 +23,7 @@ import yaml
 
 from lab import checks, package, played
 from lab.machines import BINARIES, IMAGES, ISTIO, NAMES, Lab, LabError
+from tools import doctor
 
 NETWORK = "198.18.5.0/24"
 RELEASE = package.RELEASES[0]
@@ -245,7 +246,8 @@ def test_kubernetes_of_this_host_is_hidden(lab: Lab) -> None:
 
 
 def test_programs_that_sealos_and_our_scripts_need_are_there(lab: Lab) -> None:
-    needed = [name for name in checks.PROGRAMS if name not in {"unshare", "pivot_root"}]
+    programs = {name for package in doctor.PACKAGES if package.purpose in doctor.ON_MACHINES for name in package.programs}
+    needed = sorted(programs - {"unshare", "pivot_root"})
     assert shell(lab, "sealos04", f"for p in {' '.join(needed)}; do command -v $p >/dev/null || echo $p; done") == ""
 
 
@@ -510,13 +512,14 @@ def test_secrets_are_for_their_owner_only(lab: Lab) -> None:
 
 
 def test_everything_that_is_missing_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks, "PROGRAMS", {**checks.PROGRAMS, "no-such-program": "its-package"})
+    lacking = doctor.Package("its-package", "up", "for this test", ("no-such-program",))
+    monkeypatch.setattr(doctor, "PACKAGES", (*doctor.PACKAGES, lacking))
     monkeypatch.setattr(checks, "DISK_NEEDED", 2**60)
     lab = Lab(tmp_path / "lab", "127.1.0.0/24", binaries={}, sealos=tmp_path / "absent")
     with pytest.raises(LabError) as caught:
         lab.up()
     said = str(caught.value)
-    assert "not installed: no-such-program. Fix: apt-get install its-package" in said
+    assert "not installed: no-such-program (for this test). Fix: apt-get install its-package" in said
     assert "127.0.0.0/8 (lo)" in said
     assert "LAB_NETWORK=" in said
     assert "etcd, kube-apiserver" in said
@@ -578,7 +581,9 @@ def test_a_lab_has_the_kubernetes_asked_for_else_what_it_had_last(
     assert Lab(tmp_path, kubernetes="v1.20.15").release.file_name == "kube1.20.15.tar.gz"
     monkeypatch.setenv("LAB_KUBERNETES", "v1.20.15")
     assert Lab(tmp_path).release.version == "v1.20.15"
-    with pytest.raises(LabError, match=r"LAB_KUBERNETES: the lab has v1\.16\.3, v1\.19\.16, v1\.20\.15, not 'v1\.30\.0'"):
+    with pytest.raises(
+        LabError, match=r"LAB_KUBERNETES: the lab has v1\.16\.3, v1\.19\.16, v1\.20\.15, not 'v1\.30\.0'"
+    ):
         Lab(tmp_path, kubernetes="v1.30.0")
     (tmp_path / "plan.json").write_text(json.dumps({"machines": [{}], "kubernetes": "v1.16.3"}))
     with pytest.raises(LabError, match=r"v1\.20\.15 is asked for, and the machines in .* have v1\.16\.3\. Fix: "):
