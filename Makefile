@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV := .venv/bin
 STANDINS := pulumi-resource-command sealos kubeadm
 PYTEST := $(VENV)/python -m pytest
+# as many as tests/tiers.py plans with; in the order that tests/conftest.py gives
+PROCESSES := --numprocesses=2 --no-loadscope-reorder
 STACK ?= dev
 
 # where Go's own instructions put it
@@ -15,7 +17,7 @@ export PATH := $(PATH):/usr/local/go/bin
 # one stamp per content of the requirements, so that a changed pin is installed; two makes at once wait for each other
 STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help istioctl up preview render review drift down test test-fast check lint go-test tools new-stack schema env venv lock
+.PHONY: help istioctl up preview render review drift down test test-fast test-all durations check lint go-test tools new-stack schema env venv lock
 .NOTPARALLEL:
 
 help: ## show this
@@ -40,18 +42,26 @@ render: venv ## the objects that Istio will make of a stack's settings: make ren
 down: venv ## destroy stack dev, then end the lab
 	@$(VENV)/python -m tools down
 
-test: venv check ## every test: checks, Go modules, unit, graph, lab
+test-fast: venv ## checks, and the tests of tiers unit and graph that don't drive the engine long (under a minute once set up)
+	@$(VENV)/python -m tools build --only engine
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; $(MAKE) -s check >"$$log" 2>&1 & checks=$$!; \
+		set="$$($(VENV)/python -m tools env)"; eval "$$set"; \
+		$(PYTEST) $(PROCESSES) -m "not lab and not slow" && tests=0 || tests=$$?; \
+		wait $$checks || { cat "$$log"; exit 1; }; exit $$tests
+
+test: venv check go-test ## all of that, and a walk through everything on the lab (12 minutes after make up; docs/testing.md)
 	@$(VENV)/python -m tools doctor test >/dev/null
 	@$(VENV)/python -m tools build
-	@$(VENV)/python -m tools build --only versions
-	@$(VENV)/python -m tools build --only late
-	@$(MAKE) -s go-test
-	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) --numprocesses=2 --no-loadscope-reorder --durations=25
+	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) -m "core or not lab" --durations=10
 
-test-fast: venv check ## the same without the lab and what waits or drives the engine long (under a minute once set up)
-	@$(VENV)/python -m tools build --only engine
-	@$(MAKE) -s go-test
-	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) -m "not lab and not slow"
+test-all: venv $(if $(SHARD),,check go-test) ## every test; SHARD=2/6: the second of six pieces of what make test leaves out
+	@$(VENV)/python -m tools doctor test >/dev/null
+	@$(VENV)/python -m tools build
+	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) --durations=25 $(if $(SHARD),tests/lab --shard=$(SHARD))
+
+durations: venv ## run every test and write how long each file took, for cutting shards
+	@$(VENV)/python -m tools build
+	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) --durations=50 --store-durations
 
 go-test: ## tests of our own Go modules
 	@for module in $(STANDINS); do echo "go test tools/$$module"; (cd tools/$$module && GOFLAGS=-mod=readonly go test ./...); done
@@ -91,7 +101,7 @@ venv: $(STAMP) ## Python's environment in .venv
 
 $(STAMP): requirements-dev.txt
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Fix: apt-get install python3 python3-venv" >&2; exit 1; }
-	@$(PYTHON) -m tools.doctor $(if $(filter up down test,$(MAKECMDGOALS)),up,tools)
+	@$(PYTHON) -m tools.doctor $(if $(filter up down test test-all durations,$(MAKECMDGOALS)),up,tools)
 	@echo "Making .venv (usually 1 min)"
 	@exec 9>>.venv.lock; flock 9; test -e $@ && exit 0; \
 		$(VENV)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv; \

@@ -19,6 +19,8 @@ from tests.lab.test_istio_lifecycle import deployments, left_behind, take_out, u
 from tests.project import Project, changes
 from tools import parts
 
+PARTS = ("versions",)
+
 NAME = "example-istiocontrolplane"
 LATER = package.RELEASES[0].istios
 ADD_ONS = {"grafana", "istio-tracing", "kiali", "prometheus"}

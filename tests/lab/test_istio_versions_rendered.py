@@ -29,6 +29,8 @@ from tests.documented import Terminal
 from tests.project import ROOT
 from tools import parts
 
+PARTS = ("versions", "istio-1.9", "istio-1.11", "istio-1.12", "istio-1.13")
+
 
 def istioctl(version: str) -> Path:
     return parts.binary("istioctl" if version == ISTIO else f"istioctl-{version}")
