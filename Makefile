@@ -5,7 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv/bin
-STANDINS := pulumi-resource-command sealos kubeadm
+GO := $(VENV)/python -m tools go
+OUR_GO := pulumi/pulumi-resource-command sealos kubeadm
 PYTEST := $(VENV)/python -m pytest
 # as many as tests/tiers.py plans with; in the order that tests/conftest.py gives
 PROCESSES := --numprocesses=2 --no-loadscope-reorder
@@ -64,7 +65,7 @@ durations: venv ## run every test and write how long each file took, for cutting
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) --durations=50 --store-durations
 
 go-test: ## tests of our own Go modules
-	@for module in $(STANDINS); do echo "go test tools/$$module"; (cd tools/$$module && GOFLAGS=-mod=readonly go test ./...); done
+	@for folder in $(OUR_GO); do echo "go test tools/$$folder"; $(GO) -C tools/$$folder test ./...; done
 
 check: lint ## ruff, mypy --strict, shellcheck, actionlint, go vet, the stack files' schema
 	@$(VENV)/mypy
@@ -73,8 +74,9 @@ check: lint ## ruff, mypy --strict, shellcheck, actionlint, go vet, the stack fi
 lint: venv ## the quick half of check: ruff, shellcheck, actionlint, go vet
 	@$(VENV)/ruff check .
 	@git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run | xargs -0 $(VENV)/shellcheck -x
-	@cd tools/actionlint && GOFLAGS=-mod=readonly go tool actionlint -shellcheck $(CURDIR)/$(VENV)/shellcheck -pyflakes= $(CURDIR)/.github/workflows/*.yaml
-	@for module in $(STANDINS); do (cd tools/$$module && test -z "$$(gofmt -l . | tee /dev/stderr)" && GOFLAGS=-mod=readonly go vet ./...); done
+	@$(GO) -C tools/actionlint tool actionlint -shellcheck $(CURDIR)/$(VENV)/shellcheck -pyflakes= $(CURDIR)/.github/workflows/*.yaml
+	@test -z "$$(gofmt -l tools | tee /dev/stderr)"
+	@for folder in $(OUR_GO); do $(GO) -C tools/$$folder vet ./...; done
 
 tools: venv ## build what the engine and the lab need (docs/tools.md)
 	@$(VENV)/python -m tools doctor tools >/dev/null

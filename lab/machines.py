@@ -42,7 +42,8 @@ MOST_MACHINES = 16
 DEFAULT_NETWORK = "198.51.100.0/24"  # TEST-NET-2: nobody's network
 FIRST_HOST = 11  # sealos01 is .11; the host's own end is .1
 # Programs that the machines find at /var/lib/lab-images/bin, in place of the package's images.
-IMAGES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "istio-operator", "contour")
+IMAGES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "istio-operator")
+CONTOUR = "contour"  # there as far as it is built: few stacks install it
 BINARIES = (*IMAGES, *package.PROGRAMS, "istioctl", "sealos")
 OF_KUBERNETES = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", *package.PROGRAMS}
 ISTIO = "1.5.0"
@@ -569,8 +570,8 @@ class Lab:
                 },
                 **{
                     name: str(path.resolve())
-                    for version in self.release.istios
-                    for name, path in self._built(f"istio-operator-{version}")
+                    for further in (CONTOUR, *(f"istio-operator-{version}" for version in self.release.istios))
+                    for name, path in self._built(further)
                 },
             },
             "logs": str(logs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import subprocess
 import sys
 from enum import StrEnum
 from typing import Annotated
@@ -28,8 +29,6 @@ app = typer.Typer(
 out = Console(soft_wrap=True)
 err = Console(stderr=True, soft_wrap=True)
 
-LAB_PARTS = tuple(part for part in PARTS if part.used_for == "lab")
-
 
 class Purpose(StrEnum):
     """What the doctor looks ahead to."""
@@ -44,6 +43,7 @@ class Only(StrEnum):
 
     ENGINE = "engine"
     LAB = "lab"
+    DASHBOARDS = "dashboards"
     VERSIONS = "versions"
     LATE = "late"
     RENDERED = "rendered"
@@ -52,12 +52,13 @@ class Only(StrEnum):
 @app.command()
 def build(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="PART…", help="parts (see list); without any, all that is needed here")
+        list[str] | None,
+        typer.Argument(metavar="PART…", help="parts (see list); without any, all that the stack dev needs here"),
     ] = None,
     only: Annotated[
         Only | None,
         typer.Option(
-            help="only what the engine needs, what the lab needs, the further versions of Istio that it can run, later ones with their Kubernetes, or the istioctl of those that are only rendered"
+            help="only what the engine needs, what the lab needs, Contour, the further versions of Istio that the lab can run, later ones with their Kubernetes, or the istioctl of those that are only rendered"
         ),
     ] = None,
 ) -> None:
@@ -68,7 +69,7 @@ def build(
     if only not in (None, Only.ENGINE):
         builder.build_all([part for part in PARTS if part.used_for == only], out)
         return
-    engine = engines.prepare(out, LAB_PARTS if only is None else ())
+    engine = engines.prepare(out, stack.lab_parts() if only is None else ())
     out.print(_said(engine), highlight=False)
 
 
@@ -92,6 +93,13 @@ def list_parts() -> None:
 def path(binary: Annotated[str, typer.Argument(help="for example kubectl")]) -> None:
     """Print the path of a built binary (or of etcd)."""
     print(parts.binary(binary))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def go(context: typer.Context) -> None:
+    """Run `go …` as the builds do (the same Go, flags and caches), for our own modules' tests and checks."""
+    environment = builder.build_environment(dict(os.environ))
+    raise typer.Exit(subprocess.run(["go", *context.args], env=environment, check=False).returncode)
 
 
 @app.command("doctor")
@@ -143,7 +151,7 @@ def istioctl() -> None:
 def up() -> None:
     """The lab and the stack dev: everything from nothing, or nothing when all is as it should be."""
     _healthy(Purpose.UP)
-    engine = engines.prepare(out, LAB_PARTS)
+    engine = engines.prepare(out, stack.lab_parts())
     _lab("up")
     pulumi = stack.Pulumi.of(engine)
     stack.forget_lost_machines(pulumi, out)
@@ -219,7 +227,7 @@ def new_stack(
 def down() -> None:
     """Destroy the stack dev, then end the lab."""
     if stack.resources():
-        pulumi = stack.Pulumi.of(engines.prepare(out, LAB_PARTS))
+        pulumi = stack.Pulumi.of(engines.prepare(out, stack.lab_parts()))
         _lab("up")
         stack.forget_lost_machines(pulumi, out)
         if stack.resources() and (status := stack.destroy(pulumi, out)):

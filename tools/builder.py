@@ -1,20 +1,23 @@
-"""Builds a part into the cache: once, whole or not at all, with progress, and never twice at the same time."""
+"""Builds parts into the cache: once, whole or not at all, two at a time, with progress, and no part by two processes at once."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tools import parts
 from tools.parts import Part, ToolMissing
@@ -23,28 +26,44 @@ KEEP = 3
 """How many builds of a part stay in the cache: other checkouts and running labs use older ones."""
 
 LIMIT = 3600
-"""Seconds after which a build is given up: twelve times what the longest usually takes."""
+"""Seconds after which a build is given up: ten times what the longest usually takes."""
 
 QUIET = 30
 """Seconds between two lines of progress where the output is no terminal."""
+
+AT_ONCE = 2
+"""Builds side by side: while one links or waits for downloads, the other compiles."""
 
 
 class BuildFailed(RuntimeError):
     """A build, or the look at what it made, failed; the message says which, with the end of its log."""
 
 
+class Stopped(RuntimeError):
+    """This build was given up because another one failed, or the user ended them."""
+
+
 @contextlib.contextmanager
-def locked(name: str, console: Console | None = None) -> Iterator[None]:
-    """Holds the cache's lock of that name; says so when another process holds it. The kernel frees a dead process's lock."""
+def locked(name: str, console: Console | None = None, stop: threading.Event | None = None) -> Iterator[None]:
+    """Holds the cache's lock of that name; says so when another process holds it. The kernel frees a dead process's lock.
+
+    Raises:
+        Stopped: `stop` was set while it waited.
+    """
     folder = parts.cache_root() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.lock").open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if console is not None:
-                console.print(f"      another process works on {name}; waiting for it")
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        said = False
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if console is not None and not said:
+                    console.print(f"      another process works on {name}; waiting for it")
+                said = True
+                if (stop or threading.Event()).wait(0.1):
+                    raise Stopped from None
         yield
 
 
@@ -58,7 +77,7 @@ def build_environment(ambient: dict[str, str]) -> dict[str, str]:
         "PATH": f"{go.parent}{os.pathsep}{path}" if go else path,
         "CGO_ENABLED": "0",
         "GO111MODULE": "on",
-        "GOFLAGS": "-mod=readonly -buildvcs=false",
+        "GOFLAGS": parts.GO_FLAGS,
         # the checksum database has no entry for some of these modules; go.sum pins them all the same
         "GONOSUMDB": ",".join([*unlisted, "github.com/pulumi/*"]),
         "GOTOOLCHAIN": "local",
@@ -66,14 +85,15 @@ def build_environment(ambient: dict[str, str]) -> dict[str, str]:
     }
 
 
-def commands(part: Part, out: Path) -> list[list[str]]:
-    """What builds the part, to be run in a copy of its folder: its build.sh, else one `go build` for each binary."""
-    if (part.folder / "build.sh").is_file():
-        return [["bash", "build.sh", str(out)]]
+def commands(group: Sequence[Part], out: Path) -> list[list[str]]:
+    """What builds these parts of one module, to be run in a copy of its folder: its build.sh, else a `go build` for each binary."""
+    folder, binaries = group[0].folder, [name for part in group for name in part.binaries]
+    if (folder / "build.sh").is_file():
+        return [["bash", "build.sh", str(out), *binaries]]
     built = []
-    for name in part.binaries:
-        package = f"./cmd/{name}" if (part.folder / "cmd" / name).is_dir() else "."
-        built.append(["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(out / name), package])
+    for name in binaries:
+        package = f"./cmd/{name}" if (folder / "cmd" / name).is_dir() else "."
+        built.append(["go", "build", "-ldflags", "-s -w", "-o", str(out / name), package])
     return built
 
 
@@ -98,27 +118,158 @@ def failures(part: Part, folder: Path) -> list[str]:
     return found
 
 
-@dataclass
-class _Progress:
-    """One line on a terminal that counts; a line now and then elsewhere."""
+class Builds:
+    """Builds of one command: their numbers, their progress, and the end of all when one fails.
 
-    console: Console
-    label: str
+    Args:
+        console: where progress goes.
+        expected: what will be built as far as the cache lacks it, for the numbers.
+    """
 
-    def wait(self, process: subprocess.Popen[bytes], started: float) -> int:
-        if self.console.is_terminal:
-            with self.console.status("") as status:
-                while (code := _poll(process, 0.5)) is None:
-                    status.update(f"{self.label} {time.monotonic() - started:.0f} s")
-                    _give_up_late(started)
-            return code
-        said = started
-        while (code := _poll(process, 0.5)) is None:
-            if time.monotonic() - said >= QUIET:
-                said = time.monotonic()
-                self.console.print(f"      … {said - started:.0f} s")
-            _give_up_late(started)
+    def __init__(self, console: Console, expected: Iterable[Part]) -> None:
+        missing = [part for part in expected if not parts.is_built(part)]
+        self.console = console
+        self._numbers = {part.name: f"[{number}/{len(missing)}] " for number, part in enumerate(missing, start=1)}
+        self._stop = threading.Event()
+        self._running: dict[str, float] = {}
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        self._live = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+    def side_by_side(self, jobs: Sequence[Callable[[], object]]) -> None:
+        """Runs the jobs, `AT_ONCE` at a time and in their order; when one fails, the others are ended and its error is raised."""
+        with self._live, ThreadPoolExecutor(AT_ONCE) as pool:
+            futures = [pool.submit(job) for job in jobs]
+            try:
+                self._wait(futures)
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _wait(self, futures: Sequence[Future[object]]) -> None:
+        pending = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=QUIET, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+            if not done and not self.console.is_terminal:
+                now = time.monotonic()
+                at_work = "; ".join(f"{name} {now - since:.0f} s" for name, since in [*self._running.items()])
+                self.console.print(f"      … {at_work}", highlight=False, markup=False)
+
+    def build(self, *wanted: Part) -> None:
+        """Builds what the cache lacks of these parts; those of one module together, with one command.
+
+        Raises:
+            BuildFailed: a command failed, or a binary isn't the pinned version.
+            ToolMissing: no Go, or a module isn't in the checkout.
+            Stopped: another build failed first.
+        """
+        for group in by_module(wanted):
+            folder = group[0].folder
+            if not parts.has_module(group[0]):
+                raise ToolMissing(f"tools/{folder.name} has no go.mod: the checkout is not complete.")
+            if all(parts.is_built(part) for part in group):
+                continue
+            with locked(folder.name, self.console, self._stop):
+                if missing := [part for part in group if not parts.is_built(part)]:
+                    self._build(missing)
+
+    def _build(self, group: Sequence[Part]) -> None:
+        for part in group:
+            label = f"{self._numbers.get(part.name, '')}{part.title} (usually {parts.minutes(part.seconds)})"
+            self.console.print(label, highlight=False, markup=False)
+        title = ", ".join(part.title for part in group)
+        started = self._running[title] = time.monotonic()
+        task = self._live.add_task(title)
+        try:
+            self._into_the_cache(group, title)
+        finally:
+            self._live.remove_task(task)
+            del self._running[title]
+        seconds = time.monotonic() - started
+        self.console.print(f"      {title}: done in {seconds:.0f} s", highlight=False, markup=False)
+
+    def _into_the_cache(self, group: Sequence[Part], title: str) -> None:
+        cache, module = parts.cache_root(), group[0].folder
+        log = cache / "logs" / f"{module.name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        for left in cache.glob(f".{module.name}.*"):
+            _remove(left)  # of a build that was killed: this one holds the module's lock
+        work = Path(tempfile.mkdtemp(prefix=f".{module.name}.", dir=cache))
+        try:
+            source, out = work / "source", work / "out"
+            shutil.copytree(module, source)
+            out.mkdir()
+            with log.open("wb") as output:
+                for command in commands(group, out):
+                    if code := self._run(command, source, output.fileno()):
+                        raise BuildFailed(_words(title, f"`{command[0]} {command[1]}` ended with status {code}", log))
+            if wrong := [problem for part in group for problem in failures(part, out)]:
+                raise BuildFailed(_words(title, "; ".join(wrong), log))
+            for part in group:
+                whole = work / part.name
+                (whole / "bin").mkdir(parents=True)
+                for binary in part.binaries:
+                    (out / binary).rename(whole / "bin" / binary)
+                target = parts.directory(part).parent
+                target.parent.mkdir(exist_ok=True)
+                whole.rename(target)
+                _forget_old(target)
+        finally:
+            _remove(work)
+
+    def _run(self, command: Sequence[str], folder: Path, output: int) -> int:
+        """The command's exit status."""
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=build_environment(dict(os.environ)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            return self._ended(process)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)  # the compilers below it, too
+            process.wait()
+            raise
+
+    def _ended(self, process: subprocess.Popen[bytes]) -> int:
+        end = time.monotonic() + LIMIT
+        while (code := _poll(process, 0.2)) is None:
+            if self._stop.is_set():
+                raise Stopped
+            if time.monotonic() > end:
+                raise BuildFailed(f"The build took more than {LIMIT // 60} minutes and was given up.")
         return code
+
+
+def by_module(wanted: Iterable[Part]) -> list[list[Part]]:
+    """The parts in groups of one module each, in the order of each group's first."""
+    groups: dict[Path, list[Part]] = {}
+    for part in wanted:
+        groups.setdefault(part.folder, []).append(part)
+    return list(groups.values())
+
+
+def longest_first(wanted: Iterable[Part]) -> list[list[Part]]:
+    """The groups of `by_module`, so that no long one is left over for one core at the end."""
+    return sorted(by_module(wanted), key=lambda group: -sum(part.seconds for part in group))
+
+
+def build_all(wanted: Sequence[Part], console: Console) -> None:
+    """Builds what the cache lacks of `wanted`, what takes longest first.
+
+    Raises:
+        BuildFailed, ToolMissing: as `Builds.build`.
+    """
+    groups = longest_first(part for part in wanted if not parts.is_built(part))
+    builds = Builds(console, [part for group in groups for part in group])
+    builds.side_by_side([functools.partial(builds.build, *group) for group in groups])
 
 
 def _poll(process: subprocess.Popen[bytes], seconds: float) -> int | None:
@@ -128,82 +279,7 @@ def _poll(process: subprocess.Popen[bytes], seconds: float) -> int | None:
         return None
 
 
-def _give_up_late(started: float) -> None:
-    if time.monotonic() - started > LIMIT:
-        raise BuildFailed(f"The build took more than {LIMIT // 60} minutes and was given up.")
-
-
-def build(part: Part, console: Console, *, number: int = 1, of: int = 1) -> Path:
-    """Builds the part unless the cache has it, and returns its bin directory.
-
-    Args:
-        part: what to build.
-        console: where progress goes.
-        number: which of the parts to build this is, for the progress.
-        of: how many there are.
-
-    Raises:
-        BuildFailed: a command failed, or a binary isn't the pinned version.
-        ToolMissing: no Go, or the part's module isn't in the checkout.
-    """
-    if not parts.has_module(part):
-        raise ToolMissing(f"tools/{part.name} has no go.mod: the checkout is not complete.")
-    target = parts.directory(part)
-    if target.is_dir():
-        return target
-    with locked(part.name, console):
-        if target.is_dir():
-            return target
-        started = time.monotonic()
-        label = f"[{number}/{of}] {part.title}"
-        console.print(f"{label} (usually {parts.minutes(part.seconds)})", highlight=False, markup=False)
-        _build_into(target, part, _Progress(console, label), started)
-        console.print(f"      done in {time.monotonic() - started:.0f} s", highlight=False)
-        _forget_old(target.parent)
-    return target
-
-
-def _build_into(target: Path, part: Part, progress: _Progress, started: float) -> None:
-    cache = parts.cache_root()
-    logs = cache / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    log = logs / f"{part.name}.log"
-    for left in cache.glob(f".{part.name}.*"):
-        _remove(left)  # of a build that was killed: this one holds the part's lock
-    work = Path(tempfile.mkdtemp(prefix=f".{part.name}.", dir=cache))
-    try:
-        source, fresh = work / "source", work / "build"
-        shutil.copytree(part.folder, source)
-        (fresh / "bin").mkdir(parents=True)
-        with log.open("wb") as output:
-            for command in commands(part, fresh / "bin"):
-                process = subprocess.Popen(
-                    command,
-                    cwd=source,
-                    env=build_environment(dict(os.environ)),
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                )
-                try:
-                    code = progress.wait(process, started)
-                except BaseException:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.killpg(process.pid, signal.SIGTERM)  # the compilers below it, too
-                    process.wait()
-                    raise
-                if code != 0:
-                    raise BuildFailed(_words(part, f"`{command[0]} {command[1]}` ended with status {code}", log))
-        if wrong := failures(part, fresh / "bin"):
-            raise BuildFailed(_words(part, "; ".join(wrong), log))
-        target.parent.parent.mkdir(exist_ok=True)
-        fresh.rename(target.parent)
-    finally:
-        _remove(work)
-
-
-def _words(part: Part, cause: str, log: Path) -> str:
+def _words(title: str, cause: str, log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()[-15:]
     end = "\n".join(f"    {line}" for line in lines)
     advice = ""
@@ -211,7 +287,7 @@ def _words(part: Part, cause: str, log: Path) -> str:
         advice = "\nThe Go module proxy can't be reached: look at `go env GOPROXY` and the network."
     elif "no space left" in end:
         advice = f"\nThe disk is full: a first build needs about 15 GiB for {parts.cache_root()} and Go's caches."
-    return f"{part.title} was not built: {cause}. The end of {log}:\n{end}{advice}"
+    return f"{title} was not built: {cause}. The end of {log}:\n{end}{advice}"
 
 
 def _forget_old(newest: Path) -> None:
@@ -226,10 +302,3 @@ def _remove(folder: Path) -> None:
         if path.is_dir() and not path.is_symlink():
             path.chmod(0o755)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def build_all(wanted: Sequence[Part], console: Console) -> None:
-    """Builds what the cache lacks of `wanted`, in their order."""
-    missing = [part for part in wanted if not parts.is_built(part)]
-    for number, part in enumerate(missing, start=1):
-        build(part, console, number=number, of=len(missing))

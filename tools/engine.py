@@ -14,13 +14,15 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from tools import builder, parts
+from tools.builder import Builds
 from tools.parts import Part, ToolMissing
 
 PULUMI_MINIMUM = (3, 220, 0)
@@ -188,7 +190,7 @@ def _source(plugin: Plugin, folder: Path) -> str | None:
     if source == "real":
         return source
     chosen = parts.part(plugin.part)
-    return source if parts.has_module(chosen) and source == parts.key_of(chosen.folder, *parts.go_facts()) else None
+    return source if parts.has_module(chosen) and source == parts.key(chosen) else None
 
 
 def present(environment: Mapping[str, str] | None = None) -> Engine:
@@ -227,50 +229,60 @@ def missing_parts(environment: Mapping[str, str] | None = None) -> list[Part]:
     return [chosen for chosen in wanted if not parts.is_built(chosen)]
 
 
-def prepare(console: Console, more: tuple[Part, ...] = ()) -> Engine:
-    """Builds and installs what `present` would miss, and then `more` (parts of the lab), numbered as one row of steps.
+def prepare(console: Console, more: Sequence[Part] = ()) -> Engine:
+    """Builds and installs what `present` would miss and `more` (parts of the lab), side by side and numbered as one row of steps.
 
     Raises:
         builder.BuildFailed, ToolMissing: with what failed, and the fix.
     """
-    missing = missing_parts()
-    steps = [*missing, *(part for part in more if not parts.is_built(part))]
-    number = 0
     ambient = dict(os.environ)
     pulumi = real_pulumi(ambient)
+    cli, host = parts.part("pulumi"), parts.part(LANGUAGE_HOST)
+    builds = Builds(console, [*missing_parts(ambient), *more])
+    beside = [part for part in more if part.folder == cli.folder]
+
+    def engine() -> None:
+        if pulumi is None:
+            builds.build(cli)
+        to_build = []
+        if not (pulumi and users_own_plugins(ambient)):
+            to_build = _download_plugins(pulumi or parts.binary("pulumi"), builds)
+        builds.build(*(parts.part(plugin.part) for plugin in to_build), *beside)
+        _install_built(pulumi or parts.binary("pulumi"), to_build)
+
+    jobs: list[Callable[[], object]] = [engine]
+    # the longest part of all begins first; the one that waits for nobody and is soon done fills what is left
+    jobs += [partial(builds.build, *group) for group in builder.longest_first(p for p in more if p not in beside)]
     if pulumi is None:
-        for chosen in (parts.part("pulumi"), parts.part(LANGUAGE_HOST)):
-            number += chosen in steps
-            builder.build(chosen, console, number=number, of=len(steps))
-        program = _assemble() / "pulumi"
-    else:
-        program = pulumi
-    if not (pulumi and users_own_plugins(ambient)):
-        number = _plugins(program, console, steps, number)
-    for chosen in more:
-        number += chosen in steps
-        builder.build(chosen, console, number=number, of=len(steps))
+        jobs.append(partial(builds.build, host))
+    builds.side_by_side(jobs)
+    if pulumi is None:
+        _assemble()
     return present(ambient)
 
 
-def _plugins(program: Path, console: Console, steps: list[Part], number: int) -> int:
-    """Gets every plugin: the real one if it can be downloaded, else the built one. Returns the number of the last step."""
+def _download_plugins(program: Path, builds: Builds) -> list[Plugin]:
+    """Downloads the plugins that our own PULUMI_HOME lacks, and returns those that can't be had that way."""
     own = home()
     (own / "plugins").mkdir(parents=True, exist_ok=True)
-    with builder.locked(f"home-{own.name}", console):
-        downloads = True
-        for plugin in PLUGINS:
-            chosen = parts.part(plugin.part)
-            number += chosen in steps
+    with builder.locked(f"home-{own.name}", builds.console):
+        absent = [plugin for plugin in PLUGINS if _source(plugin, own) is None]
+        for number, plugin in enumerate(absent):
+            if not _download(program, plugin, own, builds.console):
+                return absent[number:]  # who can't reach one reaches none
+            _record(own, plugin, "real")
+    return []
+
+
+def _install_built(program: Path, plugins: Sequence[Plugin]) -> None:
+    own = home()
+    with builder.locked(f"home-{own.name}"):
+        for plugin in plugins:
             if _source(plugin, own) is not None:
-                continue
-            if downloads := downloads and _download(program, plugin, own, console):
-                _record(own, plugin, "real")
-                continue
-            folder = builder.build(chosen, console, number=number, of=len(steps))
-            _install(program, plugin, own, ["--file", str(folder / f"pulumi-resource-{plugin.name}")], limit=120)
-            _record(own, plugin, folder.parent.name)
-    return number
+                continue  # another process was faster
+            chosen = parts.directory(parts.part(plugin.part))
+            _install(program, plugin, own, ["--file", str(chosen / f"pulumi-resource-{plugin.name}")], limit=120)
+            _record(own, plugin, chosen.parent.name)
 
 
 def _install(program: Path, plugin: Plugin, into: Path, more: list[str], limit: int) -> None:

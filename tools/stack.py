@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 
 from tools import engine as engines
 from tools import parts
 from tools.engine import Engine
+from tools.parts import Part
 
 PROJECT = "sealos-istio"
 STACK = "dev"
@@ -178,6 +180,15 @@ def run_live(command: Sequence[str], environment: Mapping[str, str]) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     return status if status >= 0 else 128 - status
+
+
+def lab_parts() -> list[Part]:
+    """The parts that the stack needs of the lab: Contour only where the stack installs it."""
+    dashboards = yaml.safe_load((parts.ROOT / f"Pulumi.{STACK}.yaml").read_text())["config"].get(
+        f"{PROJECT}:dashboards"
+    )
+    used = {"lab", "dashboards"} if "contour" in (dashboards or {}) else {"lab"}
+    return [part for part in parts.PARTS if part.used_for in used]
 
 
 def select(pulumi: Pulumi) -> None:

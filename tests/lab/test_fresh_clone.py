@@ -140,6 +140,8 @@ def test_what_is_built_is_found_and_as_pinned(clone: Terminal) -> None:
     clone.documented(*TOOLS, "make tools")
     clone.documented(*TOOLS, "python -m tools list")
     clone.documented(*TOOLS, "python -m tools build")
+    clone.documented(*TOOLS, "python -m tools build --only dashboards")
+    clone.documented(*TOOLS, "python -m tools go -C tools/sealos test ./...")
     clone.documented(*TOOLS, "python -m tools build --only versions")
     clone.documented(*TOOLS, "python -m tools build --only late")
     clone.documented(

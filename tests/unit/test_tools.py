@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -48,6 +49,14 @@ def make_part(checkout: Path, script: str, expected: str = "v1") -> Part:
     (folder / "go.mod").write_text("module thing\n")
     (folder / "build.sh").write_text(script)
     return Part("thing", "The thing 1", ("thing",), 5, "lab", (Check("thing", ("version",), expected),))
+
+
+def wait_for_end(pid: int) -> None:
+    """Fails when a build's own process outlives it."""
+    deadline = time.monotonic() + 5
+    while stack.started(pid) is not None:
+        assert time.monotonic() < deadline, "the build's own process outlived it"
+        time.sleep(0.02)
 
 
 PRINTS_V1 = """printf '#!/bin/sh\\necho v1\\n' >"$1/thing"; chmod +x "$1/thing"; """
@@ -99,6 +108,13 @@ class TestKeys:
         (folder / "b").write_text("y")
         assert self.key(folder) != first
 
+    def test_what_belongs_to_another_part_of_the_module_does_not_count(self, folder: Path) -> None:
+        first = parts.key_of(folder, "go1.26.8", "amd64", {"other"})
+        (folder / "other").mkdir()
+        (folder / "other" / "main.go").write_text("package main\n")
+        assert parts.key_of(folder, "go1.26.8", "amd64", {"other"}) == first
+        assert self.key(folder) != first
+
 
 class TestTable:
     def test_every_part_is_a_pinned_module(self) -> None:
@@ -116,7 +132,7 @@ class TestTable:
             minor = "" if release is RELEASES[0] else f"-{release.version.removeprefix('v').rpartition('.')[0]}"
             plane = parts.part(f"kubernetes{minor}")
             assert (plane.folder / "VERSION").read_text().split()[0] == release.version.removeprefix("v")
-            assert f"kubelet{release.suffix}" in parts.part("kubeadm").binaries
+            assert f"kubelet{release.suffix}" in parts.part(f"kubeadm{minor}").binaries
             assert plane.binaries[-1] == f"kubectl{release.suffix}"
             assert {version for version in release.istios if check_pair(version, release.version)} == set()
             for version in release.istios:
@@ -187,15 +203,44 @@ class TestTable:
 class TestBuilding:
     def build(self, part: Part) -> tuple[Path, str]:
         said = io.StringIO()
-        return builder.build(part, Console(file=said, width=200), number=2, of=9), said.getvalue()
+        builder.build_all([part], Console(file=said, width=200))
+        return parts.directory(part), said.getvalue()
 
     def test_once_with_progress_then_from_the_cache(self, checkout: Path) -> None:
         part = make_part(checkout, PRINTS_V1)
         folder, said = self.build(part)
-        assert said.startswith("[2/9] The thing 1 (usually 5 s)\n")
+        assert said.startswith("[1/1] The thing 1 (usually 5 s)\n      The thing 1: done in ")
         assert (folder / "thing").is_file()
         assert self.build(part) == (folder, "")
-        assert parts.directory(part) == folder
+        assert parts.is_built(part)
+
+    def test_parts_of_one_module_are_built_together_and_found_apart(self, checkout: Path, tmp_path: Path) -> None:
+        runs = tmp_path / "runs"
+        one = make_part(
+            checkout, f"""echo "$@" >>{runs}; for name in "${{@:2}}"; do touch "$1/$name"; chmod +x "$1/$name"; done"""
+        )
+        one = replace(one, checks=())
+        other = replace(one, name="other", binaries=("other",), module="thing")
+        builder.build_all([one, other], Console(file=io.StringIO()))
+        [run] = runs.read_text().splitlines()
+        assert run.split()[1:] == ["thing", "other"]
+        assert [sorted(file.name for file in parts.directory(part).iterdir()) for part in (one, other)] == [
+            ["thing"],
+            ["other"],
+        ]
+
+    def test_when_one_fails_the_other_is_ended(self, checkout: Path, tmp_path: Path) -> None:
+        pid = tmp_path / "pid"
+        long = replace(make_part(checkout, f"sleep 60 & echo $! >{pid}; wait"), seconds=500)
+        folder = checkout / "tools" / "broken"
+        folder.mkdir()
+        (folder / "go.mod").write_text("module broken\n")
+        (folder / "build.sh").write_text(f"until test -s {pid}; do sleep 0.01; done; exit 7")
+        broken = replace(long, name="broken", title="The broken 1", seconds=1)
+        with pytest.raises(builder.BuildFailed, match=r"(?s)The broken 1 was not built.*status 7"):
+            builder.build_all([broken, long], Console(file=io.StringIO()))
+        wait_for_end(int(pid.read_text()))
+        assert not parts.is_built(long)
 
     def test_a_failed_build_leaves_nothing_and_shows_its_log(self, checkout: Path, cache: Path) -> None:
         part = make_part(checkout, PRINTS_V1 + "echo no such package >&2; exit 3")
@@ -244,10 +289,7 @@ class TestBuilding:
         monkeypatch.setattr(builder, "_poll", interrupted)
         with pytest.raises(KeyboardInterrupt):
             self.build(part)
-        deadline = time.monotonic() + 5
-        while stack.started(int(pid.read_text())) is not None:
-            assert time.monotonic() < deadline, "the build's own process outlived it"
-            time.sleep(0.02)
+        wait_for_end(int(pid.read_text()))
         assert not parts.is_built(part)
 
     def test_the_sources_are_not_written_to(self, checkout: Path) -> None:
@@ -266,15 +308,16 @@ class TestBuilding:
         part = make_part(checkout, "")
         (part.folder / "build.sh").unlink()
         (part.folder / "cmd" / "thing").mkdir(parents=True)
-        assert builder.commands(part, tmp_path) == [
-            ["go", "build", "-trimpath", "-ldflags", "-s -w", "-o", str(tmp_path / "thing"), "./cmd/thing"]
+        assert builder.commands([part], tmp_path) == [
+            ["go", "build", "-ldflags", "-s -w", "-o", str(tmp_path / "thing"), "./cmd/thing"]
         ]
 
     def test_the_users_go_settings_do_not_decide(self) -> None:
         made = builder.build_environment(
             {"GOFLAGS": "-mod=mod", "GONOSUMDB": "example.org", "GOPROXY": "https://proxy.example", "PATH": "/bin"}
         )
-        assert made["GOFLAGS"] == "-mod=readonly -buildvcs=false"
+        assert "-mod=readonly" in made["GOFLAGS"].split()
+        assert "-mod=mod" not in made["GOFLAGS"].split()
         assert made["GONOSUMDB"] == "example.org,github.com/pulumi/*"
         assert made["GOPROXY"] == "https://proxy.example"
 

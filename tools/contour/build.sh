@@ -4,5 +4,5 @@ set -euo pipefail
 out=$1
 version=$(go list -m -f '{{.Version}}' github.com/projectcontour/contour)
 
-go build -trimpath -ldflags "-s -w -X github.com/projectcontour/contour/internal/build.Version=$version" \
+go build -ldflags "-s -w -X github.com/projectcontour/contour/internal/build.Version=$version" \
 	-o "$out/contour" github.com/projectcontour/contour/cmd/contour

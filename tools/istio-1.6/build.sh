@@ -22,7 +22,9 @@ stamp="-s -w"
 for value in buildVersion="$version" buildGitRevision="${revision##*-}" buildTag="$version" buildHub=docker.io/istio buildStatus=Clean; do
     stamp+=" -X istio.io/pkg/version.$value"
 done
-if grep -q '"istio.io/istio/operator/cmd/operator"' tools.go; then
-    go build -trimpath -ldflags "$stamp" -o "$out/istio-operator-$version" istio.io/istio/operator/cmd/operator
-fi
-go build -trimpath -ldflags "$stamp" -o "$out/istioctl-$version" istio.io/istio/istioctl/cmd/istioctl
+packages=(istio.io/istio/istioctl/cmd/istioctl)
+if grep -q '"istio.io/istio/operator/cmd/operator"' tools.go; then packages+=(istio.io/istio/operator/cmd/operator); fi
+mkdir built
+go build -ldflags "$stamp" -o built/ "${packages[@]}"
+mv built/istioctl "$out/istioctl-$version"
+if [[ -e built/operator ]]; then mv built/operator "$out/istio-operator-$version"; fi

@@ -7,5 +7,7 @@ stamp="-s -w"
 for value in buildVersion=1.5.0 buildGitRevision=c3c353285578 buildTag=1.5.0 buildHub=docker.io/istio buildStatus=Clean; do
     stamp+=" -X istio.io/pkg/version.$value"
 done
-go build -trimpath -ldflags "$stamp" -o "$out/istio-operator" istio.io/istio/operator/cmd/operator
-go build -trimpath -ldflags "$stamp" -o "$out/istioctl" istio.io/istio/istioctl/cmd/istioctl
+mkdir built
+go build -ldflags "$stamp" -o built/ istio.io/istio/operator/cmd/operator istio.io/istio/istioctl/cmd/istioctl
+mv built/operator "$out/istio-operator"
+mv built/istioctl "$out/istioctl"

@@ -1,15 +1,11 @@
 #!/usr/bin/env bash
-# build.sh OUTDIR: the lab's kubeadm and kubelet, a pair for each Kubernetes that the lab has (lab/package). Run by `python -m tools
-# build` in a copy of this folder.
+# build.sh OUTDIR BINARY…: the lab's kubeadm and kubelet, for Kubernetes 1.16.3 or, as kubeadm-VERSION, for another that the lab has
+# (lab/package). Run by `python -m tools build` in a copy of this folder.
 set -euo pipefail
 out=$1
-
-pair() { # VERSION SUFFIX: of the programs that stand for Kubernetes VERSION
-    local command
-    for command in kubeadm kubelet; do
-        go build -trimpath -ldflags "-s -w -X sealos-istio/tools/kubeadm/internal/lab.KubernetesVersion=v$1" -o "$out/$command$2" "./cmd/$command"
-    done
-}
-pair 1.16.3 ''
-pair 1.19.16 -1.19.16
-pair 1.20.15 -1.20.15
+shift
+for binary in "$@"; do
+    version=1.16.3
+    if [[ $binary == *-* ]]; then version=${binary#*-}; fi
+    go build -ldflags "-s -w -X sealos-istio/tools/kubeadm/internal/lab.KubernetesVersion=v$version" -o "$out/$binary" "./cmd/${binary%%-*}"
+done

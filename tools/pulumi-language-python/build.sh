@@ -5,6 +5,6 @@ set -euo pipefail
 out=$1
 sdk=github.com/pulumi/pulumi/sdk/v3
 
-go build -trimpath -ldflags "-s -w" -o "$out/pulumi-language-python" "$sdk/python/cmd/pulumi-language-python"
+go build -ldflags "-s -w" -o "$out/pulumi-language-python" "$sdk/python/cmd/pulumi-language-python"
 dist=$(go list -m -f '{{.Dir}}' "$sdk")/python/dist
 install -m 0755 "$dist/pulumi-resource-pulumi-python" "$dist/pulumi-analyzer-policy-python" "$out/"

@@ -14,8 +14,8 @@ var schema []byte
 //go:embed terraform-mapping.json
 var terraformMapping []byte
 
-// version is set by the linker.
-var version string
+// version is what the engine asks for: requirements.txt has the SDK of the same.
+const version = "4.25.0"
 
 func main() {
 	provider.Serve("kubernetes", version, schema, terraformMapping)
