@@ -21,7 +21,7 @@ from tests.lab.conftest import Kubectl
 from tests.project import Project
 from tools import parts
 
-PARTS = ("contour",)
+PARTS = ("dashboards",)
 
 HOSTS = {name: f"{name}.mesh.example.com" for name in ("grafana", "kiali", "prometheus", "jaeger")}
 CONTOUR_NODES = ["sealos03", "sealos04"]
