@@ -1,7 +1,7 @@
 """What a build server runs: `make test`, then shards of the rest, in turn, as far as the time goes (docs/testing.md).
 
 `python3 -m tests.turns --gone SECONDS` needs nothing installed. Which shard comes first is told by the number of commits, so
-that every shard has its turn within as many commits as there are shards.
+that every shard is the first once within as many commits as there are shards.
 """
 
 from __future__ import annotations
@@ -117,36 +117,39 @@ def planned(shard: int, number: int = tiers.SHARDS) -> float:
     return tiers.running(files) + tiers.building(name for name in needed if not parts.is_built(parts.part(name)))
 
 
-def said(ran: list[int], following: int | None) -> str:
+def said(ran: list[int], order: list[int]) -> str:
     """What ran and what comes next, for the tests' last lines."""
     shards = f", shard {', '.join(map(str, ran))}" if ran else ""
-    return f"ran: core{shards}; next: {'core alone' if following is None else f'shard {following}'}"
+    left = [shard for shard in order if shard not in ran] or order
+    return f"ran: core{shards}; next: shard {left[0]}"
 
 
-def take_turns(clock: Clock, shards: list[int], plan: Callable[[int], float], run: Run) -> int:
-    """`make test`, and the shards in that order as far as the time goes.
+def take_turns(clock: Clock, order: list[int], plan: Callable[[int], float], run: Run) -> int:
+    """`make test`, and the shards in that order as far as the time goes; one that would take too long now is left for later.
 
     Args:
         clock: what time it is.
-        shards: the order; the first comes again after the last.
+        order: every shard once.
         plan: seconds that a shard will take.
         run: runs a command, with what the tests shall say and a limit in seconds.
 
     Returns:
         The exit status of the first that failed, else 0.
     """
-    print(f"core: make test (then shard {shards[0]}/{len(shards)})", flush=True)
-    if status := run(["make", "test"], said([], shards[0]), HARD_END - clock.gone()):
+    print(f"core: make test, then shard {order[0]}/{len(order)}", flush=True)
+    if status := run(["make", "test"], said([], order), HARD_END - clock.gone()):
         return status
-    slowness = SPARE
-    for index, shard in enumerate(shards):
-        expected = plan(shard)
-        if clock.gone() > LAST_START or clock.gone() + slowness * expected > PLANNED_END:
+    slowness, ran = SPARE, list[int]()
+    for shard in order:
+        began, expected = clock.gone(), plan(shard)
+        if began > LAST_START:
             break
-        print(f"\nshard {shard}/{len(shards)}: {', '.join(tiers.shard(f'{shard}/{len(shards)}'))}", flush=True)
-        began = clock.gone()
-        told = said(shards[: index + 1], shards[(index + 1) % len(shards)])
-        if status := run(["make", "test-all", f"SHARD={shard}/{len(shards)}"], told, HARD_END - began):
+        if began + slowness * expected > PLANNED_END:
+            continue
+        name = f"{shard}/{len(order)}"
+        print(f"\nshard {name}: {', '.join(tiers.shard(name))}", flush=True)
+        ran.append(shard)
+        if status := run(["make", "test-all", f"SHARD={name}"], said(ran, order), HARD_END - began):
             return status
         slowness = max(slowness, (clock.gone() - began) / expected)
     return 0
