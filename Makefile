@@ -8,15 +8,17 @@ VENV := .venv/bin
 GO := $(VENV)/python -m tools go
 OUR_GO := pulumi/pulumi-resource-command sealos kubeadm
 PYTEST := $(VENV)/python -m pytest
+# as many as tests/tiers.py plans with; in the order that tests/conftest.py gives
+PROCESSES := --numprocesses=2 --no-loadscope-reorder
 STACK ?= dev
 
 # what the goals need of this machine (tools/doctor.py)
-PURPOSE := $(or $(if $(filter test test-all,$(MAKECMDGOALS)),test),$(if $(filter up down,$(MAKECMDGOALS)),up),$(firstword $(filter test-fast tools,$(MAKECMDGOALS))),preview)
+PURPOSE := $(or $(if $(filter test test-all durations,$(MAKECMDGOALS)),test),$(if $(filter up down,$(MAKECMDGOALS)),up),$(firstword $(filter test-fast tools,$(MAKECMDGOALS))),preview)
 
 # one stamp per content of the requirements, so that a changed pin is installed; two makes at once wait for each other
 STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help istioctl up preview render review drift down test test-fast check lint go-test tools new-stack schema env venv lock
+.PHONY: help istioctl up preview render review drift down test test-fast test-all durations check lint go-test tools new-stack schema env venv lock
 .NOTPARALLEL:
 
 help: ## show this
@@ -42,17 +44,24 @@ render: venv ## the objects that Istio will make of a stack's settings: make ren
 down: venv ## destroy stack dev, then end the lab
 	@$(VENV)/python -m tools down
 
-test: venv check ## every test: checks, Go modules, unit, graph, lab
-	@$(VENV)/python -m tools build
-	@$(VENV)/python -m tools build --only versions
-	@$(VENV)/python -m tools build --only late
-	@$(MAKE) -s go-test
-	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) --numprocesses=2 --no-loadscope-reorder --durations=25
-
-test-fast: venv check ## the same without the lab and what waits or drives the engine long (under a minute once set up)
+test-fast: venv ## checks, and the tests of tiers unit and graph that don't drive the engine long (under a minute once set up)
 	@$(VENV)/python -m tools build --only engine
-	@$(MAKE) -s go-test
-	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) -m "not lab and not slow"
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; $(MAKE) -s check >"$$log" 2>&1 & checks=$$!; \
+		set="$$($(VENV)/python -m tools env)"; eval "$$set"; \
+		$(PYTEST) $(PROCESSES) -m "not lab and not slow" && tests=0 || tests=$$?; \
+		wait $$checks || { cat "$$log"; exit 1; }; exit $$tests
+
+test: venv check go-test ## all of that, and a walk through everything on the lab (12 minutes after make up; docs/testing.md)
+	@$(VENV)/python -m tools build
+	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) -m "core or not lab" --durations=10
+
+test-all: venv $(if $(SHARD),,check go-test) ## every test; SHARD=2/6: the second of six pieces of what make test leaves out
+	@$(VENV)/python -m tools build
+	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) --durations=25 $(if $(SHARD),tests/lab --shard=$(SHARD))
+
+durations: venv ## run every test and write how long each file took, for cutting shards
+	@$(VENV)/python -m tools build
+	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) --durations=50 --store-durations
 
 go-test: venv ## tests of our own Go modules
 	@for folder in $(OUR_GO); do echo "go test tools/$$folder"; $(GO) -C tools/$$folder test ./...; done
@@ -97,7 +106,7 @@ $(STAMP): requirements-dev.txt
 	@echo "Making .venv (usually 1 min)"
 	@exec 9>>.venv.lock; flock 9; test -e $@ && exit 0; \
 		$(VENV)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv; \
-		$(VENV)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt; \
+		$(VENV)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement requirements-dev.txt; \
 		rm -f .venv/.complete-*; touch $@
 
 lock: venv ## compile the requirements files anew (needs the index; pip-tools comes into a place of its own)

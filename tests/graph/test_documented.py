@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.documented import Terminal
 from tests.project import ROOT
+from tools import parts
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 README = ("README.md", "Try it: the embedded lab")
+TOOLS = ("docs/tools.md", "tools/: what is built, and why")
 NEW = ("docs/environments.md", "A new stack")
 ANSWERS = [
     ("Masters", "m1=192.168.30.11"),
@@ -35,7 +39,9 @@ def test_a_new_stack_is_asked_for_on_a_terminal_and_can_be_previewed(clone: Term
     printed = clone.documented(*NEW, "make new-stack", answers=ANSWERS)
     clone.documented(*NEW, ".venv/bin/python", replace={"stack blue": "stack green", "Pulumi.blue": "Pulumi.green"})
     blue, green = (clone.directory / f"Pulumi.{name}.yaml" for name in ("blue", "green"))
-    assert blue.read_text() == green.read_text().replace("green", "blue"), "asked and told by options, it is the same stack"
+    assert blue.read_text() == green.read_text().replace("green", "blue"), (
+        "asked and told by options, it is the same stack"
+    )
     again = clone.documented(*README, "make new-stack", replace={"NAME=…": "NAME=blue"}, answers=ANSWERS, status=2)
     assert "Pulumi.blue.yaml is there already" in again
     # the commands that it names are typed, too; the first asks the machines
@@ -78,3 +84,15 @@ def test_the_renderer_shows_the_objects(clone: Terminal) -> None:
     printed = clone.documented(*README, "make render")
     kinds = {document["kind"] for document in yaml.safe_load_all(printed.partition("\n---\n")[2]) if document}
     assert {"Deployment", "Service", "ConfigMap"} <= kinds
+
+
+def test_a_group_of_parts_that_is_built_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To build them takes half an hour, so here their places are taken."""
+    monkeypatch.setenv("SEALOS_ISTIO_CACHE", str(tmp_path))
+    for part in parts.PARTS:
+        parts.directory(part).mkdir(parents=True)
+    terminal = Terminal(ROOT, {**os.environ, "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"})
+    assert terminal.documented(*TOOLS, "python -m tools build --only dashboards") == ""
+    assert terminal.documented(*TOOLS, "python -m tools build --only versions") == ""
+    assert terminal.documented(*TOOLS, "python -m tools build --only late") == ""
+    assert terminal.documented(*TOOLS, "python -m tools build --only rendered") == ""

@@ -19,6 +19,8 @@ from tools import parts
 PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 NETWORK = os.environ.get("TEST_LAB_NETWORK", f"198.18.{7 + PROCESS}.0/24")
 """Each process of the tests has a lab of its own."""
+OTHER = f"198.18.{17 + PROCESS}.0/24"
+"""For a second lab beside it, of other machines."""
 TIMEOUT = 900
 """Seconds; a test that brings the stack up takes about a minute of it."""
 
@@ -36,19 +38,29 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield lab
 
 
-@pytest.fixture(scope="package")
-def dev_config(lab: Lab) -> dict[str, Any]:
-    """The stack dev's configuration, on this lab's machines, with the key for logging in."""
+def dev_of(lab: Lab) -> dict[str, Any]:
+    """The stack dev's configuration, on a lab's machines, with its key for logging in."""
     text = (ROOT / "Pulumi.dev.yaml").read_text().replace("198.51.100.", f"{str(lab.network.network_address)[:-1]}")
     config = {key.removeprefix("sealos-istio:"): value for key, value in yaml.safe_load(text)["config"].items()}
     config["ssh"] = {"knownHosts": str(lab.known_hosts), "privateKeyFile": str(lab.key)}
     return config
 
 
-@pytest.fixture(scope="package")
-def bare_config(lab: Lab, dev_config: dict[str, Any]) -> dict[str, Any]:
+def bare_of(lab: Lab) -> dict[str, Any]:
     """A stack without a mesh, for what is about the cluster alone; which machines it has is said by `listed`."""
-    return {key: value for key, value in dev_config.items() if key != "istio"} | listed(lab, 1, (2, 3, 4))
+    return {key: value for key, value in dev_of(lab).items() if key != "istio"} | listed(lab, 1, (2, 3, 4))
+
+
+@pytest.fixture(scope="package")
+def dev_config(lab: Lab) -> dict[str, Any]:
+    """See `dev_of`."""
+    return dev_of(lab)
+
+
+@pytest.fixture(scope="package")
+def bare_config(lab: Lab) -> dict[str, Any]:
+    """See `bare_of`."""
+    return bare_of(lab)
 
 
 def standing(project: Project) -> Iterator[Project]:

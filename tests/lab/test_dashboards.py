@@ -21,6 +21,8 @@ from tests.lab.conftest import Kubectl
 from tests.project import Project
 from tools import parts
 
+PARTS = ("dashboards",)
+
 HOSTS = {name: f"{name}.mesh.example.com" for name in ("grafana", "kiali", "prometheus", "jaeger")}
 CONTOUR_NODES = ["sealos03", "sealos04"]
 

@@ -81,15 +81,10 @@ def status(kubectl: Kubectl) -> Any:
     return (found.get("status") or {}).get("status")
 
 
-def take_out(project: Project) -> float:
-    """Istio out of the stack, the cluster stays; the seconds that it took."""
+def take_out(project: Project) -> None:
+    """Istio out of the stack, the cluster stays."""
     project.edit_config(lambda config: config.pop("istio"))
-    began = time.monotonic()
-    done = project.up()
-    assert done.status == 0, done.text
-    took = time.monotonic() - began
-    unchanged(project)
-    return took
+    good(project)
 
 
 def left_behind(kubectl: Kubectl, lab: Lab) -> list[str]:
@@ -210,11 +205,11 @@ def test_every_race_of_the_plugin_is_found(project: Project, kubectl: Kubectl, l
 def test_a_field_that_the_live_object_lacks_is_named(project: Project) -> None:
     request = request_of(project, "istio-gate")
     field = {"kind": "Deployment", "name": "istiod", "path": ["spec", "template", "spec", "hostNetwork"], "value": True}
-    request["wanted"] |= {"timeout": 20, "fields": [*request["wanted"]["fields"], field]}
+    request["wanted"] |= {"timeout": 5, "fields": [*request["wanted"]["fields"], field]}
     done = driver(project, "gate", json.dumps(request))
     assert done.returncode == 1
     assert "Deployment istio-system/istiod: spec.template.spec.hostNetwork is not set, wanted True" in done.stderr
-    assert "the mesh was not ready after 20 s" in done.stderr
+    assert "the mesh was not ready after 5 s" in done.stderr
 
 
 def test_deleted_and_made_again_it_is_installed_and_not_only_healthy(project: Project, kubectl: Kubectl) -> None:
@@ -230,10 +225,9 @@ def test_an_overlay_that_the_operator_refuses_ends_the_gate_soon_in_its_words(
     request = json.dumps(request_of(project, "istio-gate"))
     patch = [{"op": "add", "path": OVERLAYS, "value": BAD_OVERLAY}]
     kubectl("-n", "istio-system", "patch", "istiooperator", NAME, "--type=json", "-p", json.dumps(patch))
-    began = time.monotonic()
     done = driver(project, "gate", request)
     assert done.returncode == 1
-    assert time.monotonic() - began < 90, "not bounded quickly"
+    assert "the mesh was not ready after" not in done.stderr, "it waited until its time was over"
     assert f"IstioOperator istio-system/{NAME}: the operator can't carry it out" in done.stderr
     assert "path not found at element noSuchKey" in done.stderr
     assert "the operator's last words" in done.stderr
@@ -264,7 +258,7 @@ def test_taken_out_of_the_stack_nothing_is_left_but_the_definitions(
     project: Project, kubectl: Kubectl, lab: Lab
 ) -> None:
     before = definitions(kubectl)
-    assert take_out(project) < 60
+    take_out(project)
     assert left_behind(kubectl, lab) == []
     assert definitions(kubectl) == before - 1 > 20, "all but the IstioOperator's own"
 
@@ -273,11 +267,9 @@ def test_a_mesh_that_can_not_run_is_told_in_the_words_of_kubernetes(project: Pro
     """On a bare cluster, where no istiod has filled its authority into the webhook yet. The next test goes on from here."""
     nobody = {"pilot": {"k8s": {"nodeSelector": {"example.org/nobody": "has-it"}}}}
     project.edit_config(lambda config: config.update(istio=mesh("minimal", components=nobody, readyTimeout=45)))
-    began = time.monotonic()
     printed = typing(project, kubectl).documented(
         "docs/istio-lifecycle.md", "A mesh that does not get ready", status=255
     )
-    assert time.monotonic() - began < 120
     assert "Traceback" not in printed
 
 
@@ -288,5 +280,5 @@ def test_the_other_profiles_come_up_and_go_down(project: Project, kubectl: Kubec
     good(project)
     assert (deployments(kubectl), status(kubectl)) == (set(release("1.5.0").profiles[profile]), 3)
     assert project.outputs()["istio"]["status"] == "HEALTHY"
-    assert take_out(project) < 60
+    take_out(project)
     assert left_behind(kubectl, lab) == []

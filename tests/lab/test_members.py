@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -298,13 +297,10 @@ def test_a_teardown_names_the_dead_and_the_mute_and_cleans_the_others(
 ) -> None:
     faults.deaf(lab, "sealos03")
     lab.stop_machine("sealos05")
-    began = time.monotonic()
     printed = Terminal.of(project).documented(
         "docs/operations.md", "Tear down", "pulumi destroy", replace={"[sealos01]": "[sealos02]"}
     )
-    took = time.monotonic() - began
     lab.stop_machine("sealos03")
-    assert took < 90, "a dead machine held the others up"
     told = " ".join(printed.split())
     for name, why in (("sealos03", "took the connection but stayed mute"), ("sealos05", "")):
         assert re.search(rf"\[{name}\] warning: [^;]*{why}[^;]*; what it holds of the cluster stays on it", told), (

@@ -49,9 +49,7 @@ def test_every_finding_of_every_machine_in_one_report(project: Project, lab: Lab
     lab.run("sealos01", "mv", "/root/kube1.16.3.tar.gz", "/root/kube1.16.8.tar.gz").check_returncode()
     examples = {"3 errors": "8 errors", "by etcd (process 812)": "by python3 (process …)"}
     try:
-        began = time.monotonic()
         printed = Terminal.of(project).documented("docs/operations.md", "Preflight", replace=examples, status=255)
-        assert time.monotonic() - began < 60, "a mute machine held everybody up"
         told = re.sub(r"[ ]+", " ", printed)
         for words in (
             r"8 errors, 1 warning; nothing was changed",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -265,10 +264,8 @@ def test_nothing_secret_in_plain(project: Project, lab: Lab, by_hand: str) -> No
 
 def test_without_its_first_master_a_cluster_is_destroyed_when_asked_for_in_words(project: Project, lab: Lab) -> None:
     lab.stop_machine("sealos01")
-    began = time.monotonic()
     done = project.destroy()
     assert done.status != 0
-    assert time.monotonic() - began < 60
     assert "Nothing was cleaned: it begins at sealos01" in done.text
     assert "SEALOS_ISTIO_LOST=sealos01 pulumi destroy" in done.text
     assert lab.run("sealos02", "ls", "/etc/kubernetes/kubelet.conf").returncode == 0

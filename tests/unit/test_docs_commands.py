@@ -16,6 +16,21 @@ EXEMPT = {
     ("README.md", "Try it: the embedded lab", "make check"): "make test begins with it",
     ("README.md", "Try it: the embedded lab", "make test"): "runs this test",
     ("README.md", "Try it: the embedded lab", "make test-fast"): "runs this test",
+    ("README.md", "Try it: the embedded lab", "make test-all"): "runs this test",
+    **{
+        ("docs/testing.md", "Tests: which to run, how long they take, where a new one goes", command): "runs this test"
+        for command in ("make test-fast", "make test", "make test-all")
+    },
+    (
+        "docs/testing.md",
+        "Tests: which to run, how long they take, where a new one goes",
+        "make test-all SHARD=2/6",
+    ): "a build server runs each shard in turn; that shards hold every file is in test_tiers.py",
+    (
+        "docs/testing.md",
+        "One file, one test",
+        'eval "$(make -s env)"; .venv/bin/python -m pytest tests/lab/test_members.py',
+    ): "the two commands are what make test runs",
     (
         "docs/dashboards.md",
         "Contour for traffic from outside",

@@ -1,4 +1,4 @@
-"""What drift makes of what it saw; on the lab it is tried whole (tests/lab/test_drift.py)."""
+"""What drift makes of what it saw; on the lab it is tried whole (tests/lab/test_core.py)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of the shell scripts that work on text, run by bash as they are; and shellcheck's word on all of them."""
+"""The parts of the shell scripts that work on text, run by bash as they are."""
 
 from __future__ import annotations
 
@@ -157,10 +157,9 @@ def test_another_job_is_waited_for_within_a_limit(wait: str, got: bool, tmp_path
     assert ("did not end in time" in done.stderr) is not got
 
 
-@pytest.mark.parametrize(
-    "script", sorted(SCRIPTS.glob("*.sh")) + sorted(SCRIPTS.parent.glob("*.sh")), ids=lambda path: path.name
-)
-def test_shellcheck(script: Path) -> None:
-    done = subprocess.run(["shellcheck", str(script)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    assert "set -euo pipefail" in script.read_text() or script == LIB
+def test_every_script_ends_where_something_fails() -> None:
+    """The rest of what can be said of a script's text, shellcheck says in `make lint`."""
+    scripts = {*SCRIPTS.glob("*.sh"), *SCRIPTS.parent.glob("*.sh")} - {LIB}
+    assert len(scripts) > 10
+    for script in scripts:
+        assert "set -euo pipefail" in script.read_text(), script

@@ -1,0 +1,12 @@
+"""What tests/lab/later.py tries, on Kubernetes 1.19."""
+
+from __future__ import annotations
+
+from lab import package
+from tests.lab.later import Releases
+
+PARTS = ("kubernetes-1.19", "kubeadm-1.19", "istio-1.8", "istio-1.9")
+
+
+class TestKubernetes119(Releases):
+    release = package.RELEASES[1]

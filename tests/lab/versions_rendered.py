@@ -1,0 +1,237 @@
+"""What the table of versions says, held against each version's own istioctl: profiles, add-ons, gateways, the operator's objects.
+
+For the files of those versions that are built together.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.istio import operator_manifests as manifests
+from components.istio import renderer
+from components.istio.istio_operator import KINDS, plan
+from components.istio.renderer import Rendered
+from components.istio.shapes import GatewayKind, gateway_objects
+from components.istio.versions import release
+from components.settings import IstioSettings
+from lab import package
+from lab.machines import ISTIO
+from tools import parts
+
+OWN = (ISTIO, *package.RELEASES[0].istios)
+"""Those that run on the lab's own Kubernetes."""
+
+
+def istioctl(version: str) -> Path:
+    return parts.binary("istioctl" if version == ISTIO else f"istioctl-{version}")
+
+
+def made(version: str, **istio: Any) -> tuple[dict[str, Any], Rendered]:
+    """What is wanted of settings, and what Istio makes of them."""
+    planned = plan(IstioSettings.model_validate({"version": version, **istio}))
+    rendered = renderer.render(planned.manifest, istioctl(version))
+    assert renderer.unfulfilled(planned.manifest, rendered) == []
+    return planned.wanted, rendered
+
+
+def deployments(rendered: Rendered) -> list[str]:
+    return sorted(known["metadata"]["name"] for known in rendered.objects if known["kind"] == "Deployment")
+
+
+def missing(shape: Any, live: Any, path: str = "") -> Iterator[str]:
+    """Where a rendered object lacks what a shape says of it."""
+    if isinstance(shape, dict):
+        for key, inside in shape.items():
+            if not isinstance(live, dict) or key not in live:
+                yield f"{path}.{key}"
+            else:
+                yield from missing(inside, live[key], f"{path}.{key}")
+    elif isinstance(shape, list):
+        for position, inside in enumerate(shape):
+            name = inside.get("name", "…")
+            if position >= len(live) or name not in ("…", live[position].get("name")):
+                yield f"{path}[{position}] {name}"
+            else:
+                yield from missing({key: value for key, value in inside.items() if key != "name"}, live[position], f"{path}[{position}]")  # fmt: skip
+
+
+class Versions:
+    """What is asked of each version.
+
+    Attributes:
+        versions: those of the file.
+    """
+
+    versions: tuple[str, ...]
+
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        asked, wanted = self.versions, set(metafunc.fixturenames)
+        if "profile" in wanted:
+            pairs = [(version, profile) for version in asked for profile in sorted(release(version).profiles)]
+            metafunc.parametrize(("version", "profile"), pairs)
+        elif "kind" in wanted:
+            metafunc.parametrize(("version", "kind"), [(version, kind) for version in asked for kind in KINDS])
+        elif "version" in wanted:
+            metafunc.parametrize("version", asked)
+        elif "later" in wanted:
+            metafunc.parametrize("later", [version for version in asked if version != ISTIO])
+
+    def test_each_profile_installs_what_the_table_says(self, version: str, profile: str) -> None:
+        wanted, rendered = made(version, profile=profile)
+        assert deployments(rendered) == wanted["deployments"] == sorted(release(version).profiles[profile])
+        cni = rendered.named("DaemonSet", "istio-cni-node", "kube-system")
+        assert cni
+        assert cni["spec"]["template"]["spec"]["containers"][0]["name"] == "install-cni"
+
+    def test_every_profile_of_its_own_is_in_the_table(self, later: str) -> None:
+        listed = subprocess.run(
+            [istioctl(later), "profile", "list"],
+            env={"KUBECONFIG": "/dev/null"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        # later ones print it as they print errors
+        printed = listed.stdout or listed.stderr
+        assert {line.strip() for line in printed.splitlines()[1:]} >= set(release(later).profiles)
+
+    def test_each_add_on_can_be_had_and_left_out(self, version: str) -> None:
+        for addon in release(version).addons:
+            for profile, enabled in (("minimal", True), ("demo", False)):
+                wanted, rendered = made(version, profile=profile, addonComponents={addon: {"enabled": enabled}})
+                assert deployments(rendered) == wanted["deployments"], addon
+
+    def test_the_operators_objects_are_those_that_istioctl_dumps(self, later: str) -> None:
+        dumped = subprocess.run(
+            [istioctl(later), "operator", "dump"],
+            env={"KUBECONFIG": "/dev/null"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        theirs = {known["kind"]: known for known in yaml.safe_load_all(dumped.stdout) if known}
+        ours = {
+            known["kind"]: known
+            for known in (
+                manifests.namespace(),
+                manifests.service_account(),
+                manifests.cluster_role(later),
+                manifests.cluster_role_binding(),
+                manifests.service(),
+                manifests.deployment("docker.io/istio", later, "istio-system", "an identity"),
+            )
+        }
+        # from 1.12 or 1.13 on `init` makes the namespace, and `dump` has none
+        assert {*theirs, "Namespace"} == {*ours, "CustomResourceDefinition"}
+        assert theirs["CustomResourceDefinition"]["metadata"]["name"] == manifests.CRD_NAME
+        theirs["ClusterRole"]["metadata"].pop("creationTimestamp", None)
+        for port in theirs["Service"]["spec"]["ports"]:
+            port.setdefault("protocol", "TCP")
+        [container] = theirs["Deployment"]["spec"]["template"]["spec"]["containers"]
+        watched = container["env"][0]
+        # from 1.7 on `dump` leaves open what `init` gives this value
+        watched["value"] = watched["value"] or "istio-system"
+        # ours on purpose: what restarts it, and a label as on its pods
+        metadata = ours["Deployment"]["spec"]["template"]["metadata"]
+        assert metadata["annotations"].pop(manifests.RESTART_ANNOTATION) == "an identity"
+        if not metadata["annotations"]:
+            metadata.pop("annotations")
+        ours["Deployment"]["metadata"].pop("labels")
+        for kind, known in theirs.items():
+            assert kind == "CustomResourceDefinition" or known == ours[kind], kind
+
+    def test_the_cni_plugins_installer_is_told_what_the_settings_say(self, version: str) -> None:
+        _, rendered = made(
+            version,
+            cni={"excludeNamespaces": ["shop", "istio-system"], "logLevel": "debug", "configFile": "10-x.conflist"},
+        )
+        config, installer = (
+            rendered.named(*what, "kube-system")
+            for what in (("ConfigMap", "istio-cni-config"), ("DaemonSet", "istio-cni-node"))
+        )
+        assert config
+        assert installer
+        [container] = [c for c in installer["spec"]["template"]["spec"]["containers"] if c["name"] == "install-cni"]
+        environment = config["data"] | {variable["name"]: variable.get("value") for variable in container["env"]}
+        assert environment["CNI_CONF_NAME"] == "10-x.conflist"
+        if release(version).cni_agent:
+            assert {"configMapRef": {"name": "istio-cni-config"}} in container["envFrom"]
+            assert environment["EXCLUDE_NAMESPACES"] == "shop,istio-system"
+            assert "--log_output_level=default:info,cni-plugin:debug" in container["args"]
+            return
+        plugin = json.loads(config["data"]["cni_network_config"])
+        assert plugin["kubernetes"]["exclude_namespaces"] == ["shop", "istio-system"]
+        assert plugin["log_level"] == "debug"
+
+    @pytest.mark.parametrize("as_root", [True, False])
+    def test_a_gateway_has_the_shape_that_overlays_rely_on(
+        self, version: str, kind: GatewayKind, as_root: bool
+    ) -> None:
+        known, chart = release(version), f"istio-{kind}gateway"
+        if not as_root and known.gateway_names:
+            return  # 1.5's charts know no other user
+        values = {} if known.gateway_names else {"gateways": {chart: {"runAsRoot": as_root}}}
+        for name in (chart,) if known.gateway_names else (chart, "edge"):
+            _, rendered = made(version, profile="demo", values=values, **{f"{kind}Gateways": [{"name": name}]})
+            for (of, called), shape in gateway_objects(kind, {}, known, name, as_root).items():
+                live = rendered.named(of, called)
+                assert live, f"{of} {called}"
+                assert list(missing(shape, live)) == [], f"{of} {called}"
+
+    @pytest.mark.parametrize("nodes", [["sealos02"], ["sealos02", "sealos03"]])
+    def test_host_network_is_all_there(self, version: str, nodes: list[str]) -> None:
+        _, rendered = made(version, cni={"enabled": False}, ingressGateways=[{"hostNetwork": {"nodes": nodes}}])
+        deployment = rendered.named("Deployment", "istio-ingressgateway")
+        service = rendered.named("Service", "istio-ingressgateway")
+        assert deployment
+        assert service
+        spec = deployment["spec"]
+        pod = spec["template"]["spec"]
+        assert (pod["hostNetwork"], pod["dnsPolicy"]) == (True, "ClusterFirstWithHostNet")
+        assert "securityContext" not in pod, "ports 80 and 443 take root"
+        assert spec["replicas"] == len(nodes)
+        assert spec["strategy"]["rollingUpdate"]["maxSurge"] == 0
+        assert sorted(port["containerPort"] for port in pod["containers"][0]["ports"]) == [80, 443, 15090]
+        assert [(port["port"], port["targetPort"]) for port in service["spec"]["ports"]] == [(80, 80), (443, 443)]
+        assert service["spec"]["type"] == "ClusterIP"
+        assert rendered.named("HorizontalPodAutoscaler", "istio-ingressgateway") is None
+        if len(nodes) == 1:
+            assert pod["nodeSelector"] == {"kubernetes.io/hostname": nodes[0]}
+        else:
+            terms = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
+                "nodeSelectorTerms"
+            ]
+            assert terms[0]["matchExpressions"][0]["values"] == nodes
+
+    def test_the_same_settings_are_rendered_the_same(self, version: str) -> None:
+        """Otherwise a preview without a change would show one."""
+        addons = {addon: {"enabled": True} for addon in release(version).addons}
+        first, again = (made(version, profile="demo", addonComponents=addons)[1].shown() for _ in range(2))
+        assert first == again
+
+    def test_several_gateways_have_names_selectors_and_ports_of_their_own(self, later: str) -> None:
+        https = {"name": "https", "port": 443, "targetPort": 8443}
+        gateways = [
+            {"name": "istio-edge", "k8s": {"service": {"type": "ClusterIP", "ports": [https]}}},
+            {"name": "inner", "label": {"team": "web"}, "k8s": {"service": {"type": "ClusterIP"}}},
+        ]
+        chart_ports = release(later).chart_ports["ingress"]
+        wanted, rendered = made(later, profile="default", ingressGateways=gateways)
+        assert deployments(rendered) == wanted["deployments"]
+        assert "istio-ingressgateway" not in wanted["deployments"], "the list replaces the profile's"
+        for name, labels, ports in (
+            ("istio-edge", {"app": "istio-edge", "istio": "edge"}, [443]),
+            ("inner", {"app": "inner", "istio": "inner", "team": "web"}, sorted(port["port"] for port in chart_ports)),
+        ):
+            deployment, service = rendered.named("Deployment", name), rendered.named("Service", name)
+            assert deployment
+            assert service
+            assert deployment["spec"]["selector"]["matchLabels"] == labels == service["spec"]["selector"]
+            assert sorted(port["port"] for port in service["spec"]["ports"]) == ports
