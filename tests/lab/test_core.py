@@ -408,7 +408,7 @@ def test_a_clean_stack_has_no_drift(up: Stack) -> None:
     assert findings(up.project) == []
     done = drift(up.project)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.strip() == "drift: settings, state, cluster and machines agree."
+    assert done.stdout.strip() == "core: settings, state, cluster and machines agree."
 
 
 def ends_in(days: float) -> bytes:

@@ -179,5 +179,13 @@ def test_what_was_sent_is_taken_off_again(project: Project, lab: Lab) -> None:
     done = project.destroy()
     assert done.status == 0, done.text
     left = lab.run("sealos01", "sh", "-c", "ls /root/bin/sealos /root/kube1.16.3.tar.gz 2>/dev/null").stdout.split()
-    lab.reset()
     assert left == []
+
+
+def test_machines_that_were_cleaned_take_a_cluster_again(project: Project, lab: Lab) -> None:
+    up(project, "sending kube1.16.3.tar.gz")
+    nodes = Kubectl(project).json("get", "nodes")["items"]
+    assert sorted(node["metadata"]["name"] for node in nodes) == ["sealos01", "sealos02"]
+    done = project.destroy()
+    assert done.status == 0, done.text
+    lab.reset()
