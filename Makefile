@@ -74,7 +74,7 @@ lint: venv ## the quick half of check: ruff, shellcheck, actionlint, go vet
 	@$(VENV)/ruff check .
 	@git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run | xargs -0 $(VENV)/shellcheck -x
 	@$(GO) -C tools/actionlint tool actionlint -shellcheck $(CURDIR)/$(VENV)/shellcheck -pyflakes= $(CURDIR)/.github/workflows/*.yaml
-	@go="$$($(VENV)/python -m tools path go)"; test -z "$$("$${go%/*}/gofmt" -l tools | tee /dev/stderr)"
+	@go="$$($(VENV)/python -m tools path go)"; found="$$("$${go%/*}/gofmt" -l tools)"; test -z "$$found" || { echo "gofmt: $$found" >&2; exit 1; }
 	@for folder in $(OUR_GO); do $(GO) -C tools/$$folder vet ./...; done
 
 tools: venv ## build what the engine and the lab need (docs/tools.md)
