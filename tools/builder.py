@@ -193,6 +193,8 @@ class Builds:
 
     def _into_the_cache(self, group: Sequence[Part], title: str) -> None:
         cache, module = parts.cache_root(), group[0].folder
+        # before the sources are copied: an edit during the build makes another key
+        targets = [parts.directory(part).parent for part in group]
         log = cache / "logs" / f"{module.name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         for left in cache.glob(f".{module.name}.*"):
@@ -208,12 +210,11 @@ class Builds:
                         raise BuildFailed(_words(title, f"`{command[0]} {command[1]}` ended with status {code}", log))
             if wrong := [problem for part in group for problem in failures(part, out)]:
                 raise BuildFailed(_words(title, "; ".join(wrong), log))
-            for part in group:
+            for part, target in zip(group, targets, strict=True):
                 whole = work / part.name
                 (whole / "bin").mkdir(parents=True)
                 for binary in part.binaries:
                     (out / binary).rename(whole / "bin" / binary)
-                target = parts.directory(part).parent
                 target.parent.mkdir(exist_ok=True)
                 whole.rename(target)
                 _forget_old(target)

@@ -41,7 +41,7 @@ TOLD_UNDER = {
     "components/sealos/artifacts.py _fitting": "… holds Kubernetes …, not … (cluster.kubernetesVersion)",
     "components/sealos/artifacts.py _look": "arrived with another SHA-256 than it was sent with",
     "components/sealos/drivers.py run_kubeconfig": "admin.conf is no kubeconfig",
-    "tools/builder.py _build_into": "should print …, but printed …",
+    "tools/builder.py _into_the_cache": "should print …, but printed …",
     "RenderError": "Istio …'s own renderer refuses it: …",
     "components/istio/control_plane.py _refused": "Istio …'s own renderer refuses it: …",
     "components/sealos/drivers.py _install": "our own installation of cluster …",
