@@ -59,13 +59,17 @@ def run(command: list[str], said: str, limit: float) -> int:
         said: what the tests print above their own last line.
         limit: how long it may take; then the tests are interrupted, which puts their labs away.
     """
-    process = subprocess.Popen(command, cwd=tiers.ROOT, env={**os.environ, "TESTS_SAID": said}, process_group=0)
+    processes: list[subprocess.Popen[bytes]] = []
 
     def interrupt(*_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGINT)
 
+    # before it starts: where SIGINT is ignored, as in what a shell runs in its background, the tests would ignore it as well
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    process = subprocess.Popen(command, cwd=tiers.ROOT, env={**os.environ, "TESTS_SAID": said}, process_group=0)
+    processes.append(process)
     try:
         return process.wait(limit)
     except subprocess.TimeoutExpired:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -149,10 +149,15 @@ def test_what_fails_ends_it(fails: str, ran: int) -> None:
 
 
 def test_what_takes_too_long_is_interrupted_with_all_below_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where SIGINT was ignored, as in the background of a shell."""
     monkeypatch.setattr(tiers, "ROOT", tmp_path)
-    child = "import time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    open('put-away', 'w')\n"
-    (tmp_path / "child.py").write_text(child)
-    status = turns.run(["bash", "-c", f"{sys.executable} child.py; exit 7"], "", limit=1)
+    child = "trap 'touch put-away; exit 3' INT; while :; do sleep 0.1; done"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        status = turns.run(["bash", "-c", f'bash -c "{child}"; exit 7'], "", limit=2)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert status != 0
     assert (tmp_path / "put-away").exists()
 
