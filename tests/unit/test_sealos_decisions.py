@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -312,27 +314,97 @@ def test_flags_of_init() -> None:
     ]  # fmt: skip
 
 
-ADMIN = """
-apiVersion: v1
-clusters: [{name: kubernetes, cluster: {certificate-authority-data: Q0E=, server: "https://apiserver.cluster.local:6443"}}]
-contexts: [{name: c, context: {cluster: kubernetes, user: admin}}]
-current-context: c
+def _base64(kind: str) -> str:
+    lines = "".join("Ab+/" * 16 + "\n" for _ in range(25))  # long enough to be folded, if it were
+    return base64.b64encode(f"-----BEGIN {kind}-----\n{lines}AAAA/+8=\n-----END {kind}-----\n".encode()).decode()
+
+
+# as kubeadm writes it, so that what a live cluster gave to its stack is what it would give again
+ADMIN = f"""apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: {_base64("CERTIFICATE")}
+    server: https://apiserver.cluster.local:6443
+  name: kubernetes
+contexts:
+- context:
+    cluster: kubernetes
+    user: kubernetes-admin
+  name: kubernetes-admin@kubernetes
+current-context: kubernetes-admin@kubernetes
 kind: Config
-users: [{name: admin, user: {client-key-data: S0VZ}}]
+preferences: {{}}
+users:
+- name: kubernetes-admin
+  user:
+    client-certificate-data: {_base64("CERTIFICATE")}
+    client-key-data: {_base64("RSA PRIVATE KEY")}
 """
 
 
-def test_kubeconfig_only_changes_the_server() -> None:
-    before, after = yaml.safe_load(ADMIN), yaml.safe_load(sealos_config.kubeconfig(ADMIN, "192.0.2.11"))
-    assert after["clusters"][0]["cluster"].pop("server") == "https://192.0.2.11:6443"
-    before["clusters"][0]["cluster"].pop("server")
-    assert after == before
+@pytest.mark.parametrize("admin_conf", [ADMIN, ADMIN.replace("preferences: {}\n", "")], ids=["1.16", "later"])
+def test_the_kubeconfig_of_an_ordinary_cluster_is_admin_conf_with_another_server(admin_conf: str) -> None:
+    """Byte for byte what the program has always made of it: another text would be a change of every live stack's provider."""
+    made = sealos_config.kubeconfig(admin_conf, "192.0.2.11")
+    assert made == admin_conf.replace("apiserver.cluster.local", "192.0.2.11")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "clusters: []", "kind: Config"])
-def test_no_kubeconfig(text: str) -> None:
-    with pytest.raises(ValueError, match="no kubeconfig"):
-        sealos_config.kubeconfig(text, "192.0.2.11")
+def planted(section: str, key: str, **more: object) -> str:
+    config = yaml.safe_load(ADMIN)
+    config[section][0][key] |= more
+    return str(yaml.safe_dump(config))
+
+
+EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", "EVIL"]}
+
+
+@pytest.mark.parametrize(
+    "admin_conf",
+    [
+        pytest.param(planted("users", "user", exec=EXEC), id="exec"),
+        pytest.param(planted("users", "user", **{"auth-provider": {"name": "gcp", "config": {"cmd-path": "EVIL"}}}), id="auth-provider"),
+        pytest.param(planted("users", "user", tokenFile="/EVIL", token="EVIL"), id="token"),
+        pytest.param(planted("users", "user", **{"client-key": "/EVIL", "client-certificate": "/EVIL"}), id="files"),
+        pytest.param(planted("users", "user", **{"as": "EVIL", "username": "EVIL", "password": "EVIL"}), id="impersonation"),
+        pytest.param(planted("clusters", "cluster", **{"proxy-url": "http://EVIL", "tls-server-name": "EVIL"}), id="proxy"),
+        pytest.param(planted("clusters", "cluster", **{"insecure-skip-tls-verify": True, "certificate-authority": "/EVIL"}), id="no TLS"),
+        pytest.param(planted("contexts", "context", namespace="EVIL", extensions=[{"name": "EVIL"}]), id="context"),
+        pytest.param(ADMIN + "extensions: [{name: EVIL}]\n", id="extensions"),
+        pytest.param(ADMIN.replace("users:\n", "users:\n- {name: EVIL, user: {exec: {command: EVIL}}}\n"), id="another user"),
+    ],
+)  # fmt: skip
+def test_a_kubeconfig_is_made_of_ca_certificate_and_key_alone(admin_conf: str) -> None:
+    made = sealos_config.kubeconfig(admin_conf, "192.0.2.11")
+    assert yaml.safe_load(made) == yaml.safe_load(sealos_config.kubeconfig(ADMIN, "192.0.2.11"))
+    assert "EVIL" not in made
+
+
+NOT_BASE64, NOT_PEM = "no base64!", base64.b64encode(b"#!/bin/sh").decode()
+
+
+@pytest.mark.parametrize(
+    ("admin_conf", "why"),
+    [
+        ("", "is no kubeconfig"), ("[]", "is no kubeconfig"), ("kind: Config", "current-context is no name"),
+        (": : {", "is no YAML"), ("[" * 5000, "is no YAML"), (ADMIN.replace("kind: Config", "kind: Secret"), "is no kubeconfig"),
+        (ADMIN.replace("current-context: kubernetes-admin@", "current-context: $(id)@"), "current-context is no name"),
+        (ADMIN.replace("contexts:", "other:"), "contexts must have kubernetes-admin@kubernetes once and has it 0 times"),
+        (ADMIN.replace("    client-key-data", "    exec: {command: sh}\n    other"),
+         "users[kubernetes-admin] has no client-key-data (it has client-certificate-data, exec, other)"),
+        (planted("clusters", "cluster", **{"certificate-authority-data": None}), "clusters[kubernetes] has no certificate-authority-data"),
+        (planted("users", "user", **{"client-key-data": NOT_BASE64}), "client-key-data is not the base64 of a PEM private key"),
+        (planted("users", "user", **{"client-key-data": NOT_PEM}), "client-key-data is not the base64 of a PEM private key"),
+        (planted("users", "user", **{"client-key-data": _base64("CERTIFICATE")}), "client-key-data is not the base64 of a PEM private key"),
+        (planted("users", "user", **{"client-certificate-data": _base64("RSA PRIVATE KEY")}), "client-certificate-data is not the base64 of a PEM certificate"),
+        (planted("users", "user", **{"client-certificate-data": 7}), "client-certificate-data is not the base64 of a PEM certificate"),
+    ],
+)  # fmt: skip
+def test_no_kubeconfig(admin_conf: str, why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)) as refused:
+        sealos_config.kubeconfig(admin_conf, "192.0.2.11")
+    assert str(refused.value).startswith("admin.conf is no kubeconfig")
+    for held in (_base64("RSA PRIVATE KEY"), _base64("CERTIFICATE"), NOT_PEM, NOT_BASE64):
+        assert held not in str(refused.value)
 
 
 @pytest.mark.parametrize(
