@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import pytest
 import yaml
 
 from components.login import Login, Machine, MachineError
-from components.sealos import nodes, sealos_config
+from components.sealos import installation, nodes, sealos_config
 from components.sealos.drain import arguments as drain_arguments
 from components.sealos.facts import Facts
 from components.sealos.installation import decide
@@ -418,3 +419,42 @@ def test_a_marker_of_an_older_program_without_a_key_is_not_a_change_in_silence()
     marker = {key: value for key, value in MARKER.items() if key != "vip"}
     decision = decide(replace(Facts(), marker=marker, nodes=ANSWER), CLUSTER, FIRST, recover=False, existing=False)
     assert "cluster.vip is None there" in decision.reason
+
+
+class LaterIdentity(Identity):
+    """The identity as a program of tomorrow has it, with a key more."""
+
+    dns_domain: str = "cluster.local"
+
+
+def test_a_key_that_a_later_program_adds_changes_no_live_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the state's text, which would show every stack a change, nor what is read out of an older state or marker."""
+    monkeypatch.setattr(installation, "Identity", LaterIdentity)
+    monkeypatch.setattr(installation, "_NAMES", {**installation._NAMES, "dnsDomain": "cluster.dnsDomain"})
+    before = CLUSTER.model_dump(mode="json", by_alias=True)
+    later = LaterIdentity.model_validate(CLUSTER.model_dump())
+    assert json.dumps(installation.as_recorded(later)) == json.dumps(before)
+    assert installation.changes(before, later.model_dump(mode="json", by_alias=True)) == []
+    asked = later.model_copy(update={"dns_domain": "example.local"})
+    assert installation.as_recorded(asked) == {**before, "dnsDomain": "example.local"}
+    assert installation.changes(before, installation.as_recorded(asked)) == [
+        "cluster.dnsDomain is 'cluster.local' there, 'example.local' in the settings"
+    ]
+
+
+@pytest.mark.parametrize("key", ["interface", "certSans", "repo"])
+def test_a_state_of_before_a_key_was_there_is_unchanged(key: str) -> None:
+    asked = installation.as_recorded(CLUSTER)
+    before = {name: value for name, value in asked.items() if name != key}
+    assert installation.changes(before, asked) == []
+    assert installation.changes(asked, before) == []
+    marker = {name: value for name, value in MARKER.items() if name != key}
+    assert decide(replace(Facts(), marker=marker, nodes=ANSWER), CLUSTER, FIRST, recover=False, existing=True).action == "nothing"
+
+
+def test_every_key_of_the_identity_is_compared_and_recorded() -> None:
+    keys = {field.alias for field in Identity.model_fields.values()}
+    assert set(installation._NAMES) == keys
+    assert list(installation.as_recorded(CLUSTER)) == [
+        "name", "kubernetesVersion", "vip", "podCidr", "serviceCidr", "network", "interface", "certSans", "repo",
+    ], "the text in every live stack's state begins with these, in this order"  # fmt: skip
