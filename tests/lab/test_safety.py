@@ -60,9 +60,9 @@ def test_a_full_disk_during_a_join_costs_nothing_of_sealos_state(project: Projec
     project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3))))
     done = project.up()
     assert done.status != 0
+    assert bash(lab, f"cat {CONFIG}") == before
     assert "sealos01: the join of sealos03 failed" in done.text
     assert "could not be written (No space left on device); it stays as it was" in done.text
-    assert bash(lab, f"cat {CONFIG}") == before
     assert nodes(project) == ["sealos01", "sealos02"]
 
 
