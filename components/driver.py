@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import os
 import sys
+import traceback
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.login import MachineError, Request
+from components.printable import know_secrets_of, printable
 
 
 class DriverError(Exception):
@@ -50,9 +52,14 @@ def given_up(machine: str) -> bool:
     return machine in {name.strip() for name in os.environ.get(LOST, "").split(",")}
 
 
+def say(text: str) -> None:
+    """A message on standard error, as it may be printed: every line that a driver says goes through here."""
+    print(printable(text), file=sys.stderr, flush=True)
+
+
 def progress(where: str, text: str) -> None:
-    """One short line for whoever watches, on standard error."""
-    print(f"[{where}] {text}", file=sys.stderr, flush=True)
+    """One short line for whoever watches."""
+    say(f"[{where}] {text}")
 
 
 def drive(
@@ -86,19 +93,21 @@ def drive(
             f"{'.'.join(map(str, e['loc'])) or 'the request'}: {e['msg']}"
             for e in error.errors(include_input=False, include_url=False, include_context=False)
         )
-        print(f"the request on standard input can't be used: {wrong}", file=sys.stderr)
+        say(f"the request on standard input can't be used: {wrong}")
         return 1
+    know_secrets_of(request)
     try:
         output = asyncio.run(verb.action(request))
     except (DriverError, MachineError) as error:
-        print(error, file=sys.stderr)
+        say(str(error))
         return 1
     except KeyboardInterrupt:
-        print(
-            "interrupted; what already runs on a host goes on there, and the next `pulumi up` waits for it",
-            file=sys.stderr,
-        )
+        say("interrupted; what already runs on a host goes on there, and the next `pulumi up` waits for it")
         return 130
+    except Exception:  # noqa: BLE001 - whatever it is, its trace must not pass the filter by
+        # a mistake of the program: its trace may quote what a machine said or what the request held
+        say(traceback.format_exc())
+        return 1
     if output:
         print(output)
     return 0

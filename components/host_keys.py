@@ -17,7 +17,9 @@ import asyncssh
 import yaml
 from pydantic import ValidationError
 
+from components.driver import say
 from components.login import Bastion, Login, Machine, MachineError
+from components.printable import harmless
 from components.settings import PROJECT, Ssh, listed_machines
 
 COMPARE = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
@@ -81,7 +83,7 @@ def as_settings(machines: Sequence[Machine], keys: Mapping[str, str | MachineErr
         for machine in of_role:
             key = keys[machine.name]
             other_port = f"port: {machine.port}, " if machine.port != port else ""
-            shown, comment = (f"hostKey: {key}", fingerprint(key)) if isinstance(key, str) else ("", key.cause)
+            shown, comment = (f"hostKey: {key}", fingerprint(key)) if isinstance(key, str) else ("", harmless(key.cause))
             fields = f"name: {machine.name}, address: {machine.address}, {other_port}{shown}".rstrip(", ")
             lines.append(f"    - {{{fields}}} # {comment}")
     return "\n".join(lines)
@@ -119,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         machines, login = fleet_of(config)
         keys = asyncio.run(_ask(machines, login))
     except (Unusable, MachineError) as error:
-        print(error, file=sys.stderr)
+        say(str(error))
         return 1
     ssh = config.get("ssh", {})
     text = as_known_hosts(machines, keys) if chosen.known_hosts else as_settings(machines, keys, ssh.get("port", 22))
@@ -130,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         key = keys[machine.name]
         if isinstance(key, MachineError):
             bad = True
-            print(key, file=sys.stderr)
+            say(str(key))
         elif machine.host_key and machine.host_key != key:
             bad = True
             print(

@@ -11,6 +11,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
+from components.printable import know
+
 Cause = Literal["unreachable", "mute", "auth", "host-key", "unknown-host", "login", "lost", "timeout", "failed"]
 
 
@@ -106,7 +108,7 @@ class Login(Request):
         if not self.private_key_file:
             return None
         try:
-            return Path(self.private_key_file).expanduser().read_text()
+            text = Path(self.private_key_file).expanduser().read_text()
         except OSError as error:
             raise MachineError(
                 "ssh.privateKeyFile",
@@ -114,6 +116,8 @@ class Login(Request):
                 "Set it to the private key's file, relative to the project.",
                 "login",
             ) from None
+        know(text)
+        return text
 
 
 class Fleet(Request):

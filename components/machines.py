@@ -23,6 +23,7 @@ import asyncssh
 from asyncssh.public_key import get_default_public_key_algs
 
 from components.login import Bastion, Fleet, Login, Machine, MachineError
+from components.printable import harmless
 
 LIMIT_IN_PARALLEL: Final = 16
 """How many machines are dialled at the same time."""
@@ -45,6 +46,9 @@ _KILLED: Final = 137  # the same, when the script needed SIGKILL
 _UNPACK_FAILED: Final = 70
 _GRACE: Final = 15.0  # seconds the host gets to report its own time-out before the connection is given up
 _TRIES: Final = 4  # sshd's MaxStartups drops log-ins at random; a few tries are enough on a healthy host
+_MOST_OUTPUT: Final = 64 << 20  # bytes that a script may print: all pods of a large cluster as JSON take some tens of MiB
+_MOST_ERRORS: Final = 4 << 20  # bytes of its error output
+_LONGEST_LINE: Final = 16 << 10  # bytes of one line of it; what is longer comes in pieces
 _DROPPED: Final = (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError)
 
 _KEY_PREFERENCE: Final = ["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256"]
@@ -55,7 +59,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Result:
-    """What a script left: its output as text, and its exit status."""
+    """What a script left: its output as text without control characters (components/printable.py), and its exit status."""
 
     stdout: str
     stderr: str
@@ -63,9 +67,9 @@ class Result:
 
     @property
     def last_words(self) -> str:
-        """The last lines of its error output (or output), for a message."""
-        lines = [line for line in (self.stderr.strip() or self.stdout.strip()).splitlines() if line.strip()]
-        return "\n".join(lines[-12:])
+        """The last lines of its error output, for a message; never of its output, which is data and may be secret."""
+        lines = [line for line in self.stderr.split("\n") if line.strip()]
+        return "\n".join(lines[-12:]) or f"it ended with status {self.status} and did not say why"
 
 
 class Host:
@@ -177,12 +181,10 @@ class Host:
                 process: asyncssh.SSHClientProcess[bytes]
                 async with self._connection.create_process(_LOADER, encoding=None) as process:
 
-                    async def follow() -> None:
-                        while raw := await process.stderr.readline():
-                            line = raw.decode(errors="replace").rstrip("\r\n")
-                            stderr.append(line)
-                            if on_line:
-                                on_line(line)
+                    def told(line: str) -> None:
+                        stderr.append(line)
+                        if on_line:
+                            on_line(line)
 
                     async def feed() -> None:
                         # A host that ends early (disk full) closes its end first; its own words say more than that.
@@ -193,7 +195,9 @@ class Host:
                         except (BrokenPipeError, ConnectionError):
                             pass
 
-                    _, stdout, _ = await asyncio.gather(feed(), process.stdout.read(), follow())
+                    _, stdout, _ = await asyncio.gather(
+                        feed(), self._output(process.stdout), self._follow(process.stderr, told)
+                    )
                     await process.wait_closed()
         except TimeoutError:
             raise self._gave_up(timeout, stderr) from None
@@ -220,7 +224,36 @@ class Host:
                 f"could not unpack into /run or /tmp ({stderr[-1] if stderr else 'no reason given'})",
                 "Make room there; bash, tar and coreutils are needed too.",
             )
-        return Result(stdout.decode(errors="replace"), "\n".join(stderr), status)
+        return Result(harmless(stdout.decode(errors="replace")), "\n".join(stderr), status)
+
+    async def _output(self, stream: asyncssh.SSHReader[bytes]) -> bytes:
+        parts, size = [], 0
+        while raw := await stream.read(1 << 16):
+            if (size := size + len(raw)) > _MOST_OUTPUT:
+                raise self._too_much(_MOST_OUTPUT)
+            parts.append(raw)
+        return b"".join(parts)
+
+    async def _follow(self, stream: asyncssh.SSHReader[bytes], told: Callable[[str], None]) -> None:
+        held, size = b"", 0
+        while raw := await stream.read(_LONGEST_LINE):
+            if (size := size + len(raw)) > _MOST_ERRORS:
+                raise self._too_much(_MOST_ERRORS)
+            *lines, held = (held + raw).split(b"\n")
+            if len(held) >= _LONGEST_LINE:
+                lines, held = [*lines, held], b""
+            for line in lines:
+                told(harmless(line.decode(errors="replace").removesuffix("\r")))
+        if held:
+            told(harmless(held.decode(errors="replace")))
+
+    def _too_much(self, limit: int) -> MachineError:
+        self._connection.abort()  # or what it still sends would be taken in while the channel closes
+        return MachineError(
+            self.machine.name,
+            f"a script of ours printed more than {limit >> 20} MiB there",
+            "Look at the machine: what answers in the place of its programs?",
+        )
 
     def _gave_up(self, timeout: float, stderr: Sequence[str]) -> MachineError:
         words = [line for line in stderr if line.strip()]
@@ -567,7 +600,8 @@ def _changed(name: str, where: str) -> MachineError:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    return str(error).strip() or type(error).__name__
+    # the other side's own words, perhaps
+    return harmless(str(error)).strip()[:500] or type(error).__name__
 
 
 def _archive(loader: Path, script: Path | str, timeout: float, files: Mapping[str, bytes]) -> bytes:

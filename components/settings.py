@@ -74,6 +74,22 @@ def _network(value: str) -> str:
         raise ValueError(f"{value!r} is no IPv4 network in CIDR form ({error})") from None
 
 
+_DNS_SUBDOMAIN = re.compile(r"(?=.{1,253}$)(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+"""What kubeadm takes as a certificate's name besides addresses: an RFC 1123 name, or one below a wildcard (ValidateCertSANs)."""
+
+
+def _certificate_name(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        if not _DNS_SUBDOMAIN.fullmatch(value):
+            raise ValueError(
+                f"{value!r} is no name for a certificate: a host name in lower case (k8s.example.org) or an IP address, without scheme, "
+                f"port, path or space"
+            ) from None
+    return value
+
+
 def _host_key(value: str | None) -> str | None:
     if value is None:
         return None
@@ -305,7 +321,7 @@ class ClusterSettings(_Model):
     pod_cidr: str = "100.64.0.0/10"
     service_cidr: str = "10.96.0.0/12"
     network: Literal["calico", "flannel", "cilium"] = "calico"
-    interface: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.*|_-]+$")
+    interface: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.*|_-]+$")  # an argument of sealos, as cert_sans
     cert_sans: tuple[str, ...] = Field(default=(), strict=False)
     repo: str = Field(default="", pattern=r"^[A-Za-z0-9._:/-]*$")
     max_clock_skew: float = Field(default=2.0, gt=0)
@@ -316,6 +332,47 @@ class ClusterSettings(_Model):
     recover: bool = False
     protect: bool = False
     timeouts: Timeouts = Timeouts()
+
+    @field_validator("name")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if value != value.strip() or not (value.isprintable() or not value):
+            raise ValueError(f"{value!r} must be one line without spaces around it")
+        return value
+
+    @field_validator("interface")
+    @classmethod
+    def _regular_expression(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as error:
+            raise ValueError(
+                f"{value!r} is no regular expression ({error}), which sealos and Calico choose the network interface by; as eth0, or "
+                f"eth.*|en.*"
+            ) from None
+        return value
+
+    @field_validator("cert_sans")
+    @classmethod
+    def _certificate_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_certificate_name(name) for name in value)
+
+    @field_validator("repo")
+    @classmethod
+    def _image_prefix(cls, value: str) -> str:
+        if "://" in value or value.startswith(("/", "-", ".", ":")) or value.endswith(("/", ":")):
+            raise ValueError(
+                f"{value!r} can't begin an image's name; write registry and path alone, as registry.example.org/kubernetes, without scheme "
+                f"and without a slash at the end"
+            )
+        return value
+
+    @field_validator("lost")
+    @classmethod
+    def _machine_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [name for name in value if not _HOSTNAME.fullmatch(name)]:
+            raise ValueError(f"{', '.join(map(repr, wrong))} is no machine's name; write it as the Node is named (kubectl get nodes)")
+        return value
 
     _check_vip = field_validator("vip")(_ipv4)
     _check_networks = field_validator("pod_cidr", "service_cidr")(_network)
@@ -339,7 +396,7 @@ class ClusterSettings(_Model):
     @field_validator("kubernetes_version")
     @classmethod
     def _supported_version(cls, value: str) -> str:
-        match = re.fullmatch(r"v(\d+)\.(\d+)\.(\d+)", value)
+        match = re.fullmatch(r"v(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)", value)
         if match is None:
             raise ValueError(f"{value!r} is no version of the form v1.16.3")
         if (int(match[1]), int(match[2])) < OLDEST_KUBERNETES:
@@ -898,9 +955,16 @@ def _contradictions(settings: Settings) -> Iterable[str]:
     yield from _pinned(settings)
     count = len(settings.masters)
     if count and count % 2 == 0:
+        gone = settings.cluster.lost
         yield (
             f"{PROJECT}:masters lists {count} machines: an even number of etcd members tolerates no more failures than "
             f"{count - 1}; use 1, 3 or 5"
+            + (
+                f". Where one of {PROJECT}:cluster.lost ({', '.join(gone)}) was a master, list another machine in its place in the same "
+                f"`pulumi up`"
+                if gone
+                else ""
+            )
         )
     yield from _address_plan(settings)
     mesh = list(_mesh_fits(settings))
@@ -1049,9 +1113,77 @@ def _at(data: Any, *path: str) -> Any:
     return data
 
 
+_NODE_MASK = 24
+"""Kubernetes gives every node a network of this prefix out of podCidr (kube-controller-manager's --node-cidr-mask-size), and Flannel and
+Cilium take it from there."""
+
+_CALICO_BLOCK = 26
+"""Calico gives every node blocks of this prefix instead (its IPAM's default)."""
+
+_UNUSABLE = tuple(
+    map(ipaddress.IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4"))
+)
+"""What is no address of a host in a network: this one, loopback, link-local, multicast, reserved (RFC 6890)."""
+
+
+def _ranges(settings: Settings) -> Iterable[str]:
+    """Ranges in which no cluster could live, or not this many machines; none of them can be changed on a live one."""
+    cluster, count = settings.cluster, len(settings.machines)
+    pods, services = ipaddress.IPv4Network(cluster.pod_cidr), ipaddress.IPv4Network(cluster.service_cidr)
+    vip = ipaddress.IPv4Address(cluster.vip)
+    for key, network in (("podCidr", pods), ("serviceCidr", services), ("vip", ipaddress.IPv4Network(vip))):
+        for unusable in _UNUSABLE:
+            if network.overlaps(unusable):
+                yield (
+                    f"{PROJECT}:cluster.{key}: {cluster.vip if key == 'vip' else network} is in {unusable}, which no host can be reached "
+                    f"at; take it of a private range (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 100.64.0.0/10)"
+                )
+    # kubeadm and the API server refuse what is smaller or larger (kubeadm's MinimumAddressesInServiceSubnet, 10; --service-cluster-ip-range)
+    if not 12 <= services.prefixlen <= 28:
+        yield (
+            f"{PROJECT}:cluster.serviceCidr: {services} has {services.num_addresses} addresses; Kubernetes takes /12 to /28 "
+            f"(the 10th address is the cluster's DNS server)"
+        )
+    part = _CALICO_BLOCK if cluster.network == "calico" else _NODE_MASK
+    # kubeadm itself refuses less than one node's network only since 1.20 (ValidatePodSubnetNodeMask), and Calico has its own parts
+    smallest = part if int(cluster.kubernetes_version.split(".")[1]) < 20 else _NODE_MASK
+    if not _NODE_MASK - 16 <= pods.prefixlen <= smallest:
+        yield (
+            f"{PROJECT}:cluster.podCidr: {pods} has {pods.num_addresses} addresses; Kubernetes {cluster.kubernetes_version} with "
+            f"{cluster.network} takes /{_NODE_MASK - 16} to /{smallest}, of which every node gets a part"
+        )
+    elif (room := 1 << part - pods.prefixlen) < count:
+        yield (
+            f"{PROJECT}:cluster.podCidr: {pods} is enough for {room} machines of a /{part} each ({cluster.network}), and {count} are "
+            f"listed; choose a larger range, since it can't be changed later"
+        )
+    if vip in pods:
+        yield f"{PROJECT}:cluster.vip: {vip} is inside {PROJECT}:cluster.podCidr {pods}, where a pod may get it; choose an address outside"
+    yield from _vip_in_services(vip, services)
+
+
+_LARGE = 16
+"""From this prefix on (65536 addresses) the VIP may lie among the services' addresses, as sealos's own default does: hardly ever does
+Kubernetes, which draws them at random, come upon it."""
+
+
+def _vip_in_services(vip: ipaddress.IPv4Address, services: ipaddress.IPv4Network) -> Iterable[str]:
+    if vip not in services:
+        return
+    place = int(vip) - int(services.network_address)
+    taken = {0: "its network's address", 1: "the Service kubernetes", 10: "the cluster's DNS server"}.get(place)
+    if taken or services.prefixlen > _LARGE:
+        yield (
+            f"{PROJECT}:cluster.vip: {vip} is inside {PROJECT}:cluster.serviceCidr {services}, "
+            + (f"where it is {taken}" if taken else "which is so small that a Service will get it")
+            + "; choose an address outside"
+        )
+
+
 def _address_plan(settings: Settings) -> Iterable[str]:
     cluster = settings.cluster
     pods, services = ipaddress.IPv4Network(cluster.pod_cidr), ipaddress.IPv4Network(cluster.service_cidr)
+    yield from _ranges(settings)
     if pods.overlaps(services):
         yield f"{PROJECT}:cluster.podCidr {pods} and {PROJECT}:cluster.serviceCidr {services} overlap; give each its own range"
     for machine in settings.machines:

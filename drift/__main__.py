@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from components.printable import printable
 from drift import look
 from drift.judge import AREAS, Finding
 from review.previews import Checkout
@@ -50,7 +51,7 @@ def drift(
     if as_json:
         print(to_json(stack, findings))
     else:
-        print(to_text(stack, findings))
+        print(printable(to_text(stack, findings)))
     raise typer.Exit(DRIFTED if findings else 0)
 
 
@@ -76,7 +77,7 @@ def main() -> None:
     try:
         app(prog_name="python -m drift")
     except (BuildFailed, ToolMissing, look.CannotLook) as error:
-        err.print(str(error), highlight=False, markup=False)
+        err.print(printable(str(error)), highlight=False, markup=False)
         sys.exit(FAILED)
 
 

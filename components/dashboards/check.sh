@@ -12,7 +12,7 @@ ask() { "$kubectl" --request-timeout=15s -n "$namespace" "$@"; }
 # an object that isn't there is an answer; an API server that doesn't answer is not
 part() {
   local json
-  json=$(ask get "${@:2}" --ignore-not-found -o json)
+  json=$(ask get "${@:2}" --ignore-not-found -o json) || return # `set -e` is off in what $(…) runs
   printf '"%s": %s' "$1" "${json:-null}"
 }
 

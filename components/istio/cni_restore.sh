@@ -11,6 +11,7 @@ config=$folder/$(cat -- "$1/config_file")
 if [[ -f $1/conflist ]]; then
   # beside it and over it: kubelet reads the folder at any time
   install -m "$(stat -c %a -- "$config")" -- "$1/conflist" "$config.sealos-istio"
+  sync -- "$config.sealos-istio"
   mv -- "$config.sealos-istio" "$config"
 fi
 rm -f -- "$folder/ZZZ-istio-cni-kubeconfig" "$agent/istio-cni-kubeconfig" "$binaries/istio-cni" "$binaries/istio-iptables" "$binaries/istio-cni-repair"

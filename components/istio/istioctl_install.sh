@@ -20,6 +20,17 @@ export KUBECONFIG=/dev/null # of one that is missing 1.5 says so among what it p
 
 fail() { printf '%s\n' "$*" >&2; exit 1; }
 sum() { sha256sum -- "$1" | cut -d' ' -f1; }
+# replace FILE CONTENT: FILE becomes a copy of the other one, or stays as it was. components/sealos/lib.sh has the same; this runs alone.
+replace() {
+  local file why
+  file=$(readlink -m -- "$1")
+  if ! why=$({ cp --attributes-only --preserve=all -- "$file" "$file.new" && cat -- "$2" >"$file.new" && sync -- "$file.new" &&
+    mv -f -- "$file.new" "$file"; } 2>&1); then
+    rm -f -- "$file.new"
+    why=${why##*$'\n'}
+    fail "$file could not be written (${why##*: }); it stays as it was. Look at the room and the rights there, then run it again"
+  fi
+}
 
 [[ -f $source ]] || fail "$source does not exist there; copy istioctl $version to it, or set istio.istioctl.path"
 have=$(sum "$source")
@@ -55,6 +66,7 @@ if ! cmp -s -- "$work/istioctl" "$binary"; then
   # the record first: a run that dies in between leaves a binary that may be replaced
   printf '%s\n' "$have" >"$record.new"
   install -m 0755 -- "$work/istioctl" "$binary.new"
+  sync -- "$record.new" "$binary.new"
   mv -- "$record.new" "$record"
   mv -- "$binary.new" "$binary"
 elif [[ ! -f $record ]]; then
@@ -71,8 +83,8 @@ put_block() {
   sed "/^$begin\$/,/^$end\$/d" "$file" >"$work/rc"
   if [[ -s $work/rc && -n $(tail -c1 -- "$work/rc") ]]; then echo >>"$work/rc"; fi
   printf '%s\n%s\n%s\n' "$begin" "$block" "$end" >>"$work/rc"
-  # through the file, not over it: it may be a link, and its owner and mode are its own
-  cmp -s -- "$work/rc" "$file" || cat -- "$work/rc" >"$file"
+  # beside it and renamed, so that on a full disk it stays as it was; a link, owner and mode stay
+  cmp -s -- "$work/rc" "$file" || replace "$file" "$work/rc"
 }
 printf -v bash_file %q "$prefix/share/istioctl/istioctl.bash"
 printf -v zsh_file %q "$prefix/share/istioctl/_istioctl"

@@ -9,6 +9,19 @@ record=$share/.installed
 begin='# >>> istioctl completion >>>'
 end='# <<< istioctl completion <<<'
 
+fail() { printf '%s\n' "$*" >&2; exit 1; }
+# replace FILE CONTENT: FILE becomes a copy of the other one, or stays as it was. components/sealos/lib.sh has the same; this runs alone.
+replace() {
+  local file why
+  file=$(readlink -m -- "$1")
+  if ! why=$({ cp --attributes-only --preserve=all -- "$file" "$file.new" && cat -- "$2" >"$file.new" && sync -- "$file.new" &&
+    mv -f -- "$file.new" "$file"; } 2>&1); then
+    rm -f -- "$file.new"
+    why=${why##*$'\n'}
+    fail "$file could not be written (${why##*: }); it stays as it was. Look at the room and the rights there, then run it again"
+  fi
+}
+
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 
@@ -16,7 +29,8 @@ for name in .bashrc .zshrc; do
   file=$root/root/$name
   [[ -f $file ]] || continue
   sed "/^$begin\$/,/^$end\$/d" "$file" >"$work/rc"
-  cmp -s -- "$work/rc" "$file" || cat -- "$work/rc" >"$file"
+  # beside it and renamed, so that on a full disk it stays as it was; a link, owner and mode stay
+  cmp -s -- "$work/rc" "$file" || replace "$file" "$work/rc"
   if [[ ! -s $file && -f $share/.created ]] && grep -qxF -- "$name" "$share/.created"; then rm -f -- "$file"; fi
 done
 if [[ -f $record && -f $binary ]]; then

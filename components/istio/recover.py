@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from components.driver import DriverError
+from components.driver import DriverError, say
 from components.istio import operator_manifests as manifests
 from components.istio.sweep import SweepRequest
 from components.login import MachineError
@@ -120,6 +120,6 @@ def main(arguments: Sequence[str]) -> int:
     try:
         print("\n".join(asyncio.run(recover(request_of(sys.stdin.read()), asked.apply))))
     except (DriverError, MachineError) as error:
-        print(error, file=sys.stderr)
+        say(str(error))
         return 1
     return 0

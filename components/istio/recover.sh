@@ -12,11 +12,16 @@ namespace=$(cat -- "$dir/namespace")
 limit=180
 
 ask() { "$kubectl" --request-timeout=30s "$@"; }
+# Fails when the API server does not answer, also where `set -e` is off: that is no word about what it holds.
 state() {
-  ask get crd istiooperators.install.istio.io -o name >/dev/null 2>&1 || { echo absent; return; }
-  local stamp
+  local crd stamp
+  crd=$(ask get crd istiooperators.install.istio.io --ignore-not-found -o name) || return
+  if [[ -z $crd ]]; then
+    echo absent
+    return
+  fi
   stamp=$(ask -n "$namespace" get istiooperators.install.istio.io "$name" --ignore-not-found \
-    -o 'jsonpath={.metadata.name}/{.metadata.deletionTimestamp}')
+    -o 'jsonpath={.metadata.name}/{.metadata.deletionTimestamp}') || return
   case $stamp in
     '' | /) echo absent ;;
     */) echo present ;;
@@ -26,7 +31,8 @@ state() {
 
 case $(cat -- "$dir/verb") in
   look)
-    printf 'state %s\n' "$(state)"
+    found=$(state)
+    printf 'state %s\n' "$found"
     while read -r kind object; do
       ask -n istio-operator get "$kind" "$object" --ignore-not-found -o name | grep -q . || printf 'missing %s/%s\n' "$kind" "$object"
     done <<'OBJECTS'

@@ -16,7 +16,9 @@ say() { printf '%s\n' "$*" >&2; }
 # shellcheck source=owned.sh
 . "$dir/owned.sh"
 
-if ask get crd istiooperators.install.istio.io -o name >/dev/null 2>&1; then
+# one that does not answer is no cluster without the definition
+crd=$(ask get crd istiooperators.install.istio.io --ignore-not-found -o name)
+if [[ -n $crd ]]; then
   here=$(ask -n "$namespace" get istiooperators.install.istio.io "$name" --ignore-not-found -o name)
   if [[ -n $here ]]; then
     say "IstioOperator $namespace/$name is still there; nothing is swept while it stands. See docs/istio-lifecycle.md, Recovery"

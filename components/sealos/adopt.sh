@@ -11,5 +11,4 @@ if [[ -e $etc/cluster.json ]]; then
     exit "$busy"
 fi
 mkdir -p "$etc"
-cp -- "$dir/cluster.json" "$etc/cluster.json.new"
-mv -f -- "$etc/cluster.json.new" "$etc/cluster.json"
+replace "$etc/cluster.json" cat -- "$dir/cluster.json"

@@ -37,12 +37,17 @@ if command -v systemctl >/dev/null && [[ -d /run/systemd/system ]]; then
 fi
 
 if grep -q 'apiserver\.cluster\.local' /etc/hosts; then
-    # written in place: /etc/hosts may be a mount of its own
-    grep -v 'apiserver\.cluster\.local' /etc/hosts >"$dir/hosts" || true
-    cat "$dir/hosts" >/etc/hosts
+    if mountpoint -q /etc/hosts; then
+        # nothing can be renamed over a mount; it gets shorter, so written over itself it needs no room
+        replace "$dir/hosts" sed '/apiserver\.cluster\.local/d' /etc/hosts
+        dd if="$dir/hosts" of=/etc/hosts conv=notrunc,fsync status=none
+        truncate -s "$(stat -c %s -- "$dir/hosts")" -- /etc/hosts
+    else
+        replace /etc/hosts sed '/apiserver\.cluster\.local/d' /etc/hosts
+    fi
 fi
 if [[ -e /root/.bashrc ]]; then
-    sed -i '/kubectl completion/d; /sealos completion/d' /root/.bashrc
+    replace /root/.bashrc sed '/kubectl completion/d; /sealos completion/d' /root/.bashrc
 fi
 if command -v ip >/dev/null; then
     vip=$(value vip)

@@ -13,6 +13,7 @@ from pulumi_command import local
 
 from components.istio.host_ports import host_ports
 from components.sealos import installation, sealos_config
+from components.sealos.requests import Identity
 from components.settings import Artifact, Machine, Settings
 
 _OLDEST_WITH_SERVER_SIDE_APPLY = (1, 16)
@@ -80,17 +81,9 @@ class SealosCluster(pulumi.ComponentResource):
         # a drain's limit goes the way of the wanted list, so that it holds for a machine that is being taken out
         timeouts = cluster.timeouts.model_dump(by_alias=True, exclude={"drain"})
         machines = [machine.model_dump(by_alias=True) for machine in settings.machines]
-        identity = {
-            "name": cluster.name,
-            "kubernetesVersion": cluster.kubernetes_version,
-            "vip": cluster.vip,
-            "podCidr": cluster.pod_cidr,
-            "serviceCidr": cluster.service_cidr,
-            "network": cluster.network,
-            "interface": cluster.interface,
-            "certSans": list(cluster.cert_sans),
-            "repo": cluster.repo,
-        }
+        identity = installation.as_recorded(
+            Identity.model_validate({name: getattr(cluster, name) for name in Identity.model_fields})
+        )
 
         # All machines, so that every finding is reported before anything is changed; looked at again when one is added. It is
         # deleted after the installation, and knows all machines when the first master, which does, is gone for good.

@@ -67,8 +67,18 @@ async def work(
     given: Mapping[str, bytes],
     limit: float,
     what: str,
+    *,
+    prints_secrets: bool = False,
 ) -> str:
     """Runs a job and shows its progress.
+
+    Args:
+        host: where.
+        script: its name.
+        given: its files.
+        limit: seconds.
+        what: what it is, for messages.
+        prints_secrets: whether its output is secret, and so nothing of it may stand in an error.
 
     Raises:
         DriverError: with the job's last words.
@@ -80,9 +90,9 @@ async def work(
         raise _DrainBlocked(result.last_words)
     if result.status:
         # a script that has more to tell than why it stopped prints it: sealos's own last words, or the drain's
-        said, why = result.stdout.rstrip(), result.last_words.splitlines()
+        said, why = "" if prints_secrets else result.stdout.rstrip(), result.last_words.splitlines()
         told = (
-            f"{why[-1] if why else 'no reason given'}\n{_indented(said)}"
+            f"{why[-1]}\n{_indented(said)}"
             if said
             else f"\n{_indented(result.last_words)}"
         )
@@ -512,7 +522,8 @@ async def run_backup(request: requests.Backup) -> str:
     first = request.fleet.first_master
     async with connect(first, request.fleet.login) as host:
         given = files(lock_wait=request.limit)
-        return (await work(host, "backup.sh", given, request.limit + _PROBE, "the backup of sealos's state")).strip()
+        what = "the backup of sealos's state"
+        return (await work(host, "backup.sh", given, request.limit + _PROBE, what, prints_secrets=True)).strip()
 
 
 async def run_ready(request: requests.Ready) -> str:

@@ -13,7 +13,7 @@ if [[ -n $(leftovers) || -e $etc/cluster.json ]]; then
     exit "$busy"
 fi
 mkdir -p "$etc"
-cp -- "$dir/cluster.json" "$etc/installing.json"
+replace "$etc/installing.json" cat -- "$dir/cluster.json"
 
 mapfile -t arguments <"$dir/init-arguments"
 say "sealos init …"

@@ -23,6 +23,10 @@ _NAMES = {
     "certSans": "cluster.certSans",
     "repo": "cluster.repo",
 }
+_FROM_THE_BEGINNING = (
+    "name", "kubernetesVersion", "vip", "podCidr", "serviceCidr", "network", "interface", "certSans", "repo",
+)  # fmt: skip
+"""Keys that every stack's state has, whatever their value; never add one here."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,36 @@ def decide(
 
 
 def changes(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """What of a cluster's identity the settings have otherwise; one line per key."""
+    """What of a cluster's identity the settings have otherwise; one line per key.
+
+    A key that one of them does not have yet, because an older program wrote it down, has its default: nothing else was possible then.
+    """
+    there, asked = ({**_defaults(), **identity} for identity in (there, asked))
     return [
         f"{name} is {there.get(key)!r} there, {asked.get(key)!r} in the settings"
         for key, name in _NAMES.items()
         if there.get(key) != asked.get(key)
     ]
+
+
+def as_recorded(identity: Identity) -> dict[str, Any]:
+    """A cluster's identity as it stands in the stack's state.
+
+    A key that was added to the program later is left out while it has its default: one more key in the state would show every
+    live stack a change of its installation, and with cluster.identityChange: replace a new cluster.
+    """
+    whole: dict[str, Any] = identity.model_dump(mode="json", by_alias=True)
+    defaults = _defaults()
+    return {key: value for key, value in whole.items() if key in _FROM_THE_BEGINNING or value != defaults[key]}
+
+
+def _defaults() -> dict[str, Any]:
+    """The values that a key has where it is not written down."""
+    return {
+        str(field.alias): list(field.default) if isinstance(field.default, tuple) else field.default
+        for field in Identity.model_fields.values()
+        if not field.is_required()
+    }
 
 
 def stage(facts: Facts, first: Machine) -> str:
@@ -166,8 +194,7 @@ def differences(facts: Facts, cluster: Identity, first: Machine) -> list[str]:
 
 
 def _of_marked(facts: Facts, cluster: Identity, first: Machine, *, existing: bool) -> Decision:
-    # clusters from before there was cluster.repo have kubeadm's own
-    marker = {"repo": "", **(facts.marker or {})}
+    marker = facts.marker or {}
     asked = cluster.model_dump(mode="json", by_alias=True)
     if marker.get("name") != cluster.name:
         return Decision(

@@ -78,7 +78,9 @@ if [[ -e $dir/gone ]]; then
     # sealos would try to reach it for minutes, only to drop it from its config in the end; lvscare on the nodes drops a dead
     # master by itself
     if [[ -e $config ]]; then
-        awk -v me="$address" '{ line = $0; sub(/^ *- */, "", line); gsub(/["\047]/, "", line); sub(/:[0-9]+$/, "", line) } line != me' "$config" | replace_config
+        # shellcheck disable=SC2016 # $0 is awk's
+        replace "$config" awk -v me="$address" \
+            '{ line = $0; sub(/^ *- */, "", line); gsub(/["\047]/, "", line); sub(/:[0-9]+$/, "", line) } line != me' "$config"
     fi
 elif listed "$me"; then
     say "sealos clean --$role $me …"

@@ -37,17 +37,41 @@ lock() {
 
 # What an earlier or half-made cluster left on this machine, one path per line.
 leftovers() {
-    local path
+    local path inside
     for path in /etc/kubernetes/admin.conf /etc/kubernetes/kubelet.conf /etc/kubernetes/bootstrap-kubelet.conf \
         /etc/kubernetes/manifests /etc/kubernetes/pki /var/lib/etcd /var/lib/kubelet/config.yaml /var/lib/kubelet/pki \
         /etc/cni/net.d /root/.kube/config /root/.sealos/pki; do
-        if [[ -f $path || (-d $path && -n $(ls -A -- "$path")) ]]; then
-            echo "$path"
+        if [[ -d $path ]]; then
+            # a folder that can't be listed (a broken disk) is not an empty one
+            inside=$(ls -A -- "$path") || inside=unreadable
+            [[ -n $inside ]] || continue
         fi
+        if [[ -d $path || -f $path ]]; then echo "$path"; fi
     done
     # after `clean --all` sealos writes its config again, without hosts; that one is no cluster
     if [[ -f $config ]] && grep -Eq '^ *- ' "$config"; then
         echo "$config"
+    fi
+}
+
+# replace FILE COMMAND…: FILE becomes what the command prints. Written beside it, synced, checked, and only then renamed: when any of
+# that fails, FILE stays byte for byte as it was and the script ends with the reason. It must not be left to `set -e`, which is off in
+# everything that is called as a condition or before || and &&; for the same reason a command of several steps joins them by &&.
+# An old file keeps its owner and mode; a new one is the owner's alone. Not for a file that is a mount of its own.
+replace() {
+    local file new why
+    file=$(readlink -m -- "$1") # a link stays one
+    new=$file.new
+    shift
+    rm -f -- "$new" || true
+    if ! why=$({
+        if [[ -e $file ]]; then cp --attributes-only --preserve=all -- "$file" "$new" || exit 1; fi
+        "$@" >"$new" && sync -- "$new" && mv -f -- "$new" "$file"
+    } 2>&1); then
+        rm -f -- "$new" || true
+        why=${why##*$'\n'}
+        why=${why##*: }
+        die "$file could not be written (${why:-no reason given}); it stays as it was. Look at the room and the rights there (df -h ${file%/*}), then run it again"
     fi
 }
 
@@ -71,7 +95,7 @@ sealos_version() {
     program=$(sealos_program)
     [[ -n $program && -x $program && -f $program ]] || return 1
     # a home of its own, because sealos writes a log wherever it runs
-    mkdir -p "$dir/home"
+    mkdir -p "$dir/home" || return 1
     HOME=$dir/home timeout 20 "$program" version 2>&1 </dev/null | plain | tr '\n' ' ' || true
 }
 
@@ -115,70 +139,94 @@ close_files() {
     done
 }
 
-replace_config() {
-    mkdir -p /root/.sealos
-    chmod 0700 /root/.sealos
-    cat >"$config.new"
-    chmod 0600 "$config.new"
-    mv -f -- "$config.new" "$config"
+# sealos's config without how to log in: what `arm` begins with.
+base_config() {
+    if [[ -e $dir/config.yaml ]]; then
+        without_keys "passwd pkpassword privatekey pkgurl" <"$dir/config.yaml"
+    else
+        without_keys "passwd pkpassword privatekey pkgurl" <"$config"
+    fi
+}
+
+armed_config() {
+    local key=/root/.ssh/id_rsa
+    if [[ -e $dir/key ]]; then key=$dir/key; fi
+    cat -- "$dir/base.yaml" "$dir/login.yaml" && echo "privatekey: $key"
 }
 
 # How sealos logs in, for the time of one run: what it needs is in its config, the key in this script's directory.
+# base.yaml stays there to see afterwards that sealos left the whole of its config. config.yaml.room is room on that disk, for what must
+# be written when sealos has filled it.
 arm() {
-    local base
-    if [[ -e $dir/config.yaml ]]; then
-        base=$(without_keys "passwd pkpassword privatekey pkgurl" <"$dir/config.yaml")
-    else
-        base=$(without_keys "passwd pkpassword privatekey pkgurl" <"$config")
+    if ! { mkdir -p /root/.sealos && chmod 0700 /root/.sealos && if [[ -e $config ]]; then chmod 0600 "$config"; fi; }; then
+        die "/root/.sealos can't be made the owner's alone on this machine"
     fi
-    {
-        printf '%s\n' "$base"
-        cat -- "$dir/login.yaml"
-        if [[ -e $dir/key ]]; then
-            echo "privatekey: $dir/key"
-        else
-            echo "privatekey: /root/.ssh/id_rsa"
-        fi
-    } | replace_config
+    replace "$dir/base.yaml" base_config
+    replace "$config.room" head -c 65536 /dev/zero
+    replace "$config" armed_config
 }
 
-# Takes the secrets out again, of the config and of both logs.
+disarmed_config() {
+    without_keys "passwd pkpassword privatekey" <"$config" && printf '%s\n' 'passwd: ""' 'pkpassword: ""' 'privatekey: /root/.ssh/id_rsa'
+}
+
+plain_file() { plain <"$1"; }
+
+# Takes the secrets out again, of the config and of both logs; fails when one of them can't be written, and says which.
+# What has none is not written, so that a disk that is full already is no failure of its own.
 disarm() {
-    local base file
-    if [[ -e $config ]]; then
-        base=$(without_keys "passwd pkpassword privatekey" <"$config")
-        {
-            printf '%s\n' "$base"
-            printf '%s\n' 'passwd: ""' 'pkpassword: ""' 'privatekey: /root/.ssh/id_rsa'
-        } | replace_config
+    local file failed=0
+    rm -f -- "$config.room" || true
+    if [[ -e $config ]] && ! disarmed_config | cmp -s - "$config"; then
+        (chmod 0600 "$config" && replace "$config" disarmed_config) || failed=1
     fi
     for file in /root/.sealos/sealos.log "${sealos_log:-}"; do
         if [[ -n $file && -e $file ]]; then
-            plain <"$file" >"$file.new"
-            mv -f -- "$file.new" "$file"
-            chmod 0600 "$file"
+            chmod 0600 "$file" || failed=1
+            if ! plain_file "$file" | cmp -s - "$file"; then
+                (replace "$file" plain_file "$file") || failed=1
+            fi
         fi
     done
+    return "$failed"
+}
+
+top_level_keys() { grep -oE '^[A-Za-z]+:' | sort; }
+
+# sealos writes its config over itself, so on a full disk nothing, or half of it, is left, and no machine could join or leave any more.
+# Puts back what it was before the run when one of its keys is missing.
+keep_config_whole() {
+    if [[ -e $config && -n $(comm -23 <(top_level_keys <"$dir/base.yaml") <(top_level_keys <"$config")) ]]; then
+        say "sealos left $config half written; putting back what it was before"
+        rm -f -- "$config.room" || true
+        replace "$config" finished_config
+    fi
+}
+
+# As disarmed_config, from before the run, with the package's place of this run's request.
+finished_config() {
+    cat -- "$dir/base.yaml" && grep '^pkgurl:' "$dir/login.yaml" && printf '%s\n' 'passwd: ""' 'pkpassword: ""' 'privatekey: /root/.ssh/id_rsa'
 }
 
 # Runs sealos with the arguments given; its output goes to a log that only root reads, phrases of its progress to us.
-# Its exit status says little (it is 0 after failed joins), so callers look at the cluster afterwards.
+# Its exit status says little (it is 0 after failed joins), so callers look at the cluster afterwards; for the same reason they call it
+# where `set -e` is off, and what fails before sealos itself ends the script.
 run_sealos() {
     local program status=0 watcher
     program=$(value sealos)
     [[ -x $program ]] || program=/usr/bin/sealos
-    mkdir -p "$log_dir"
     if [[ -z ${sealos_log:-} ]]; then
         sealos_log=$log_dir/$(date -u +%Y%m%dT%H%M%S)-$1-$$.log
-        trap disarm EXIT
+        trap 'disarm || exit 1' EXIT
         trap 'exit 143' HUP INT TERM
     fi
-    arm || return
-    : >>"$sealos_log"
+    { mkdir -p "$log_dir" && : >>"$sealos_log"; } || die "sealos's log $sealos_log can't be written on this machine"
+    arm
     tail -s 0.3 -n 0 -f --pid=$$ -- "$sealos_log" 2>/dev/null | phrases 9>&- &
     watcher=$!
     "$program" "$@" </dev/null >>"$sealos_log" 2>&1 || status=$?
     kill "$watcher" 2>/dev/null || true
+    keep_config_whole
     return "$status"
 }
 

@@ -14,8 +14,9 @@ if [[ -e $dir/arrived ]]; then
         echo "$path arrived with another SHA-256 than it was sent with" >&2
         exit 1
     fi
+    chmod "$mode" -- "$path.part"
+    sync -- "$path.part"
     mv -f -- "$path.part" "$path"
-    chmod "$mode" -- "$path"
     echo present
 elif [[ -f $path && $(sum "$path") == "$wanted" ]]; then
     chmod "$mode" -- "$path"

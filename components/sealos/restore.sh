@@ -45,9 +45,14 @@ if [[ -n $package && ! -e $package && -e /root/${package##*/} ]]; then
     mkdir -p -- "${package%/*}/"
     ln -s -- "/root/${package##*/}" "$package"
 fi
+# all of it is on its own disk before anything that is there goes
+trap 'rm -rf -- "$place" /etc/sealos-istio.new' EXIT
+rm -rf -- /etc/sealos-istio.new
+cp -a -- "$place/etc/sealos-istio" /etc/sealos-istio.new || die "no room in /etc for what the backup has of /etc/sealos-istio; nothing was changed"
+sync
 rm -rf -- /root/.sealos /etc/sealos-istio
 mv -- "$place/root/.sealos" /root/.sealos
-mv -- "$place/etc/sealos-istio" /etc/sealos-istio
+mv -- /etc/sealos-istio.new /etc/sealos-istio
 
 # What runs here may still wait for the lost machine's API server: a pod in the machine's network keeps the /etc/hosts of its
 # beginning, where sealos named this machine's own only after it had joined. A kubelet ends a static pod whose manifest is gone.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -94,21 +96,105 @@ def config_file(config: dict[str, Any]) -> bytes:
 
 
 def kubeconfig(admin_conf: str, address: str) -> str:
-    """admin.conf for use from outside: the server's name, which only the machines know, becomes an address.
+    """A kubeconfig for use from outside, made of nothing but admin.conf's CA, client certificate, client key and names.
+
+    Whoever reads a kubeconfig also runs its `exec` and `auth-provider`, reads its `tokenFile` and goes through its `proxy-url`, so
+    nothing else of what the first master says is passed on. Keys and their order are kubeadm's own: of an ordinary admin.conf
+    the server's name alone is another afterwards, which only the machines know.
 
     Args:
         admin_conf: the first master's /etc/kubernetes/admin.conf.
         address: an address of the first master that its API server's certificate has.
 
     Raises:
-        ValueError: when the text is no kubeconfig.
+        ValueError: when the text is no kubeconfig with these three; it says what it lacks and never what it holds.
     """
-    config = yaml.safe_load(admin_conf)
-    if not isinstance(config, dict) or not isinstance(config.get("clusters"), list) or not config["clusters"]:
+    try:
+        config = yaml.safe_load(admin_conf)
+    except (yaml.YAMLError, RecursionError):
+        raise ValueError("admin.conf is no kubeconfig: it is no YAML") from None
+    if not isinstance(config, dict) or config.get("kind") != "Config":
         raise ValueError("admin.conf is no kubeconfig")
-    for entry in config["clusters"]:
-        entry["cluster"]["server"] = api_server(address)
-    return str(yaml.safe_dump(config, sort_keys=False))
+    current = _name(config.get("current-context"), "current-context")
+    context = _entry(config, "contexts", "context", current)
+    cluster_name, user_name = (_name(context.get(key), f"contexts[{current}].{key}") for key in ("cluster", "user"))
+    cluster = _entry(config, "clusters", "cluster", cluster_name)
+    user = _entry(config, "users", "user", user_name)
+    made: dict[str, Any] = {
+        "apiVersion": "v1",
+        "clusters": [
+            {
+                "cluster": {
+                    "certificate-authority-data": _pem(cluster, f"clusters[{cluster_name}]", "certificate-authority-data"),
+                    "server": api_server(address),
+                },
+                "name": cluster_name,
+            }
+        ],
+        "contexts": [{"context": {"cluster": cluster_name, "user": user_name}, "name": current}],
+        "current-context": current,
+        "kind": "Config",
+        "preferences": {},
+        "users": [
+            {
+                "name": user_name,
+                "user": {
+                    key: _pem(user, f"users[{user_name}]", key) for key in ("client-certificate-data", "client-key-data")
+                },
+            }
+        ],
+    }
+    if "preferences" not in config:  # later kubeadms leave it out
+        del made["preferences"]
+    return str(yaml.safe_dump(made, sort_keys=False))
+
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9@:._-]{1,253}")
+_BLOCKS = {
+    "certificate-authority-data": "CERTIFICATE",
+    "client-certificate-data": "CERTIFICATE",
+    "client-key-data": "(?:RSA |EC )?PRIVATE KEY",
+}
+"""What each of the kubeconfig's data is, as the kind of its PEM blocks (RFC 7468)."""
+
+
+def _name(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not _PLAIN_NAME.fullmatch(value):
+        raise ValueError(f"admin.conf is no kubeconfig: {where} is no name of letters, digits and @:._-")
+    return value
+
+
+def _entry(config: dict[str, Any], section: str, key: str, name: str) -> dict[str, Any]:
+    """The one entry of that name in a section."""
+    entries = config.get(section)
+    listed = entries if isinstance(entries, list) else []
+    found = [entry.get(key) for entry in listed if isinstance(entry, dict) and entry.get("name") == name]
+    if len(found) != 1 or not isinstance(found[0], dict):
+        raise ValueError(f"admin.conf is no kubeconfig: {section} must have {name} once and has it {len(found)} times")
+    return found[0]
+
+
+def _pem(entry: dict[str, Any], where: str, key: str) -> str:
+    """The base64 of PEM blocks of the kind that belongs there, written anew."""
+    value = entry.get(key)
+    if value is None:
+        other = ", ".join(sorted(str(name)[:40] for name in entry)) or "nothing"
+        raise ValueError(
+            f"admin.conf is no kubeconfig that can be used: {where} has no {key} (it has {other}); only a CA, a client certificate and "
+            f"a key that stand in the file are passed on, as `kubeadm init phase kubeconfig admin` writes them"
+        )
+    try:
+        data = base64.b64decode(str(value), validate=True)
+        text = data.decode("ascii")
+    except ValueError:
+        text = ""
+    kind = _BLOCKS[key]
+    if not re.fullmatch(rf"(?:-----BEGIN {kind}-----\n(?:[A-Za-z0-9+/]+={{0,2}}\n)+-----END {kind}-----\n*)+", text):
+        raise ValueError(
+            f"admin.conf is no kubeconfig that can be used: {where}.{key} is not the base64 of a PEM "
+            f"{'private key' if 'KEY' in kind else 'certificate'}"
+        )
+    return base64.b64encode(data).decode()
 
 
 def api_server(address: str) -> str:

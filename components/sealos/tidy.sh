@@ -10,5 +10,4 @@ dir=$1
 rm -f -- /root/kubeadm-join-config.yaml
 close_files
 mkdir -p "$etc"
-cp -- "$dir/member.json" "$etc/member.json.new"
-mv -f -- "$etc/member.json.new" "$etc/member.json"
+replace "$etc/member.json" cat -- "$dir/member.json"

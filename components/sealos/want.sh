@@ -7,5 +7,4 @@ dir=$1
 . "$dir/lib.sh"
 
 mkdir -p "$etc"
-cp -- "$dir/wanted.json" "$etc/wanted.json.new"
-mv -f -- "$etc/wanted.json.new" "$etc/wanted.json"
+replace "$etc/wanted.json" cat -- "$dir/wanted.json"

@@ -149,3 +149,33 @@ def test_on_a_workstation_it_goes_to_the_users_own_place_once(tmp_path: Path) ->
         done = subprocess.run(["bash", "--norc", "-c", text], capture_output=True, text=True, check=True)
         assert (done.stdout, done.stderr) == (expected, "")
     assert (home / ".zshrc").read_text().count("istioctl completion >>>") == 1
+
+
+FULL = """
+mount -t tmpfs -o size=16k disk "$1/root"
+printf '%s' "$2" >"$1/root/.bashrc"
+head -c 100k /dev/zero >"$1/root/filler" 2>/dev/null
+bash "$3" "$1/request"
+status=$?
+cat "$1/root/.bashrc" >"$1/bashrc"
+exit $status
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "rc"),
+    [(INSTALL, "mine\n" * 20), (REMOVE, "mine\n# >>> istioctl completion >>>\nx\n# <<< istioctl completion <<<\n")],
+    ids=["install", "remove"],
+)
+def test_a_full_disk_leaves_the_users_own_files_whole(machine: Machine, script: Path, rc: str) -> None:
+    binary = machine.root.parent / "istioctl"
+    binary.write_text(PLAY.format(version="1.5.0"))
+    binary.chmod(0o755)
+    (machine.request / "path").write_text(str(binary))
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation", "private", "bash", "-c", FULL, "full", str(machine.root), rc, str(script)],
+        env={**os.environ, "ROOT": str(machine.root)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "/root/.bashrc could not be written (No space left on device); it stays as it was" in done.stderr
+    assert (machine.root / "bashrc").read_text() == rc

@@ -432,3 +432,38 @@ def wait_until(true: Callable[[], bool], limit: float = 10) -> None:
     while not true():
         assert time.monotonic() < end, "did not happen in time"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", ["run", "job"])
+def test_what_a_terminal_would_obey_stays_on_the_host(server: Server, how: str) -> None:
+    shown: list[str] = []
+    script = r"printf 'out \033[31mred\033]52;c;eA==\007\r\n\302\233J\xff.\n'; printf 'err \033]8;;http://evil\033\\link\rfine\n\n' >&2"
+
+    async def act(host: Host) -> Result:
+        return await (host.run(script) if how == "run" else host.job(script, on_line=shown.append))
+
+    result = on_host(server, act)
+    assert result == Result("out red\n�.\n", "err link fine\n", 0)
+    assert shown in ([], ["err link fine", ""])
+
+
+@pytest.mark.parametrize(("to", "limit"), [(1, "_MOST_OUTPUT"), (2, "_MOST_ERRORS")])
+def test_a_host_that_talks_without_end_is_given_up_on(
+    server: Server, to: int, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machines, limit, 1 << 20)
+    begun = time.monotonic()
+    with pytest.raises(MachineError, match="sealos01: a script of ours printed more than 1 MiB there"):
+        run(server, f"yes >&{to}", timeout=30)
+    assert time.monotonic() - begun < 10
+
+
+def test_a_line_without_end_comes_in_pieces(server: Server) -> None:
+    result = run(server, "head -c 100000 /dev/zero | tr '\\0' x >&2")
+    assert result.stderr.replace("\n", "") == "x" * 100_000
+    assert max(map(len, result.stderr.split("\n"))) < 1 << 16
+
+
+def test_last_words_are_never_the_output(server: Server) -> None:
+    assert run(server, "echo key; exit 3").last_words == "it ended with status 3 and did not say why"
+    assert run(server, "echo key; seq 20 >&2; exit 3").last_words.split() == [str(n) for n in range(9, 21)]

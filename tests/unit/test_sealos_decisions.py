@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +13,7 @@ import pytest
 import yaml
 
 from components.login import Login, Machine, MachineError
-from components.sealos import nodes, sealos_config
+from components.sealos import installation, nodes, sealos_config
 from components.sealos.drain import arguments as drain_arguments
 from components.sealos.facts import Facts
 from components.sealos.installation import decide
@@ -312,27 +315,97 @@ def test_flags_of_init() -> None:
     ]  # fmt: skip
 
 
-ADMIN = """
-apiVersion: v1
-clusters: [{name: kubernetes, cluster: {certificate-authority-data: Q0E=, server: "https://apiserver.cluster.local:6443"}}]
-contexts: [{name: c, context: {cluster: kubernetes, user: admin}}]
-current-context: c
+def _base64(kind: str) -> str:
+    lines = "".join("Ab+/" * 16 + "\n" for _ in range(25))  # long enough to be folded, if it were
+    return base64.b64encode(f"-----BEGIN {kind}-----\n{lines}AAAA/+8=\n-----END {kind}-----\n".encode()).decode()
+
+
+# as kubeadm writes it, so that what a live cluster gave to its stack is what it would give again
+ADMIN = f"""apiVersion: v1
+clusters:
+- cluster:
+    certificate-authority-data: {_base64("CERTIFICATE")}
+    server: https://apiserver.cluster.local:6443
+  name: kubernetes
+contexts:
+- context:
+    cluster: kubernetes
+    user: kubernetes-admin
+  name: kubernetes-admin@kubernetes
+current-context: kubernetes-admin@kubernetes
 kind: Config
-users: [{name: admin, user: {client-key-data: S0VZ}}]
+preferences: {{}}
+users:
+- name: kubernetes-admin
+  user:
+    client-certificate-data: {_base64("CERTIFICATE")}
+    client-key-data: {_base64("RSA PRIVATE KEY")}
 """
 
 
-def test_kubeconfig_only_changes_the_server() -> None:
-    before, after = yaml.safe_load(ADMIN), yaml.safe_load(sealos_config.kubeconfig(ADMIN, "192.0.2.11"))
-    assert after["clusters"][0]["cluster"].pop("server") == "https://192.0.2.11:6443"
-    before["clusters"][0]["cluster"].pop("server")
-    assert after == before
+@pytest.mark.parametrize("admin_conf", [ADMIN, ADMIN.replace("preferences: {}\n", "")], ids=["1.16", "later"])
+def test_the_kubeconfig_of_an_ordinary_cluster_is_admin_conf_with_another_server(admin_conf: str) -> None:
+    """Byte for byte what the program has always made of it: another text would be a change of every live stack's provider."""
+    made = sealos_config.kubeconfig(admin_conf, "192.0.2.11")
+    assert made == admin_conf.replace("apiserver.cluster.local", "192.0.2.11")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "clusters: []", "kind: Config"])
-def test_no_kubeconfig(text: str) -> None:
-    with pytest.raises(ValueError, match="no kubeconfig"):
-        sealos_config.kubeconfig(text, "192.0.2.11")
+def planted(section: str, key: str, **more: object) -> str:
+    config = yaml.safe_load(ADMIN)
+    config[section][0][key] |= more
+    return str(yaml.safe_dump(config))
+
+
+EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": ["-c", "EVIL"]}
+
+
+@pytest.mark.parametrize(
+    "admin_conf",
+    [
+        pytest.param(planted("users", "user", exec=EXEC), id="exec"),
+        pytest.param(planted("users", "user", **{"auth-provider": {"name": "gcp", "config": {"cmd-path": "EVIL"}}}), id="auth-provider"),
+        pytest.param(planted("users", "user", tokenFile="/EVIL", token="EVIL"), id="token"),
+        pytest.param(planted("users", "user", **{"client-key": "/EVIL", "client-certificate": "/EVIL"}), id="files"),
+        pytest.param(planted("users", "user", **{"as": "EVIL", "username": "EVIL", "password": "EVIL"}), id="impersonation"),
+        pytest.param(planted("clusters", "cluster", **{"proxy-url": "http://EVIL", "tls-server-name": "EVIL"}), id="proxy"),
+        pytest.param(planted("clusters", "cluster", **{"insecure-skip-tls-verify": True, "certificate-authority": "/EVIL"}), id="no TLS"),
+        pytest.param(planted("contexts", "context", namespace="EVIL", extensions=[{"name": "EVIL"}]), id="context"),
+        pytest.param(ADMIN + "extensions: [{name: EVIL}]\n", id="extensions"),
+        pytest.param(ADMIN.replace("users:\n", "users:\n- {name: EVIL, user: {exec: {command: EVIL}}}\n"), id="another user"),
+    ],
+)  # fmt: skip
+def test_a_kubeconfig_is_made_of_ca_certificate_and_key_alone(admin_conf: str) -> None:
+    made = sealos_config.kubeconfig(admin_conf, "192.0.2.11")
+    assert yaml.safe_load(made) == yaml.safe_load(sealos_config.kubeconfig(ADMIN, "192.0.2.11"))
+    assert "EVIL" not in made
+
+
+NOT_BASE64, NOT_PEM = "no base64!", base64.b64encode(b"#!/bin/sh").decode()
+
+
+@pytest.mark.parametrize(
+    ("admin_conf", "why"),
+    [
+        ("", "is no kubeconfig"), ("[]", "is no kubeconfig"), ("kind: Config", "current-context is no name"),
+        (": : {", "is no YAML"), ("[" * 5000, "is no YAML"), (ADMIN.replace("kind: Config", "kind: Secret"), "is no kubeconfig"),
+        (ADMIN.replace("current-context: kubernetes-admin@", "current-context: $(id)@"), "current-context is no name"),
+        (ADMIN.replace("contexts:", "other:"), "contexts must have kubernetes-admin@kubernetes once and has it 0 times"),
+        (ADMIN.replace("    client-key-data", "    exec: {command: sh}\n    other"),
+         "users[kubernetes-admin] has no client-key-data (it has client-certificate-data, exec, other)"),
+        (planted("clusters", "cluster", **{"certificate-authority-data": None}), "clusters[kubernetes] has no certificate-authority-data"),
+        (planted("users", "user", **{"client-key-data": NOT_BASE64}), "client-key-data is not the base64 of a PEM private key"),
+        (planted("users", "user", **{"client-key-data": NOT_PEM}), "client-key-data is not the base64 of a PEM private key"),
+        (planted("users", "user", **{"client-key-data": _base64("CERTIFICATE")}), "client-key-data is not the base64 of a PEM private key"),
+        (planted("users", "user", **{"client-certificate-data": _base64("RSA PRIVATE KEY")}), "client-certificate-data is not the base64 of a PEM certificate"),
+        (planted("users", "user", **{"client-certificate-data": 7}), "client-certificate-data is not the base64 of a PEM certificate"),
+    ],
+)  # fmt: skip
+def test_no_kubeconfig(admin_conf: str, why: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(why)) as refused:
+        sealos_config.kubeconfig(admin_conf, "192.0.2.11")
+    assert str(refused.value).startswith("admin.conf is no kubeconfig")
+    for held in (_base64("RSA PRIVATE KEY"), _base64("CERTIFICATE"), NOT_PEM, NOT_BASE64):
+        assert held not in str(refused.value)
 
 
 @pytest.mark.parametrize(
@@ -346,3 +419,42 @@ def test_a_marker_of_an_older_program_without_a_key_is_not_a_change_in_silence()
     marker = {key: value for key, value in MARKER.items() if key != "vip"}
     decision = decide(replace(Facts(), marker=marker, nodes=ANSWER), CLUSTER, FIRST, recover=False, existing=False)
     assert "cluster.vip is None there" in decision.reason
+
+
+class LaterIdentity(Identity):
+    """The identity as a program of tomorrow has it, with a key more."""
+
+    dns_domain: str = "cluster.local"
+
+
+def test_a_key_that_a_later_program_adds_changes_no_live_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the state's text, which would show every stack a change, nor what is read out of an older state or marker."""
+    monkeypatch.setattr(installation, "Identity", LaterIdentity)
+    monkeypatch.setattr(installation, "_NAMES", {**installation._NAMES, "dnsDomain": "cluster.dnsDomain"})
+    before = CLUSTER.model_dump(mode="json", by_alias=True)
+    later = LaterIdentity.model_validate(CLUSTER.model_dump())
+    assert json.dumps(installation.as_recorded(later)) == json.dumps(before)
+    assert installation.changes(before, later.model_dump(mode="json", by_alias=True)) == []
+    asked = later.model_copy(update={"dns_domain": "example.local"})
+    assert installation.as_recorded(asked) == {**before, "dnsDomain": "example.local"}
+    assert installation.changes(before, installation.as_recorded(asked)) == [
+        "cluster.dnsDomain is 'cluster.local' there, 'example.local' in the settings"
+    ]
+
+
+@pytest.mark.parametrize("key", ["interface", "certSans", "repo"])
+def test_a_state_of_before_a_key_was_there_is_unchanged(key: str) -> None:
+    asked = installation.as_recorded(CLUSTER)
+    before = {name: value for name, value in asked.items() if name != key}
+    assert installation.changes(before, asked) == []
+    assert installation.changes(asked, before) == []
+    marker = {name: value for name, value in MARKER.items() if name != key}
+    assert decide(replace(Facts(), marker=marker, nodes=ANSWER), CLUSTER, FIRST, recover=False, existing=True).action == "nothing"
+
+
+def test_every_key_of_the_identity_is_compared_and_recorded() -> None:
+    keys = {field.alias for field in Identity.model_fields.values()}
+    assert set(installation._NAMES) == keys
+    assert list(installation.as_recorded(CLUSTER)) == [
+        "name", "kubernetesVersion", "vip", "podCidr", "serviceCidr", "network", "interface", "certSans", "repo",
+    ], "the text in every live stack's state begins with these, in this order"  # fmt: skip

@@ -178,6 +178,91 @@ def test_a_wrong_setting_is_named_with_reason_and_fix(change: Callable[[Config],
     assert all(any(part in problem for problem in found) for part in expected), found
 
 
+def more_nodes(stack: Config, last: int) -> None:
+    stack["nodes"] = [
+        {"name": f"node{n}", "address": f"192.168.{n // 200}.{n % 200 + 4}", "hostKey": KEY} for n in range(last)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cluster", "expected"),
+    [
+        pytest.param({"serviceCidr": "10.0.0.0/29"}, "cluster.serviceCidr: 10.0.0.0/29 has 8 addresses; Kubernetes takes /12 to /28", id="services too small"),
+        pytest.param({"serviceCidr": "10.0.0.0/11"}, "cluster.serviceCidr: 10.0.0.0/11 has 2097152 addresses", id="services too large"),
+        pytest.param({"podCidr": "10.244.0.0/27"}, "cluster.podCidr: 10.244.0.0/27 has 32 addresses", id="pods too small"),
+        pytest.param({"podCidr": "10.244.0.0/25", "network": "flannel"}, "v1.16.3 with flannel takes /8 to /24", id="pods too small for Flannel"),
+        pytest.param({"podCidr": "10.244.0.0/25", "kubernetesVersion": "v1.20.15"}, "v1.20.15 with calico takes /8 to /24", id="pods too small for kubeadm"),
+        pytest.param({"podCidr": "16.0.0.0/7"}, "cluster.podCidr: 16.0.0.0/7 has", id="pods too large"),
+        pytest.param({"podCidr": "10.244.0.0/24", "network": "flannel"}, "10.244.0.0/24 is enough for 1 machines of a /24 each (flannel), and 2 are listed", id="no part for each node"),
+        pytest.param({"podCidr": "10.244.0.0/26"}, "is enough for 1 machines of a /26 each (calico), and 2 are listed", id="no block for each node"),
+        pytest.param({"podCidr": "127.0.0.0/16"}, "cluster.podCidr: 127.0.0.0/16 is in 127.0.0.0/8", id="loopback"),
+        pytest.param({"serviceCidr": "224.0.0.0/16"}, "cluster.serviceCidr: 224.0.0.0/16 is in 224.0.0.0/4", id="multicast"),
+        pytest.param({"vip": "169.254.0.9"}, "cluster.vip: 169.254.0.9 is in 169.254.0.0/16", id="link-local"),
+        pytest.param({"vip": "100.64.3.9"}, "cluster.vip: 100.64.3.9 is inside sealos-istio:cluster.podCidr 100.64.0.0/10, where a pod may get it", id="VIP among pods"),
+        pytest.param({"vip": "10.96.0.1"}, "where it is the Service kubernetes", id="VIP is kubernetes"),
+        pytest.param({"vip": "10.96.0.10"}, "where it is the cluster's DNS server", id="VIP is DNS"),
+        pytest.param({"serviceCidr": "10.103.96.0/20"}, "which is so small that a Service will get it", id="VIP among few services"),
+        pytest.param({"certSans": ["https://k8s.example.org"]}, "cluster.certSans: 'https://k8s.example.org' is no name for a certificate", id="SAN with a scheme"),
+        pytest.param({"certSans": ["k8s.example.org\n--vip"]}, "'k8s.example.org\\n--vip' is no name for a certificate", id="SAN with a newline"),
+        pytest.param({"certSans": ["k8s.example.org\n"]}, "'k8s.example.org\\n' is no name for a certificate", id="SAN with a newline at its end"),
+        pytest.param({"certSans": ["k8s.example.org:6443"]}, "without scheme, port, path or space", id="SAN with a port"),
+        pytest.param({"certSans": ["--passwd"]}, "'--passwd' is no name for a certificate", id="SAN that is a flag"),
+        pytest.param({"certSans": ["a.example.org,b.example.org"]}, "is no name for a certificate", id="two SANs in one"),
+        pytest.param({"certSans": ["K8s.example.org"]}, "a host name in lower case", id="SAN in capitals"),
+        pytest.param({"certSans": [""]}, "'' is no name for a certificate", id="empty SAN"),
+        pytest.param({"interface": "*eth"}, "cluster.interface: '*eth' is no regular expression (nothing to repeat", id="interface"),
+        pytest.param({"repo": "https://registry.example.org/k8s"}, "cluster.repo: 'https://registry.example.org/k8s' can't begin an image's name", id="repo with a scheme"),
+        pytest.param({"repo": "registry.example.org/"}, "without a slash at the end", id="repo with a slash"),
+        pytest.param({"name": "dev\nstaging"}, "cluster.name: 'dev\\nstaging' must be one line", id="name of two lines"),
+        pytest.param({"lost": ["sealos05 "]}, "cluster.lost: 'sealos05 ' is no machine's name", id="lost"),
+        pytest.param({"kubernetesVersion": "v1.016.3"}, "'v1.016.3' is no version of the form v1.16.3", id="zeros"),
+    ],
+)  # fmt: skip
+def test_what_could_never_work_or_be_changed_is_refused_at_once(cluster: Config, expected: str) -> None:
+    found = problems(lambda c: (c["cluster"].update(cluster), c.pop("istio")))
+    assert any(expected in problem for problem in found), found
+    assert all(problem.startswith("sealos-istio:cluster.") for problem in found), found
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        {"podCidr": "10.244.0.0/16", "serviceCidr": "10.0.0.0/28"},
+        {"podCidr": "10.244.0.0/25"},
+        {"podCidr": "10.244.0.0/23", "network": "flannel"},
+        {"podCidr": "10.0.0.0/8", "serviceCidr": "172.16.0.0/12", "vip": "192.168.0.100"},
+        {"serviceCidr": "10.103.0.0/16"},  # holds the VIP, as sealos's own default does
+        {"certSans": ["k8s.example.org", "*.example.org", "localhost", "192.0.2.9", "2001:db8::9"]},
+        {"interface": "eth.*|en.*"},
+        {"repo": "registry.example.org:5000/google_containers"},
+        {"lost": ["sealos05", "sealos-06"]},
+        {"name": "a name, of a kind"},
+    ],
+)
+def test_what_works_is_taken(cluster: Config) -> None:
+    stack = config() | {"cluster": cluster}
+    del stack["istio"]
+    assert parse(stack, "dev").cluster
+
+
+def test_as_many_machines_as_the_pods_range_has_parts() -> None:
+    def many(stack: Config) -> None:
+        more_nodes(stack, 4)
+        stack["cluster"]["podCidr"] = "10.244.0.0/24"
+
+    (problem,) = problems(many)
+    assert "10.244.0.0/24 is enough for 4 machines of a /26 each (calico), and 5 are listed; choose a larger range" in problem
+
+
+def test_masters_that_are_even_because_one_was_lost_are_told_what_takes_its_place() -> None:
+    def lost(stack: Config) -> None:
+        stack["masters"].append({"name": "sealos05", "address": "192.168.0.6", "hostKey": KEY})
+        stack["cluster"]["lost"] = ["sealos06"]
+
+    (problem,) = problems(lost)
+    assert "use 1, 3 or 5. Where one of sealos-istio:cluster.lost (sealos06) was a master, list another machine in its place" in problem
+
+
 def test_all_problems_are_said_at_once() -> None:
     def break_three(stack: Config) -> None:
         stack["pakage"] = "x"

@@ -1,0 +1,305 @@
+"""A full disk takes nothing away: the scripts as they are, run in a mount namespace with a small disk of its own under them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+import shlex
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.project import ROOT
+
+SCRIPTS = ROOT / "components" / "sealos"
+FULL = "No space left on device"
+
+# /root, /etc and /var/log of the script are one small disk; /run and /usr/bin are others, with room. Nothing of it is seen outside.
+MACHINE = """
+set -eu
+place=$1 script=$2
+mount -t tmpfs -o size=320k disk "$place/disk"
+mount -t tmpfs other "$place/other"
+mkdir -p "$place"/disk/{root,etc,etc-work,log} "$place"/other/{bin,bin-work,run}
+mount -t overlay -o "lowerdir=/etc,upperdir=$place/disk/etc,workdir=$place/disk/etc-work" overlay /etc
+mount -t overlay -o "lowerdir=/usr/bin,upperdir=$place/other/bin,workdir=$place/other/bin-work" overlay /usr/bin
+mount --bind "$place/disk/root" /root
+mount --bind "$place/disk/log" /var/log
+mount --bind "$place/other/run" /run
+printf '#!/bin/sh\\n' >/usr/bin/kubectl
+chmod 0755 /usr/bin/kubectl
+chmod 0700 /root
+full() { head -c 1M /dev/zero >"$place/disk/filler" 2>/dev/null || true; }
+export place
+export -f full
+. "$place/prepare"
+status=0
+bash "$script" "$place/private" <"$place/stdin" >"$place/stdout" 2>"$place/stderr" || status=$?
+rm -f "$place/disk/filler"
+. "$place/then"
+cp -a /root "$place/root"
+mkdir "$place/etc"
+cp -a /etc/hosts "$place/etc/hosts"
+if [ -d /etc/sealos-istio ]; then cp -a /etc/sealos-istio "$place/etc/sealos-istio"; fi
+exit "$status"
+"""
+
+CONFIG = """masters:
+  - 192.0.2.11:22
+nodes: []
+dnsdomain: cluster.local
+apiservercertsans: []
+user: root
+network: calico
+vip: 10.103.97.2
+version: v1.16.3
+podcidr: 100.64.0.0/10
+certpath: /root/.sealos/pki
+lvscaretag: latest
+pkgurl: /root/kube1.16.3.tar.gz
+passwd: ""
+pkpassword: ""
+privatekey: /root/.ssh/id_rsa
+"""
+LOGIN = "passwd: TOPSECRET\npkpassword: ''\npkgurl: /root/kube1.16.3.tar.gz\n"
+HAS_CONFIG = f"mkdir -m 0700 /root/.sealos; printf %s {shlex.quote(CONFIG)} >/root/.sealos/config.yaml; "
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a script left.
+
+    Attributes:
+        status, stdout, stderr: as it ended.
+        place: with root/ and etc/ as they are afterwards.
+    """
+
+    status: int
+    stdout: str
+    stderr: str
+    place: Path
+
+    def read(self, path: str) -> str:
+        return (self.place / path.lstrip("/")).read_text()
+
+
+def run(
+    place: Path, script: str | Path, prepare: str, files: dict[str, str], stdin: str = "", then: str = ""
+) -> Machine:
+    """Runs a script with `files` on a machine that bash text has prepared; `full` in it fills the disk."""
+    for folder in ("disk", "other", "private"):
+        (place / folder).mkdir(parents=True)
+    given = {"lib.sh": (SCRIPTS / "lib.sh").read_text(), "lock-wait": "5", **files}
+    for name, content in given.items():
+        (place / "private" / name).write_text(content)
+    for name, content in (("prepare", prepare), ("stdin", stdin), ("then", then)):
+        (place / name).write_text(content)
+    command = ["unshare", "--mount", "--propagation", "private", "bash", "-c", MACHINE, "machine", str(place)]
+    done = subprocess.run([*command, str(SCRIPTS / script)], capture_output=True, text=True, timeout=60, check=False)
+    assert (place / "stdout").exists(), done.stderr
+    return Machine(done.returncode, (place / "stdout").read_text(), (place / "stderr").read_text(), place)
+
+
+def sealos(place: Path, does: str) -> dict[str, str]:
+    """The files of a join of sealos02, for which `sealos` is a program that does this (it is told nothing else)."""
+    place.mkdir(parents=True, exist_ok=True)
+    program = place / "sealos"
+    program.write_text(f"#!/bin/bash\necho ran >>{place}/ran\n{does}\n")
+    program.chmod(0o755)
+    return {
+        "sealos": str(program),
+        "login.yaml": LOGIN,
+        "wanted": "master sealos01 192.0.2.11:22\nnode sealos02 192.0.2.12:22\n",
+        "me": "192.0.2.12:22",
+    }
+
+
+def stopped(done: Machine, file: str) -> None:
+    """Asserts that it ended with this file's name and the cause."""
+    assert done.status == 1, done.stderr
+    assert re.match(rf"{file} could not be written \(.*{FULL}.*\); it stays as it was", done.stderr.splitlines()[-1]), (
+        done.stderr
+    )
+
+
+def test_a_join_keeps_the_config_of_sealos(tmp_path: Path) -> None:
+    done = run(tmp_path, "join.sh", HAS_CONFIG + "full", sealos(tmp_path, "true"))
+    assert done.read("/root/.sealos/config.yaml") == CONFIG
+    stopped(done, "/root/.sealos/config.yaml.room")
+    assert not (tmp_path / "ran").exists(), "sealos was run without a way to log in"
+    assert sorted(file.name for file in (tmp_path / "root/.sealos").iterdir()) == ["config.yaml"]
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        pytest.param("full; exit 1", id="before its config"),
+        pytest.param("full; (cat /root/.sealos/config.yaml; echo x) >$place/longer; cat $place/longer >/root/.sealos/config.yaml; true", id="in its config"),
+        pytest.param("full; : >/root/.sealos/config.yaml; head -c 100k /dev/zero >>/root/.sealos/sealos.log; exit 0", id="emptied its config"),
+        pytest.param("sed -i 5q /root/.sealos/config.yaml; full; head -c 100k /dev/zero >>/root/.sealos/sealos.log; exit 0", id="cut its config off"),
+    ],
+)  # fmt: skip
+def test_a_disk_that_sealos_fills_leaves_its_config_whole_and_no_password(does: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "join.sh", HAS_CONFIG + "mkdir -p /var/log/sealos-istio", sealos(tmp_path, does))
+    assert (tmp_path / "ran").exists()
+    config = done.read("/root/.sealos/config.yaml")
+    assert set(CONFIG.splitlines()) <= set(config.splitlines()), config + done.stderr
+    assert "TOPSECRET" not in config
+    assert (tmp_path / "root/.sealos/config.yaml").stat().st_mode & 0o777 == 0o600
+    assert "config.yaml.room" not in {file.name for file in (tmp_path / "root/.sealos").iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("script", "note"), [("want.sh", "wanted"), ("tidy.sh", "member"), ("adopt.sh", "cluster"), ("install.sh", "installing")]
+)  # fmt: skip
+def test_notes_of_the_cluster_are_whole_or_as_they_were(script: str, note: str, tmp_path: Path) -> None:
+    there = "" if script in ("adopt.sh", "install.sh") else '{"was": true}'
+    prepare = "mkdir /etc/sealos-istio; " + (f"echo '{there}' >/etc/sealos-istio/{note}.json; " if there else "")
+    sent = "cluster" if script == "install.sh" else note
+    done = run(tmp_path, script, prepare + "full", {f"{sent}.json": '{"is": true}', "init-arguments": "", "name": "x"})
+    stopped(done, f"/etc/sealos-istio/{note}.json")
+    left = tmp_path / f"etc/sealos-istio/{note}.json"
+    assert (left.read_text().strip() if left.exists() else "") == there
+    assert {file.name for file in left.parent.iterdir()} <= {left.name}
+
+
+def test_the_removal_of_a_lost_machine_keeps_the_config_of_sealos(tmp_path: Path) -> None:
+    prepare = HAS_CONFIG + "mkdir -p /etc/kubernetes; : >/etc/kubernetes/admin.conf; full"
+    files = {"role": "node", "name": "sealos02", "address": "192.0.2.12", "gone": "yes"}
+    done = run(tmp_path, "leave.sh", prepare, files)
+    assert done.read("/root/.sealos/config.yaml") == CONFIG
+    stopped(done, "/root/.sealos/config.yaml")
+
+
+HOSTS = "127.0.0.1 localhost\n192.0.2.11 apiserver.cluster.local\n192.0.2.50 theirs\n"
+
+
+@pytest.mark.parametrize("mounted", [False, True], ids=["a file", "a mount"])
+@pytest.mark.parametrize("room", [False, True], ids=["full", "with room"])
+def test_the_sweep_keeps_what_is_others_of_hosts_and_bashrc(mounted: bool, room: bool, tmp_path: Path) -> None:
+    prepare = f"printf %s {shlex.quote(HOSTS)} >/etc/hosts; chmod 0640 /etc/hosts; echo theirs >/root/.bashrc; "
+    prepare += "echo 'source <(kubectl completion bash)' >>/root/.bashrc; "
+    prepare += "mount --bind /etc/hosts /etc/hosts; " if mounted else ""
+    done = run(
+        tmp_path,
+        "clean.sh",
+        prepare + ("true" if room else "full"),
+        {},
+        then="umount /etc/hosts || true" if mounted else "",
+    )
+    hosts, bashrc = done.read("/etc/hosts"), done.read("/root/.bashrc")
+    assert re.sub(".*apiserver.*\n", "", hosts) == "127.0.0.1 localhost\n192.0.2.50 theirs\n"
+    assert bashrc.startswith("theirs\n")
+    assert (tmp_path / "etc/hosts").stat().st_mode & 0o777 == 0o640
+    if room:
+        assert done.status == 0, done.stderr
+        assert "apiserver" not in hosts
+        assert "kubectl" not in bashrc
+    else:
+        stopped(done, "/root/.bashrc" if mounted else "/etc/hosts")
+
+
+@pytest.mark.parametrize("script", ["settled.sh", "backup.sh"])
+def test_a_password_that_can_not_be_taken_out_is_an_error_and_the_config_is_whole(script: str, tmp_path: Path) -> None:
+    armed = CONFIG.replace('passwd: ""', "passwd: TOPSECRET", 1)
+    prepare = f"mkdir -p /root/.sealos /etc/sealos-istio; echo '{{}}' >/etc/sealos-istio/cluster.json; printf %s {shlex.quote(armed)} >/root/.sealos/config.yaml; full"
+    done = run(tmp_path, script, prepare, {"facts.sh": "echo looked"})
+    stopped(done, "/root/.sealos/config.yaml")
+    assert done.read("/root/.sealos/config.yaml") == armed
+    assert done.stdout == ""
+    assert "TOPSECRET" not in done.stderr
+
+
+def test_a_full_disk_alone_keeps_nobody_from_looking(tmp_path: Path) -> None:
+    prepare = HAS_CONFIG + "mkdir /etc/sealos-istio; echo '{}' >/etc/sealos-istio/cluster.json; full"
+    done = run(tmp_path, "settled.sh", prepare, {"facts.sh": "echo looked"})
+    assert (done.status, done.stdout) == (0, "looked\n"), done.stderr
+
+
+def test_a_backup_is_put_back_whole_or_not_at_all(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        config = CONFIG.replace("192.0.2.11:22", "ADDRESS:22")
+        big = "x" * 115_000  # room for what it unpacks, and not for another
+        for name, content in (
+            ("root/.sealos/config.yaml", config), ("root/.sealos/pki/ca.crt", "CA"), ("root/.sealos/filled", big),
+            ("etc/sealos-istio/cluster.json", "{}"), ("etc/sealos-istio/filled", big),
+        ):  # fmt: skip
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content.encode()))
+    prepare = "mkdir -p /etc/kubernetes/pki /etc/sealos-istio /root/.sealos; : >/etc/kubernetes/admin.conf; printf CA >/etc/kubernetes/pki/ca.crt; "
+    prepare += "echo was >/etc/sealos-istio/member.json; echo was >/root/.sealos/sealos.log; "
+    prepare += "printf '#!/bin/sh\\necho ADDRESS\\n' >/usr/bin/hostname; chmod 0755 /usr/bin/hostname; "
+    done = run(tmp_path, "restore.sh", prepare, {}, stdin=base64.b64encode(buffer.getvalue()).decode())
+    assert done.status == 1
+    assert FULL in done.stderr
+    assert done.read("/etc/sealos-istio/member.json") == "was\n"
+    assert done.read("/root/.sealos/sealos.log") == "was\n"
+    assert not list((tmp_path / "root").glob(".sealos-restore*"))
+    assert not (tmp_path / "disk/etc/sealos-istio.new").exists()
+
+
+def replaced(tmp_path: Path, call: str) -> subprocess.CompletedProcess[str]:
+    text = f'set -euo pipefail; dir=$1; . "{SCRIPTS}/lib.sh"; cd "$dir"; {call}'
+    return subprocess.run(["bash", "-c", text, "bash", str(tmp_path)], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("command", "why"),
+    [
+        pytest.param("half() { echo half && false; }; replace file half || true", "no reason given", id="that ends half-way"),
+        pytest.param("replace file cat absent || true", "No such file or directory", id="that can't read"),
+        pytest.param("replace file cat /dev/null; replace absent/file cat file", "No such file or directory", id="without its folder"),
+    ],
+)  # fmt: skip
+def test_what_a_failed_command_prints_replaces_nothing(command: str, why: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("whole\n")
+    done = replaced(tmp_path, f"{command}; echo 'went on'")
+    assert done.returncode == 1
+    assert "went on" not in done.stdout, "an error was lost where set -e is off"
+    assert f"could not be written ({why})" in done.stderr
+    assert not list(tmp_path.glob("*.new"))
+    if "absent/" not in command:
+        assert (tmp_path / "file").read_text() == "whole\n"
+
+
+def test_what_is_replaced_keeps_its_mode_and_its_link_and_what_is_new_is_the_owners_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "file").chmod(0o754)
+    (tmp_path / "link").symlink_to("file")
+    done = replaced(tmp_path, "replace link echo new; replace fresh echo new")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_text() == "new\n"
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o754
+    assert (tmp_path / "fresh").stat().st_mode & 0o777 == 0o600
+
+
+WITHOUT_SET_E = {
+    # one command each, whose failure is the caller's condition
+    "kube", "ask", "sum", "has", "listed", "leftovers", "sealos_version", "value", "read_name",
+    # say themselves what failed, or end the script
+    "run_sealos", "disarm", "etcd_call", "etcd_members", "etcd_healthy", "mounts", "disarmed_config", "plain_file", "state",
+}  # fmt: skip
+"""Functions that are called where `set -e` is off; look at each step of one before it is added."""
+
+
+def test_set_e_is_off_only_in_functions_that_do_without_it() -> None:
+    scripts = sorted((ROOT / "components").rglob("*.sh"))
+    done = subprocess.run(
+        ["shellcheck", "-x", "--enable=check-set-e-suppressed", "--include=SC2310", "--format=json", *map(str, scripts)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert found, "shellcheck has found none: is the check still called so?"
+    called = {}
+    for place in found:
+        line = Path(place["file"]).read_text().splitlines()[place["line"] - 1]
+        called[line[place["column"] - 1 :].split()[0].strip('";)')] = f"{Path(place['file']).name}:{place['line']}"
+    assert called.keys() <= WITHOUT_SET_E, {name: where for name, where in called.items() if name not in WITHOUT_SET_E}
