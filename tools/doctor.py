@@ -186,7 +186,7 @@ def free_space(folders: Iterable[Path]) -> dict[str, float]:
 
 
 def check_lab() -> list[str]:
-    """What the lab's machines need of this host beside packages, as the lab itself sees it; known before half an hour of building."""
+    """What the lab's machines need of this host beside packages, as the lab itself sees it; known before the long build."""
     from lab import checks
     from lab.machines import DEFAULT_NETWORK, Lab
 
