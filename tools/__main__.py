@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from enum import StrEnum
@@ -263,13 +264,15 @@ def _plugin(plugin: engines.Plugin, engine: engines.Engine) -> str:
 
 def main() -> None:
     """Runs the command line; what can be put right is one message and exit status 1."""
+    # a plain `kill` ends the builds as Ctrl-C does: else their compilers would go on
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(prog_name="python -m tools")
     except (BuildFailed, ToolMissing, stack.StackBusy, stack.PulumiFailed) as error:
         err.print(str(error), highlight=False, markup=False)
         sys.exit(1)
     except KeyboardInterrupt:
-        err.print("Ended by Ctrl-C; what was built so far is kept.")
+        err.print("Ended; what was built so far is kept.")
         sys.exit(130)
 
 
