@@ -29,7 +29,8 @@ pulumi.export("nodes", cluster.nodes)
 if foreseen:
     istio, in_cluster = foreseen.istio, cluster.in_cluster
     operator = IstioOperator("istio-operator", IstioOperatorArgs(istio), in_cluster)
-    mesh_args = ControlPlaneArgs(foreseen, first_master, fleet, operator, credentials.kiali_passphrase)
+    names = [machine.name for machine in settings.machines]
+    mesh_args = ControlPlaneArgs(foreseen, first_master, fleet, operator, credentials.kiali_passphrase, names)
     mesh = ControlPlane("istio", mesh_args, in_cluster)
     everything += [operator, mesh]
     if istio.cni.enabled:

@@ -8,12 +8,13 @@ is the present time, which takes the gate and the CNI checks anew. A preview ask
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 from components.driver import DriverError
 from components.istio.cni_chain import CniChain
 from components.istio.cni_probe import wrong_with
-from components.istio.gate import RenderedSet, View, Wanted, judge, with_rendered
+from components.istio.gate import RenderedSet, View, Wanted, judge, placed, with_rendered
 from components.istio.gate_probe import look
 from components.login import Fleet, MachineError, Request
 from components.machines import Host, on_all
@@ -62,10 +63,17 @@ async def found_changed_at(request: LookRequest) -> str:
 
 
 def unchanged(wanted: Wanted, view: View) -> bool:
-    """Whether all is as wanted. The operator may be at work: this very update may have given it some."""
-    return not judge(wanted, view.model_copy(update={"settled": True})).problems
+    """Whether all is as wanted, and where the stack's outputs say. The operator may be at work: this update may have given it some."""
+    reported = _record(view).get("reported")  # an older program's gate noted none
+    moved = reported is not None and reported != json.dumps(placed(wanted, view))
+    return not moved and not judge(wanted, view.model_copy(update={"settled": True})).problems
 
 
 def noted(view: View) -> str:
     """What the gate left in the cluster; empty when it was never passed there."""
-    return str(((view.record or {}).get("data") or {}).get("foundChangedAt", ""))
+    return str(_record(view).get("foundChangedAt", ""))
+
+
+def _record(view: View) -> dict[str, str]:
+    found: dict[str, str] = (view.record or {}).get("data") or {}
+    return found

@@ -67,6 +67,7 @@ class Wanted(Request):
         fields: what was asked for and must be found in live objects.
         injector: the MutatingWebhookConfiguration that must be there; None where nothing injects sidecars.
         pods: what may stand in the pods; empty where no renderer could tell.
+        machines: names of the nodes that the cluster is to have. Another one is about to leave, and isn't reported.
     """
 
     version: str
@@ -79,6 +80,7 @@ class Wanted(Request):
     fields: tuple[Field, ...] = ()
     injector: str | None = None
     pods: tuple[Pod, ...] = ()
+    machines: tuple[str, ...] = ()
 
 
 class RenderedSet(Request):
@@ -461,21 +463,30 @@ def report(wanted: Wanted, view: View, restarted: bool) -> dict[str, Any]:
         status (a word), version, deployments (names), cni (namespace, name, ready) or None, operatorRestarted, and gateway:
         namespace, name, type, hostNetwork, ports (name, port, targetPort), nodes (names) and addresses (IPs), or None.
     """
-    daemon_set = view.daemon_set
-    cni = (
-        {"namespace": wanted.cni.namespace, "name": wanted.cni.name, "ready": daemon_set["status"]["numberReady"]}
-        if wanted.cni and daemon_set
-        else None
-    )
     return {
         "status": judge(wanted, view).status,
         "version": wanted.version,
         "namespace": wanted.namespace,
         "deployments": list(wanted.deployments),
-        "cni": cni,
-        "gateway": _gateway(wanted, view),
+        **placed(wanted, view),
         "operatorRestarted": restarted,
     }
+
+
+def placed(wanted: Wanted, view: View) -> dict[str, Any]:
+    """The part of the report that tells of nodes: cni and gateway. It changes when pods move, without any change of the settings."""
+    daemon_set = view.daemon_set
+    cni = None
+    if wanted.cni and daemon_set:
+        # a pod on each node, all of them ready, or the gate would not be passed
+        ready = daemon_set["status"]["numberReady"] - len(_leaving(wanted, view))
+        cni = {"namespace": wanted.cni.namespace, "name": wanted.cni.name, "ready": max(ready, 0)}
+    return {"cni": cni, "gateway": _gateway(wanted, view)}
+
+
+def _leaving(wanted: Wanted, view: View) -> set[str]:
+    """Nodes that are taken out of the cluster at the end of this update."""
+    return {node["metadata"]["name"] for node in view.nodes} - set(wanted.machines) if wanted.machines else set()
 
 
 def _gateway(wanted: Wanted, view: View) -> dict[str, Any] | None:
@@ -485,7 +496,7 @@ def _gateway(wanted: Wanted, view: View) -> dict[str, Any] | None:
     if service is None or deployment is None:
         return None
     pods = [pod for pod in view.pods_of(deployment) if not pod["metadata"].get("deletionTimestamp")]
-    nodes = sorted({pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName")})
+    nodes = sorted({node for pod in pods if (node := pod["spec"].get("nodeName"))} - _leaving(wanted, view))
     host_network = bool(find(deployment, ("spec", "template", "spec", "hostNetwork")))
     if host_network:
         addresses = [address for node in nodes if (address := _internal_ip(view, node))]

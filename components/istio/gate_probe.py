@@ -102,7 +102,7 @@ async def gate(request: GateRequest) -> str:
         found = await wait(host, wanted, lambda text: progress(machine.name, text))
         if retired := await _retire(host, wanted):
             progress(machine.name, f"took away what only an earlier version made: {', '.join(retired)}")
-        await _record(host, os.environ.get(FOUND_CHANGED_AT, ""))
+        await _record(host, os.environ.get(FOUND_CHANGED_AT, ""), found)
         return json.dumps(found)
 
 
@@ -206,12 +206,13 @@ async def look(host: _Host, wanted: Wanted) -> View | str:
     return View.model_validate({**found, **lists, "refused": [line for line in refused if line]})
 
 
-async def _record(host: _Host, found_changed_at: str) -> None:
+async def _record(host: _Host, found_changed_at: str, found: Mapping[str, Any]) -> None:
+    reported = {key: found[key] for key in ("cni", "gateway")}
     manifest = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": RECORD, "namespace": "istio-operator"},
-        "data": {"foundChangedAt": found_changed_at},
+        "data": {"foundChangedAt": found_changed_at, "reported": json.dumps(reported)},
     }
     result = await host.run(SCRIPT, {"verb": b"record", "record": json.dumps(manifest).encode()}, 60)
     if result.status != 0:

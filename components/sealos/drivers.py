@@ -503,7 +503,8 @@ async def _leave(request: requests.Member, first: Host, limit: float, *, gone: b
         told = _indented("\n".join(why or [str(blocked)]))
         raise DriverError(
             f"{member.name}: could not be drained within {limit:.0f} s (cluster.timeouts.drain); it is still a member and in service. "
-            f"What blocks it:\n{told}\nGive these pods another place, or their budget another number, and run it again"
+            f"What blocks it:\n{told}\nGive these pods another place, or their budget another number (docs/operations.md, Remove machines), "
+            f"and run it again"
         ) from None
 
 
