@@ -149,7 +149,9 @@ def test_a_changed_chain_reaches_every_node(project: Project, lab: Lab) -> None:
         plugins = [json.loads(text)["plugins"][-1] for text in texts]
         return {(plugin["log_level"], *plugin["kubernetes"]["exclude_namespaces"]) for plugin in plugins}
 
-    project.edit_config(lambda config: config["istio"]["cni"].update(logLevel="debug", excludeNamespaces=["kube-system"]))
+    project.edit_config(
+        lambda config: config["istio"]["cni"].update(logLevel="debug", excludeNamespaces=["kube-system"])
+    )
     good(project)
     assert told() == {("debug", "kube-system")}
     project.edit_config(lambda config: config["istio"].update(cni=mesh("minimal")["cni"]))
@@ -322,7 +324,9 @@ def the_gateways_node_leaves(project: Project, kubectl: Kubectl, lab: Lab) -> No
     done = project.up()
     assert done.status != 0
     assert "A node that has the pod of istio-ingressgateway can't be removed as it is" in done.text
-    assert "PodDisruptionBudget ingressgateway allows no disruption now (1 of 1 pods are healthy, 1 must be)" in done.text
+    assert (
+        "PodDisruptionBudget ingressgateway allows no disruption now (1 of 1 pods are healthy, 1 must be)" in done.text
+    )
     budgets = {"global": {"defaultPodDisruptionBudget": {"enabled": False}}}
     project.edit_config(lambda config: config["istio"].update(values=budgets))
     done = project.up()
