@@ -35,7 +35,11 @@ if foreseen:
     everything += [operator, mesh]
     if istio.cni.enabled:
         # Every machine is checked, so that one added later is, too.
-        nodes = {m.name: fleet_request(settings, credentials, [m]) for m in settings.machines}
+        first = settings.first_master
+        nodes = {
+            m.name: fleet_request(settings, credentials, [first] if m == first else [first, m])
+            for m in settings.machines
+        }
         cni_args = CniCheckArgs(istio, nodes, [mesh.gate, cluster.provider], mesh.found_changed_at)
         everything.append(CniCheck("istio-cni", cni_args))
     if istio.istioctl:

@@ -221,7 +221,7 @@ def _look(request: Mapping[str, Any]) -> pulumi.Output[str]:
     if pulumi.runtime.is_dry_run():
         return pulumi.Output.from_input("")
     looked = local.run_output(
-        command=LOOK, stdin=secret_json(request), add_previous_output_in_env=False, logging=local.Logging.NONE
+        command=LOOK, stdin=secret_json(request), add_previous_output_in_env=False, logging=local.Logging.STDERR
     )
     answer: pulumi.Output[str] = pulumi.Output.unsecret(looked).apply(lambda result: str(result.stdout))
     return answer

@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 
-from components.driver import DriverError
+from components.driver import DriverError, progress
 from components.istio.cni_chain import CniChain
 from components.istio.cni_probe import wrong_with
 from components.istio.gate import RenderedSet, View, Wanted, judge, placed, with_rendered
 from components.istio.gate_probe import look
 from components.login import Fleet, MachineError, Request
 from components.machines import Host, on_all
+from components.sealos import nodes
 
 
 class LookRequest(Request):
@@ -43,23 +44,31 @@ async def found_changed_at(request: LookRequest) -> str:
     """
     wanted = with_rendered(request.wanted, request.spec, request.rendered)
 
-    async def one(host: Host) -> str | None:
-        """None when this machine has something that isn't as wanted."""
+    first = request.fleet.first_master
+
+    async def one(host: Host) -> View | bool:
+        """Whether this machine has all as wanted; the first master's look at the mesh when it has."""
         if request.chain and await wrong_with(host, request.chain):
-            return None
-        if host.machine != request.fleet.first_master:
-            return ""
+            return False
+        if host.machine != first:
+            return True
         view = await look(host, wanted)
-        return noted(view) if isinstance(view, View) and unchanged(wanted, view) else None
+        return view if isinstance(view, View) and unchanged(wanted, view) else False
 
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
         answers = await on_all(request.fleet, one)
     except (DriverError, MachineError, OSError):
         return now
-    if any(answer is None or isinstance(answer, MachineError) for answer in answers.values()):
+    if not isinstance(view := answers.pop(first.name), View):
         return now
-    return str(answers[request.fleet.first_master.name]) or now
+    if said := nodes.warning(silent := view.silent()):
+        progress(first.name, f"warning: {said}")
+    dead = {node.name for node in silent}
+    for name, answer in answers.items():
+        if not answer or (isinstance(answer, MachineError) and not (answer.gone and name in dead)):
+            return now
+    return noted(view) or now
 
 
 def unchanged(wanted: Wanted, view: View) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from components.istio.versions import release
 from components.login import Request
+from components.sealos import nodes as cluster_nodes
 
 Object = Mapping[str, Any]
 
@@ -145,6 +146,10 @@ class View(Request):
         """The object of the mesh's namespace."""
         return next((o for o in self.mesh if o["kind"] == kind and o["metadata"]["name"] == name), None)
 
+    def silent(self) -> list[cluster_nodes.Node]:
+        """Nodes of machines that have died: nothing on them is waited for."""
+        return [node for node in cluster_nodes.parse({"items": self.nodes}).values() if node.silent]
+
     def pods_of(self, workload: Object) -> list[Object]:
         """The pods that a Deployment or DaemonSet selects."""
         labels = workload["spec"]["selector"].get("matchLabels", {}).items()
@@ -184,11 +189,13 @@ class Verdict:
         status: Istio's word for the status, NONE when there is none.
         problems: what isn't as wanted.
         leftovers: where in Deployments earlier settings still stand, by their names (see `leftovers`); a problem each.
+        silent: nodes of machines that have died; nothing on them is waited for.
     """
 
     status: str
     problems: tuple[Problem, ...] = field(default=())
     leftovers: Mapping[str, list[str]] = field(default_factory=dict)
+    silent: tuple[cluster_nodes.Node, ...] = ()
 
     @property
     def failed(self) -> tuple[Problem, ...]:
@@ -231,7 +238,7 @@ def judge(wanted: Wanted, view: View) -> Verdict:
         for name, pointers in left.items()
         for pointer in pointers
     ]
-    return Verdict(status, tuple(dict.fromkeys(problems)), left)
+    return Verdict(status, tuple(dict.fromkeys(problems)), left, tuple(view.silent()))
 
 
 def _status(wanted: Wanted, view: View) -> tuple[str, list[Problem]]:
@@ -346,7 +353,7 @@ def _daemon_set(cni: CniDaemonSet, view: View) -> Iterator[Problem]:
         return
     nodes, desired = len(view.nodes), status.get("desiredNumberScheduled", 0)
     ready, updated = status.get("numberReady", 0), status.get("updatedNumberScheduled", 0)
-    if not ready == updated == desired == nodes:
+    if not (desired == nodes and min(ready, updated) >= nodes - len(view.silent())):
         yield Problem(
             "waiting", f"{where}: {ready} ready and {updated} up to date of {desired} wanted on {nodes} nodes"
         )
@@ -478,8 +485,9 @@ def placed(wanted: Wanted, view: View) -> dict[str, Any]:
     daemon_set = view.daemon_set
     cni = None
     if wanted.cni and daemon_set:
-        # a pod on each node, all of them ready, or the gate would not be passed
-        ready = daemon_set["status"]["numberReady"] - len(_leaving(wanted, view))
+        # a pod on each node, ready where the node is, or the gate would not be passed
+        leaving = _leaving(wanted, view) - {node.name for node in view.silent()}
+        ready = daemon_set["status"].get("numberReady", 0) - len(leaving)
         cni = {"namespace": wanted.cni.namespace, "name": wanted.cni.name, "ready": max(ready, 0)}
     return {"cni": cni, "gateway": _gateway(wanted, view)}
 

@@ -28,6 +28,7 @@ from components.istio.gate import (
 from components.istio.versions import release
 from components.login import Fleet, Request
 from components.machines import Result, connect
+from components.sealos import nodes
 
 SCRIPT = Path(__file__).with_name("gate.sh")
 OWNED = Path(__file__).with_name("owned.sh")
@@ -132,7 +133,8 @@ async def wait(
             if not verdict.problems:
                 good_since = good_since if good_since is not None else now
                 if looked.settled or now - good_since >= SETTLED_AFTER:
-                    say("the mesh is as wanted")
+                    said = nodes.warning(verdict.silent)
+                    say(f"the mesh is as wanted. warning: {said}" if said else "the mesh is as wanted")
                     return report(wanted, looked, restarted)
                 if now >= end:
                     raise DriverError(
@@ -267,6 +269,8 @@ async def _message(what: str, host: _Host, wanted: Wanted, verdict: Verdict | No
     problems = verdict.problems if verdict else ()
     texts = [trouble] if trouble else []
     texts += [problem.text for problem in problems]
+    if verdict and (dead := nodes.warning(verdict.silent)):
+        texts.append(dead)
     lines = [f"{what}:"]
     lines += [f"  - {text if len(text) <= LONGEST else text[:LONGEST] + ' …'}" for text in texts[:LISTED]]
     if len(texts) > LISTED:

@@ -159,6 +159,24 @@ def test_a_changed_chain_reaches_every_node(project: Project, lab: Lab) -> None:
     assert told() == {("info", "istio-system", "kube-system")}
 
 
+def test_a_dead_machine_holds_nothing_up_and_is_named(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    pods = kubectl.json("-n", "istio-system", "get", "pods", "-l", "app=istiod")["items"]
+    pods += kubectl.json("-n", "istio-operator", "get", "pods")["items"]
+    dead = next(name for name in NAMES[1:] if name not in {pod["spec"]["nodeName"] for pod in pods})
+    lab.stop_machine(dead)
+    try:
+        kubectl("wait", "--for=condition=Ready=Unknown", f"node/{dead}", "--timeout=90s")
+        text = good(project)
+        assert f"{dead} is not Ready: Kubelet stopped posting node status. It is not waited for. Bring it back" in text
+        assert project.outputs()["istio"]["cni"]["ready"] == len(NAMES) - 1
+    finally:
+        lab.start_machine(dead)
+    kubectl("wait", "--for=condition=Ready", f"node/{dead}", "--timeout=60s")
+    kubectl("-n", "kube-system", "rollout", "status", "daemonset/istio-cni-node", "--timeout=60s")
+    assert f"{dead} is not Ready" not in good(project)
+    assert project.outputs()["istio"]["cni"]["ready"] == len(NAMES)
+
+
 def test_a_deployment_deleted_by_hand_is_restored_by_the_next_up(project: Project, kubectl: Kubectl) -> None:
     terminal = typing(project, kubectl)
     istiod = {"kiali": "istiod"}

@@ -129,6 +129,21 @@ def test_a_node_that_is_about_to_leave_is_not_reported() -> None:
     assert told("sealos02") == (1, ["sealos02"], ["198.51.100.12"])
 
 
+@pytest.mark.parametrize(
+    ("reason", "waits"), [("NodeStatusUnknown", False), ("NodeStatusNeverUpdated", True), ("KubeletNotReady", True)]
+)
+def test_the_plugin_is_not_waited_for_on_a_machine_that_has_died(reason: str, waits: bool) -> None:
+    def one_is_dead(data: dict[str, Any]) -> None:
+        status = {"conditions": [{"type": "Ready", "status": "Unknown", "reason": reason}]}
+        data["nodes"].append({"metadata": {"name": "sealos03"}, "status": status})
+        data["daemonSet"]["status"].update(desiredNumberScheduled=2, updatedNumberScheduled=2)
+
+    verdict = judge(WANTED, view(one_is_dead))
+    assert bool(verdict.problems) is waits
+    assert [node.name for node in verdict.silent] == ([] if waits else ["sealos03"])
+    assert report(WANTED, view(one_is_dead), restarted=False)["cni"]["ready"] == 1
+
+
 @pytest.mark.parametrize(("noted", "same"), [("this", True), ("another", False), ("none", True)])
 def test_outputs_that_are_not_so_any_more_take_the_gate_anew(noted: str, same: bool) -> None:
     found = report(WANTED, view(), restarted=False)
