@@ -195,7 +195,7 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
         made = recovered = False
         while True:
             decision = installation.decide(
-                await _facts(host, limit.install),
+                await settled(host, limit.install),
                 request.cluster,
                 first,
                 recover=request.recover,
@@ -210,7 +210,7 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
                 case "init":
                     try:
                         await work(
-                            host, "install.sh", _install_files(request), limit.install + limit.ready, "the installation"
+                            host, "install.sh", install_files(request), limit.install + limit.ready, "the installation"
                         )
                         made = True
                     except _ChangedMeanwhile:
@@ -227,7 +227,7 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
                     await asyncio.sleep(_PAUSE)
                 case "recover" if not recovered:
                     progress(first.name, f"{decision.reason}: wiping it (cluster.recover)")
-                    await _wipe(host, request)
+                    await wipe(host, request)
                     recovered = True
                 case _:
                     raise DriverError(f"{first.name}: {decision.reason}")
@@ -239,7 +239,7 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
     return f"cluster {request.cluster.name}: first master {first.name}, Kubernetes {request.cluster.kubernetes_version}"
 
 
-async def _facts(host: Host, lock_wait: float) -> Facts:
+async def settled(host: Host, lock_wait: float) -> Facts:
     """The machine's facts, taken when no job of ours is at work on it (a killed `pulumi up` leaves its job running)."""
     given = {**files(lock_wait=lock_wait), "facts.sh": (HERE / "facts.sh").read_bytes()}
     result = await host.job(
@@ -250,7 +250,8 @@ async def _facts(host: Host, lock_wait: float) -> Facts:
     return facts_of.parse(result.stdout)
 
 
-def _install_files(request: requests.Install) -> dict[str, bytes]:
+def install_files(request: requests.Install) -> dict[str, bytes]:
+    """What install.sh reads."""
     first, cluster = request.fleet.first_master, request.cluster
     return {
         **files(
@@ -271,7 +272,7 @@ def _marker(cluster: requests.Identity) -> bytes:
     return (cluster.model_dump_json(by_alias=True, indent=2) + "\n").encode()
 
 
-async def _wipe(host: Host, request: requests.Install) -> None:
+async def wipe(host: Host, request: requests.Install) -> None:
     """Cleans what a half-made cluster left: the machines of its own sealos config, then the first master to the end."""
     given = {
         **files(sealos=request.sealos.path, lock_wait=request.timeouts.clean),
