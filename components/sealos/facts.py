@@ -51,6 +51,9 @@ class Facts:
         free_root, free_lib: free space below /root and /var/lib in bytes; None when unknown.
         leftovers: paths of an earlier or half-made cluster.
         ca: SHA-256 of the cluster's CA certificate on the machine.
+        kubelet_ca: SHA-256 of the CA certificate in the kubelet's kubeconfig; the same as `ca` in the same cluster. None without one.
+        node_name: the Node that its kubelet's client certificate is for; None when it has none.
+        alive: which of kubelet, etcd and the control plane's programs run, stopped ones (SIGSTOP) included.
         marker: what our installation wrote down when it was done (an Identity), on a first master.
         intent: the same, while an installation is under way or after it died.
         wanted: our list of the cluster's machines, on a first master.
@@ -84,6 +87,9 @@ class Facts:
     free_lib: int | None = None
     leftovers: tuple[str, ...] = ()
     ca: str | None = None
+    kubelet_ca: str | None = None
+    node_name: str | None = None
+    alive: frozenset[str] = frozenset()
     marker: dict[str, Any] | None = None
     intent: dict[str, Any] | None = None
     wanted: list[dict[str, Any]] | None = None
@@ -139,6 +145,9 @@ def parse(text: str) -> Facts:
         free_lib=number("free_lib", 1024),
         leftovers=tuple(lines.get("leftover", ())),
         ca=last("ca"),
+        kubelet_ca=last("kubelet_ca"),
+        node_name=last("node_name") or None,
+        alive=frozenset(lines.get("alive", ())),
         marker=_document(last("cluster")),
         intent=_document(last("installing")),
         wanted=_document(last("wanted")),

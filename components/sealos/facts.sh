@@ -46,6 +46,11 @@ done < <(leftovers 2>/dev/null)
 if [[ -r /etc/kubernetes/pki/ca.crt ]]; then
     echo "ca $(sha256sum </etc/kubernetes/pki/ca.crt | cut -d' ' -f1)"
 fi
+alive | sed 's/^/alive /'
+if [[ -r $kubelet_conf ]]; then
+    if found=$(kubelet_ca); then echo "kubelet_ca $found"; fi
+    echo "node_name $(node_name)"
+fi
 for note in cluster installing wanted member; do
     if [[ -r $etc/$note.json ]]; then
         echo "$note $(blob "$etc/$note.json")"

@@ -83,6 +83,44 @@ leftovers() {
     fi
 }
 
+# Which of a cluster's programs run on this machine, one per line; one that was stopped (SIGSTOP) counts, one that has ended does not.
+# By the command's own name, too, because the kernel cuts off names after 15 characters (kube-controllers is Calico's).
+alive() {
+    local process name command
+    for process in /proc/[0-9]*; do
+        { IFS= read -r -d '' command <"$process/cmdline" && read -r name <"$process/comm"; } 2>/dev/null || continue
+        for name in "${command##*/}" "$name"; do
+            case $name in
+                kubelet | etcd | kube-apiserver | kube-controller-manager | kube-scheduler) echo "$name" ;;
+            esac
+        done
+    done | sort -u
+}
+
+kubelet_conf=/etc/kubernetes/kubelet.conf
+kubelet_pem=/var/lib/kubelet/pki/kubelet-client-current.pem
+
+# The value of a key of the kubelet's kubeconfig that holds base64, decoded; nothing when it is not there.
+kubelet_data() { sed -nE "s|^ *$1: *\"?([A-Za-z0-9+/=]+)\"? *\$|\\1|p" "$kubelet_conf" | head -n 1 | base64 -d; }
+
+# SHA-256 of the CA that this machine's kubelet trusts: its kubeconfig has the very bytes of that cluster's ca.crt.
+kubelet_ca() { kubelet_data certificate-authority-data | grep . | sha256sum | cut -d' ' -f1; }
+
+# The name of the Node that this machine's kubelet reports, from its client certificate: the one that it renews itself, else the
+# one that stands in its kubeconfig. Nothing when it has none yet.
+node_name() {
+    local der=$dir/client.der at length
+    if [[ -r $kubelet_pem ]]; then
+        sed '/-END CERTIFICATE-/q' "$kubelet_pem"
+    else
+        kubelet_data client-certificate-data
+    fi | sed '/^-----/d' | base64 -d >"$der" 2>/dev/null || true
+    # "system:node:NAME" is one string of the subject; the byte before it is its length
+    at=$(grep -abo 'system:node:' "$der" | head -n 1 | cut -d: -f1) || return 0
+    length=$(od -An -tu1 -j "$((at - 1))" -N 1 "$der")
+    tail -c "+$((at + 13))" "$der" | head -c "$((length - 12))" || true
+}
+
 # replace FILE COMMAND…: FILE becomes what the command prints. Written beside it, synced, checked, and only then renamed: when any of
 # that fails, FILE stays byte for byte as it was and the script ends with the reason. It must not be left to `set -e`, which is off in
 # everything that is called as a condition or before || and &&; for the same reason a command of several steps joins them by &&.
@@ -259,14 +297,15 @@ run_sealos() {
     return "$status"
 }
 
-# From sealos's many lines, what a person wants to know while waiting; never the line itself.
+# From sealos's many lines, what a person wants to know while waiting; never the line itself. Commands it logs as `[ssh][HOST] COMMAND`;
+# in what they print kubeadm's own hints name others, as `kubeadm join` at the end of `kubeadm init`.
 phrases() {
     local line now
     local -A said
     while IFS= read -r line; do
         case $line in
-            *'kubeadm init'*) now='kubeadm init' ;;
-            *'kubeadm join'*) now='kubeadm join' ;;
+            *'] kubeadm init --config'*) now='kubeadm init' ;;
+            *'] kubeadm join '*) now='kubeadm join' ;;
             *'kubeadm reset'*) now='kubeadm reset' ;;
             *'tar zxvf'*) now='unpacking the package and running its init.sh' ;;
             *'apply -f /tmp/cni.yaml'*) now='applying the pod network' ;;
@@ -280,11 +319,18 @@ phrases() {
     done
 }
 
-# Prints sealos's own last words, fit for the message of a failed job: its errors, or its last lines when it names none.
+# Prints sealos's own last words, fit for the message of a failed job: its errors, each with what the command before it had printed (which
+# sealos logs as raw lines after `[ssh][HOST]command result is:`, and which alone tells the cause), or its last lines when it names none.
 # $1: what they must be about (an address), or nothing.
 last_words() {
     local errors
-    errors=$(plain <"$sealos_log" | grep -E 'EROR|EMER|WARN|[Ee]rror|ERROR|panic' | grep -F -- "${1:-}" | tail -n 6 || true)
+    errors=$(plain <"$sealos_log" | awk -v about="${1:-}" '
+        function printed(  line) { for (line = (count > 6 ? count - 5 : 1); line <= count; line++) print "  " block[line]; count = 0 }
+        /^[0-9:]+ +\[/ { raw = 0; ours = index($0, about) || about == "" }
+        /command result is:/ { raw = ours; if (raw) count = 0; sub(/.*command result is: */, ""); if (raw && NF) block[++count] = $0; next }
+        raw { if (NF) block[++count] = $0; next }
+        (index($0, about) || about == "") && /EROR|EMER|WARN|[Ee]rror|ERROR|panic/ { printed(); print; said = 1 }
+        END { if (!said) printed() }' | tail -n 12 || true)
     if [[ -n $errors ]]; then
         printf '%s\n' "$errors"
     else

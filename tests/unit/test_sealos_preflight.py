@@ -415,6 +415,23 @@ def test_unreachable_machines_are_findings_beside_the_others() -> None:
     assert found[2].cause == "privateKey can't be used"
 
 
+def test_a_member_that_has_died_stops_nothing() -> None:
+    def found(reason: str) -> Finding:
+        condition = {"type": "Ready", "status": "Unknown", "reason": reason, "message": "Kubelet stopped posting."}
+        node = {"metadata": {"name": "sealos03"}, "status": {"conditions": [condition]}}
+        dead = MachineError("sealos03", "192.0.2.13:22 does not answer", "Look at the cable.", "unreachable")
+        [finding] = [f for f in findings({"sealos01": {"nodes": {"items": [node]}}, "sealos03": dead}) if f.host == "sealos03"]
+        assert finding.code == "unreachable"
+        return finding
+
+    dead = found("NodeStatusUnknown")
+    assert (dead.severity, dead.cause) == (
+        "warning", "192.0.2.13:22 does not answer, and its Node is not Ready: Kubelet stopped posting.",
+    )  # fmt: skip
+    assert "cluster.lost" in dead.fix
+    assert found("NodeStatusNeverUpdated").severity == "error"
+
+
 def test_the_report_says_everything_once() -> None:
     found = findings({"sealos02": {"hostname": "debian", "swap": 1}, "sealos03": {"uid": 7}})
     text = report(found, 3)
@@ -482,7 +499,7 @@ def test_facts_as_the_script_prints_them() -> None:
     note = base64.b64encode(json.dumps({"name": "dev"}).encode()).decode()
     text = (
         "uid 0\nhostname sealos01\nmachine_id abc\naddress 192.0.2.11\naddress fd00::1\nswap 0\nport 192B\nport 0016\n"
-        f"free_root 1024\nleftover /var/lib/etcd\nleftover /a b\ncluster {note}\ninstalling x!\nsealos_version Version: 3.3.9\n"
+        f"free_root 1024\nleftover /var/lib/etcd\nleftover /a b\ncluster {note}\ninstalling x!\nalive etcd\nalive kubelet\nkubelet_ca ab12\nnode_name sealos01\nsealos_version Version: 3.3.9\n"
         "kernel Linux\nos debian\ncpus 2\nmemory 1024\nlistener 80 4711 nginx: worker\nvip_answers ping\n"
         "route eth0 00000000 010200C0 00000000\nroute eth0 000200C0 00000000 00FFFFFF\nroute tun0 0000400A 010200C0 0000C0FF\n"
     )
@@ -495,6 +512,9 @@ def test_facts_as_the_script_prints_them() -> None:
     assert facts.intent is None
     assert facts.sealos_version == "Version: 3.3.9"
     assert facts.package_bytes is None
+    assert facts.alive == {"etcd", "kubelet"}
+    assert (facts.kubelet_ca, facts.node_name) == ("ab12", "sealos01")
+    assert facts_of.parse("node_name \n").node_name is None
     assert (facts.kernel, facts.os, facts.cpus, facts.memory) == ("Linux", ("debian",), 2, 1 << 20)
     assert facts.listeners == {80: ("nginx: worker", 4711)}
     assert facts.vip_answers == "ping"

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import random
+import shutil
+import signal
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from components.sealos import facts
 
@@ -90,9 +100,38 @@ def test_last_words_are_the_errors_about_a_host_or_the_last_lines(tmp_path: Path
 
 
 def test_progress_is_phrases_said_once(tmp_path: Path) -> None:
-    lines = "SECRET kubeadm join --token abc\nnoise\nkubeadm init\nkubeadm join\ncd /root && tar zxvf kube.tar.gz\n"
-    said = bash("phrases 2>&1", tmp_path, lines)
-    assert said == "kubeadm join …\nkubeadm init …\nunpacking the package and running its init.sh …\n"
+    here = "12:00:00 [INFO] [ssh.go:12] [ssh][192.0.2.11:22]"
+    lines = [
+        f"{here} cd /root && tar zxvf kube1.16.3.tar.gz  && cd /root/kube/shell && bash init.sh",
+        f"{here} kubeadm init --config=/root/kubeadm-config.yaml --upload-certs -v 0",
+        "  kubeadm join apiserver.cluster.local:6443 --token 9vr73a.a8uxyaju799qwdjv \\",
+        f"{here} kubeadm init phase upload-certs --upload-certs -v 0",
+        "12:00:01 [DEBG] [ssh.go:39] [ssh][192.0.2.11:22]command result is: kubeadm join apiserver.cluster.local:6443",
+    ]
+    said = bash("phrases 2>&1", tmp_path, "\n".join(lines) + "\n")
+    assert said == "unpacking the package and running its init.sh …\nkubeadm init …\n"
+    join = f"{here} kubeadm join --config=/root/kubeadm-join-config.yaml -v 0\n"
+    assert bash("phrases 2>&1", tmp_path, join * 2) == "kubeadm join …\n"
+
+
+def test_last_words_have_what_the_failed_command_printed(tmp_path: Path) -> None:
+    """It holds the cause, in lines of its own that name no error."""
+    log = tmp_path / "log"
+    log.write_text(
+        "12:00:00 [DEBG] [ssh.go:39] [ssh][192.0.2.12:22]command result is: another host's\n"
+        "12:00:00 [DEBG] [ssh.go:39] [ssh][192.0.2.11:22]command result is: W0101 validation.go:28] Cannot validate\n"
+        "couldn't unmarshal KubeletConfiguration: yaml: line 5: mapping values are not allowed here\n"
+        "To see the stack trace of this error execute with --v=5 or higher\n\n"
+        "12:00:00 [INFO] [ssh.go:12] [ssh][192.0.2.12:22] uptime\n"
+        "12:00:01 [EROR] [ssh.go:52] [ssh][192.0.2.11:22]Error exec command failed: Process exited with status 1\n"
+    )
+    assert bash(f'sealos_log="{log}"; last_words 192.0.2.11', tmp_path).splitlines() == [
+        "  W0101 validation.go:28] Cannot validate",
+        "  couldn't unmarshal KubeletConfiguration: yaml: line 5: mapping values are not allowed here",
+        "  To see the stack trace of this error execute with --v=5 or higher",
+        "12:00:01 [EROR] [ssh.go:52] [ssh][192.0.2.11:22]Error exec command failed: Process exited with status 1",
+        f"(whole log on this machine: {log})",
+    ]
 
 
 def test_values_of_the_request(tmp_path: Path) -> None:
@@ -139,6 +178,71 @@ def test_which_kubernetes_a_package_holds(
     assert (found.package_why is None) == (why is None)
     assert why is None or why in (found.package_why or "")
     assert not (tmp_path / "unpacked").exists()
+
+
+def client_certificate(name: str, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+    """A kubelet's, as PEM: kubeadm's, with the key that follows it in its file."""
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "system:nodes"),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"system:node:{name}"),
+        ]
+    )
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")]),
+        subject,
+        key.public_key(),
+        1,
+        now,
+        now + timedelta(days=1),
+    ).sign(key, hashes.SHA256())
+    return made.public_bytes(Encoding.PEM) + key.private_bytes(
+        Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
+    )
+
+
+@pytest.mark.parametrize(
+    "key", [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())], ids=["rsa", "ec"]
+)
+@pytest.mark.parametrize("name", ["sealos0", "node-10.example.org", "n" * 52])
+@pytest.mark.parametrize("inside", [True, False], ids=["in its kubeconfig", "in its own file"])
+def test_whose_node_a_kubelet_reports(
+    inside: bool, name: str, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, tmp_path: Path
+) -> None:
+    pem, ca = client_certificate(name, key), b"-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n"
+    user = (
+        f"client-certificate-data: {base64.b64encode(pem).decode()}" if inside else "client-certificate: elsewhere.pem"
+    )
+    (tmp_path / "kubelet.conf").write_text(
+        f"clusters:\n- cluster:\n    certificate-authority-data: {base64.b64encode(ca).decode()}\n    server: x\nusers:\n- user:\n    {user}\n"
+    )
+    if not inside:
+        (tmp_path / "own.pem").write_bytes(pem)
+    asked = "kubelet_conf=$dir/kubelet.conf kubelet_pem=$dir/own.pem; kubelet_ca; node_name"
+    assert bash(asked, tmp_path) == f"{hashlib.sha256(ca).hexdigest()}\n{name}"
+
+
+def test_a_kubelet_without_a_certificate_reports_nobody(tmp_path: Path) -> None:
+    (tmp_path / "kubelet.conf").write_text("clusters: []\n")
+    asked = "kubelet_conf=$dir/kubelet.conf kubelet_pem=$dir/own.pem; kubelet_ca >/dev/null || echo none; node_name"
+    assert bash(asked, tmp_path) == "none\n"
+
+
+def test_which_programs_of_a_cluster_are_alive_stopped_ones_and_long_names_included(tmp_path: Path) -> None:
+    programs = ["etcd", "kube-controller-manager", "kube-controllers", "kube-proxy"]
+    for program in programs:
+        shutil.copy("/bin/sleep", tmp_path / program)
+    running = [subprocess.Popen([str(tmp_path / program), "60"]) for program in programs]
+    try:
+        running[0].send_signal(signal.SIGSTOP)
+        found = bash("alive", tmp_path).split()
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    assert {"etcd", "kube-controller-manager"} <= set(found)
+    assert not {"kube-controllers", "kube-controller", "kube-proxy"} & set(found)
 
 
 def waiting(directory: Path, holder: str, rest: str = "echo mine") -> subprocess.CompletedProcess[str]:
