@@ -127,8 +127,6 @@ def test_a_workloads_configmap_survives_the_loss_of_the_only_masters_etcd(
     kubectl = Kubectl(project)
     assert identity(kubectl) == lived
     assert "later" not in kubectl("get", "configmaps", "-o", "name")
-    done = project.up()
-    assert done.status == 0, done.text
     unchanged(project)
 
 
@@ -169,7 +167,6 @@ def test_what_is_there_survives_the_loss_of_the_quorum(project: Project, lived: 
     done = project.up()
     assert done.status == 0, done.text
     assert nodes(Kubectl(project)) == {"sealos01", "sealos04"}
-    unchanged(project)
 
 
 def test_and_the_loss_of_the_only_master_with_its_disk(project: Project, lived: tuple[str, str], lab: Lab) -> None:
@@ -179,14 +176,12 @@ def test_and_the_loss_of_the_only_master_with_its_disk(project: Project, lived: 
     kubectl = Kubectl(project)
     assert identity(kubectl) == lived
     assert nodes(kubectl) == {"sealos01", "sealos04"}
-    done = project.up()
-    assert done.status == 0, done.text
-    unchanged(project)
-    lab.reset(["sealos05"])
+    # sealos knows the others, and has the CA's keys
     project.edit_config(lambda config: config.update(listed(lab, 1, (4, 5))))
     done = project.up()
     assert done.status == 0, done.text
     assert nodes(Kubectl(project)) == {"sealos01", "sealos04", "sealos05"}
+    unchanged(project)
 
 
 def test_nothing_secret_was_printed(project: Project, lab: Lab) -> None:
