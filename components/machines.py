@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar, cast
 
 import asyncssh
 from asyncssh.public_key import get_default_public_key_algs
@@ -46,9 +46,12 @@ _KILLED: Final = 137  # the same, when the script needed SIGKILL
 _UNPACK_FAILED: Final = 70
 _GRACE: Final = 15.0  # seconds the host gets to report its own time-out before the connection is given up
 _TRIES: Final = 4  # sshd's MaxStartups drops log-ins at random; a few tries are enough on a healthy host
-_MOST_OUTPUT: Final = 64 << 20  # bytes that a script may print: all pods of a large cluster as JSON take some tens of MiB
+_MOST_OUTPUT: Final = (
+    64 << 20
+)  # bytes that a script may print: all pods of a large cluster as JSON take some tens of MiB
 _MOST_ERRORS: Final = 4 << 20  # bytes of its error output
 _LONGEST_LINE: Final = 16 << 10  # bytes of one line of it; what is longer comes in pieces
+_LARGEST_FILE: Final = 8 << 30  # bytes that are fetched of a file: etcd's own limit for what it holds
 _DROPPED: Final = (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError)
 
 _KEY_PREFERENCE: Final = ["ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512", "rsa-sha2-256"]
@@ -136,35 +139,78 @@ class Host:
         def told(_source: bytes, _target: bytes, done: int, total: int) -> None:
             on_progress(done, total)
 
-        async def send() -> None:
-            async with self._connection.start_sftp_client() as sftp:
-                await sftp.put(str(source), target, progress_handler=told)
+        async def send(sftp: asyncssh.SFTPClient) -> None:
+            await sftp.put(str(source), target, progress_handler=told)
 
-        sending = asyncio.ensure_future(send())
+        await self._transfer(
+            send,
+            timeout,
+            target,
+            "written",
+            "Look at the room and the rights there, and at the SFTP subsystem in its sshd_config.",
+        )
+
+    async def get(self, source: str, target: BinaryIO, timeout: float) -> None:  # noqa: ASYNC109
+        """Fetches a file by SFTP.
+
+        Args:
+            source: its absolute path on the host.
+            target: an open file here; at most 8 GiB are written to it.
+            timeout: seconds for the whole transfer.
+
+        Raises:
+            MachineError: when it can't be read there, is larger, takes too long, or the connection is lost.
+        """
+
+        async def fetch(sftp: asyncssh.SFTPClient) -> None:
+            size = 0
+            async with sftp.open(source, "rb") as file:
+                while part := await file.read(1 << 22):
+                    if (size := size + len(part)) > _LARGEST_FILE:
+                        raise OSError(f"it is larger than {_LARGEST_FILE >> 30} GiB")
+                    target.write(cast("bytes", part))  # opened as such
+
+        await self._transfer(
+            fetch,
+            timeout,
+            source,
+            "fetched",
+            "Look at the SFTP subsystem in its sshd_config, and at the room here.",
+        )
+
+    async def _transfer(
+        self,
+        action: Callable[[asyncssh.SFTPClient], Awaitable[None]],
+        timeout: float,  # noqa: ASYNC109
+        path: str,
+        done: str,
+        fix: str,
+    ) -> None:
+        async def whole() -> None:
+            async with self._connection.start_sftp_client() as sftp:
+                await action(sftp)
+
+        doing = asyncio.ensure_future(whole())
         try:
-            await asyncio.wait({sending}, timeout=timeout)
-            if not sending.done():
+            await asyncio.wait({doing}, timeout=timeout)
+            if not doing.done():
                 raise self._gave_up(timeout, [])
-            sending.result()
+            doing.result()
         except asyncssh.SFTPConnectionLost as error:
             raise MachineError(
                 self.machine.name,
-                f"the connection was lost while {target} was sent ({_reason(error)})",
+                f"the connection was lost while {path} was {done} ({_reason(error)})",
                 "Run `pulumi up` again.",
                 "lost",
             ) from None
         except (asyncssh.Error, OSError) as error:
-            raise MachineError(
-                self.machine.name,
-                f"{target} could not be written ({_reason(error)})",
-                "Look at the room and the rights there, and at the SFTP subsystem in its sshd_config.",
-            ) from None
+            raise MachineError(self.machine.name, f"{path} could not be {done} ({_reason(error)})", fix) from None
         finally:
-            if not sending.done():
+            if not doing.done():
                 # without the connection, or a cancelled transfer waits for the host to close its file
                 self._connection.abort()
-                sending.cancel()
-                await asyncio.wait({sending})
+                doing.cancel()
+                await asyncio.wait({doing})
 
     async def _send(
         self,

@@ -25,6 +25,7 @@ from components.istio import operator_file
 from components.istio.operator_file import CNI_VALUES
 from components.istio.versions import RELEASES, check_pair, release
 from components.sealos.findings import CODES
+from components.sealos.requests import ETCD_BACKUPS
 
 PROJECT = "sealos-istio"
 OLDEST_KUBERNETES = (1, 14)
@@ -310,6 +311,7 @@ class ClusterSettings(_Model):
             interface, SANs, repo): `refuse` it, or `replace` the whole cluster with everything in it.
         recover: whether a half-done installation may be cleaned and made again.
         protect: whether Pulumi refuses to delete the cluster.
+        etcd_backups: folder here for the snapshots of etcd that are taken before masters come or go; relative to the project.
         timeouts: limits of the stages.
     """
 
@@ -331,6 +333,7 @@ class ClusterSettings(_Model):
     identity_change: Literal["refuse", "replace"] = "refuse"
     recover: bool = False
     protect: bool = False
+    etcd_backups: str = Field(default=ETCD_BACKUPS, min_length=1)
     timeouts: Timeouts = Timeouts()
 
     @field_validator("name")

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
+from components import stacks
 from components.driver import DriverError
 from components.istio import cni_chain, cni_probe, gate_probe, istio_operator
 from components.istio.cni_chain import CniChain
 from components.istio.gate import View, Wanted
 from components.istio.gate import judge as judge_mesh
-from components.login import Fleet, Login, MachineError
+from components.login import MachineError
 from components.machines import Host, on_all
-from components.settings import PROJECT, SECRETS, Settings, SettingsError
-from components.settings import parse as parse_settings
+from components.settings import Settings, SettingsError
+from components.stacks import Stack
 from drift import judge
 from drift.judge import Finding, Seen
 from review.previews import Checkout
@@ -31,19 +30,6 @@ class CannotLook(Exception):
     """Nothing can be compared; the text says why."""
 
 
-@dataclass(frozen=True)
-class Stack:
-    """A stack's settings, and how to reach its machines.
-
-    Attributes:
-        settings: what it asks for.
-        fleet: the machines and the log-in data; secret.
-    """
-
-    settings: Settings
-    fleet: Fleet
-
-
 def stack_of(checkout: Checkout, name: str) -> Stack:
     """The settings of a stack, secrets included.
 
@@ -53,36 +39,10 @@ def stack_of(checkout: Checkout, name: str) -> Stack:
     done = checkout.pulumi("config", "--json", "--show-secrets", "--stack", name)
     if done.returncode:
         raise CannotLook(f"The settings of {name} can't be read: {done.stderr.strip()[-500:]}")
-    values = {
-        key.removeprefix(f"{PROJECT}:"): entry.get("objectValue", entry.get("value"))
-        for key, entry in json.loads(done.stdout).items()
-        if key.startswith(f"{PROJECT}:")
-    }
     try:
-        settings = parse_settings(values, name)
+        return stacks.parse(done.stdout, name, checkout.directory)
     except SettingsError as error:
         raise CannotLook(str(error)) from None
-    return Stack(settings, _fleet(settings, {key: values.get(key) or None for key in SECRETS}, checkout.directory))
-
-
-def _fleet(settings: Settings, secrets: Mapping[str, Any], directory: Path) -> Fleet:
-    ssh = settings.ssh
-    fields = set(Login.model_fields)
-    login = {
-        **{key: value for key, value in ssh.model_dump().items() if key in fields},
-        "password": secrets.get("password"),
-        "private_key": secrets.get("privateKey"),
-        "private_key_passphrase": secrets.get("privateKeyPassphrase"),
-    }
-    for key in ("known_hosts", "private_key_file"):
-        # relative to the project, as the settings have it
-        if path := login.get(key):
-            login[key] = str(directory / Path(path).expanduser())
-    machines = [{key: m.model_dump()[key] for key in _MACHINE if key in m.model_dump()} for m in settings.machines]
-    return Fleet.model_validate({"machines": machines, "login": login})
-
-
-_MACHINE = ("name", "address", "role", "port", "user", "host_key")
 
 
 def at_settings(checkout: Checkout, name: str) -> list[Finding]:

@@ -25,6 +25,7 @@ needs no limit of its own; any other command does."""
 GOES_OTHERWISE: Mapping[str, str] = {
     "sealos backup": "leaves nothing",
     "sealos preflight": "leaves nothing",
+    "sealos snapshot": "the file is what it is for",
     "sealos want": "the installation's clean takes the list away",
     "sealos kubeconfig": "leaves nothing",
     "sealos ready": "leaves nothing",

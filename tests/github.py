@@ -95,16 +95,16 @@ def filled(text: str, context: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Job:
-    """The one job of a workflow of .github/workflows, with its steps that run something themselves (no `uses:`)."""
+    """A job of a workflow of .github/workflows, with its steps that run something themselves (no `uses:`)."""
 
     environment: Mapping[str, str]
     steps: tuple[Mapping[str, Any], ...]
     context: Mapping[str, Any]
 
     @classmethod
-    def of(cls, workflow: str, context: Mapping[str, Any]) -> Job:
+    def of(cls, workflow: str, name: str, context: Mapping[str, Any]) -> Job:
         """The job of that workflow in that context (github, secrets, vars, inputs, matrix)."""
-        [job] = yaml.safe_load((ROOT / ".github" / "workflows" / workflow).read_text())["jobs"].values()
+        job = yaml.safe_load((ROOT / ".github" / "workflows" / workflow).read_text())["jobs"][name]
         return cls(job.get("env", {}), tuple(step for step in job["steps"] if "run" in step), context)
 
     def run(self, terminal: Terminal, status: int = 0) -> str:

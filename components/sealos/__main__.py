@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from components.driver import Verb, drive
-from components.sealos import artifacts, drivers, requests, teardown
+from components.sealos import artifacts, drivers, etcd, requests, teardown
 
 VERBS = {
     "preflight": Verb(
@@ -17,7 +17,7 @@ VERBS = {
     "update": Verb(
         requests.Install, drivers.run_update, "after a change: see that the cluster is there; never installs"
     ),
-    "want": Verb(requests.Want, drivers.run_want, "write down which machines the cluster shall have"),
+    "want": Verb(requests.Want, etcd.run_want, "write down which machines the cluster shall have"),
     "join": Verb(requests.Member, drivers.run_join, "make one machine (and all others that lack) a Ready node"),
     "leave": Verb(requests.Member, drivers.run_leave, "drain one machine, take it out of the cluster and clean it"),
     "kubeconfig": Verb(
@@ -25,6 +25,7 @@ VERBS = {
     ),
     "ready": Verb(requests.Ready, drivers.run_ready, "wait until all machines are Ready nodes; print them"),
     "backup": Verb(requests.Backup, drivers.run_backup, "print the first master's ~/.sealos for a rainy day (secret)"),
+    "snapshot": Verb(requests.Snapshot, etcd.run_snapshot, "take a snapshot of etcd and keep it here; print its path"),
     "clean": Verb(requests.Install, teardown.run_clean, "take the whole cluster off all its machines"),
     "sweep": Verb(
         requests.Preflight, teardown.run_sweep, "after that: clean its machines when the first master is gone for good"

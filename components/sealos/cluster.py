@@ -13,7 +13,7 @@ from pulumi_command import local
 
 from components.istio.host_ports import host_ports
 from components.sealos import installation, sealos_config
-from components.sealos.requests import Identity
+from components.sealos.requests import ETCD_BACKUPS, Identity
 from components.settings import Artifact, Machine, Settings
 
 _OLDEST_WITH_SERVER_SIDE_APPLY = (1, 16)
@@ -137,6 +137,20 @@ class SealosCluster(pulumi.ComponentResource):
             for what, artifact in (("package", cluster.package), ("sealos", cluster.sealos))
             if artifact.file or artifact.url
         ]
+        # left out where it is the default: a key more in the state would show every live stack a change
+        backups = {} if cluster.etcd_backups == ETCD_BACKUPS else {"etcdBackups": cluster.etcd_backups}
+        # There only while the settings ask for it; a replacement for which it could not be taken does not begin.
+        saved = [
+            self._command(
+                "etcd-snapshot",
+                "snapshot",
+                [first],
+                {"etcdBackups": cluster.etcd_backups, "limit": cluster.timeouts.clean, "ifThere": True},
+                triggers=[json.dumps(identity)],
+                opts=pulumi.ResourceOptions(depends_on=[preflight]),
+            )
+            for _ in range(cluster.identity_change == "replace")
+        ]
         # The first master alone: a machine more or less must not touch the installation. It is cleaned by the list on the
         # first master. A changed password or limit comes in as `update`, which looks and never installs.
         self.anchor = self._command(
@@ -157,7 +171,7 @@ class SealosCluster(pulumi.ComponentResource):
             environment={_IDENTITY: json.dumps(identity)},
             # when it is replaced, the late clean of the old one would take the new one with it
             opts=pulumi.ResourceOptions(
-                depends_on=[preflight, *provided],
+                depends_on=[preflight, *provided, *saved],
                 protect=cluster.protect,
                 delete_before_replace=True,
                 replace_on_changes=["environment"] if cluster.identity_change == "replace" else None,
@@ -184,6 +198,7 @@ class SealosCluster(pulumi.ComponentResource):
                 "lost": list(cluster.lost),
                 "drain": cluster.timeouts.drain,
                 "limit": cluster.timeouts.clean,
+                **backups,
             },
             opts=pulumi.ResourceOptions(depends_on=[self.anchor], deleted_with=self.anchor, replace_with=[self.anchor]),
         )

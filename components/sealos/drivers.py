@@ -6,12 +6,12 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from components.driver import DriverError, progress
 from components.login import MachineError
-from components.machines import Host, connect, on_all
+from components.machines import Host, Result, connect, on_all
 from components.sealos import artifacts, drain, findings, installation, nodes, preflight, requests, sealos_config
 from components.sealos import facts as facts_of
 from components.sealos.facts import Facts
@@ -21,6 +21,7 @@ LIB = HERE / "lib.sh"
 _BUSY = 75  # lib.sh's status for "another state than the one it was sent for"
 _BLOCKED = 76  # leave.sh's, when the drain did not come to its end
 _SHORT = 60.0  # seconds for a script that only looks
+_LONGEST_WAIT = 7200.0  # seconds that a job may wait for others on its cluster, each of which has a limit of its own
 _PROBE = 180.0  # the same, when it checks the sum of a large package
 _REGISTERED = 10.0  # seconds after sealos's join within which the Node exists, or never will
 _PAUSE = 1.0
@@ -76,14 +77,14 @@ async def work(
         host: where.
         script: its name.
         given: its files.
-        limit: seconds.
+        limit: seconds; where it takes the lock (lib.sh), from then on.
         what: what it is, for messages.
         prints_secrets: whether its output is secret, and so nothing of it may stand in an error.
 
     Raises:
         DriverError: with the job's last words.
     """
-    result = await host.job(HERE / script, given, limit, lambda line: progress(host.machine.name, line))
+    result = await _job(host, script, given, limit)
     if result.status == _BUSY:
         raise _ChangedMeanwhile
     if result.status == _BLOCKED:
@@ -98,6 +99,12 @@ async def work(
         )
         raise DriverError(f"{host.machine.name}: {what} failed: {told}")
     return result.stdout
+
+
+async def _job(host: Host, script: str, given: Mapping[str, bytes], limit: float) -> Result:
+    if "lock-wait" in given:
+        given, limit = {**given, **files(work_limit=f"{limit:.0f}")}, limit + _LONGEST_WAIT
+    return await host.job(HERE / script, given, limit, lambda line: progress(host.machine.name, line))
 
 
 class _ChangedMeanwhile(Exception):
@@ -119,6 +126,10 @@ async def run_preflight(request: requests.Preflight) -> str:
         DriverError: with every finding of every host, when one is an error.
     """
     first = request.fleet.first_master
+    # what another `pulumi up` is about to change would be judged as somebody's leftovers; a machine that can't be asked is judged below
+    with suppress(DriverError, MachineError):
+        async with connect(first, request.fleet.login) as host:
+            await settled(host, _SHORT)
     progress("preflight", f"looking at {len(request.fleet.machines)} machines …")
 
     async def look(host: Host) -> preflight.Seen:
@@ -195,7 +206,7 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
         made = recovered = False
         while True:
             decision = installation.decide(
-                await _facts(host, limit.install),
+                await settled(host, limit.install),
                 request.cluster,
                 first,
                 recover=request.recover,
@@ -210,7 +221,7 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
                 case "init":
                     try:
                         await work(
-                            host, "install.sh", _install_files(request), limit.install + limit.ready, "the installation"
+                            host, "install.sh", install_files(request), limit.install + limit.ready, "the installation"
                         )
                         made = True
                     except _ChangedMeanwhile:
@@ -227,7 +238,7 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
                     await asyncio.sleep(_PAUSE)
                 case "recover" if not recovered:
                     progress(first.name, f"{decision.reason}: wiping it (cluster.recover)")
-                    await _wipe(host, request)
+                    await wipe(host, request)
                     recovered = True
                 case _:
                     raise DriverError(f"{first.name}: {decision.reason}")
@@ -239,18 +250,17 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
     return f"cluster {request.cluster.name}: first master {first.name}, Kubernetes {request.cluster.kubernetes_version}"
 
 
-async def _facts(host: Host, lock_wait: float) -> Facts:
+async def settled(host: Host, lock_wait: float) -> Facts:
     """The machine's facts, taken when no job of ours is at work on it (a killed `pulumi up` leaves its job running)."""
     given = {**files(lock_wait=lock_wait), "facts.sh": (HERE / "facts.sh").read_bytes()}
-    result = await host.job(
-        HERE / "settled.sh", given, lock_wait + _PROBE, lambda line: progress(host.machine.name, line)
-    )
+    result = await _job(host, "settled.sh", given, _PROBE)
     if result.status:
         raise DriverError(f"{host.machine.name}: could not be looked at: {result.last_words}")
     return facts_of.parse(result.stdout)
 
 
-def _install_files(request: requests.Install) -> dict[str, bytes]:
+def install_files(request: requests.Install) -> dict[str, bytes]:
+    """What install.sh reads."""
     first, cluster = request.fleet.first_master, request.cluster
     return {
         **files(
@@ -271,7 +281,7 @@ def _marker(cluster: requests.Identity) -> bytes:
     return (cluster.model_dump_json(by_alias=True, indent=2) + "\n").encode()
 
 
-async def _wipe(host: Host, request: requests.Install) -> None:
+async def wipe(host: Host, request: requests.Install) -> None:
     """Cleans what a half-made cluster left: the machines of its own sealos config, then the first master to the end."""
     given = {
         **files(sealos=request.sealos.path, lock_wait=request.timeouts.clean),

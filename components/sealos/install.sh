@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes this bare machine the first master, by one `sealos init`. A job: it comes to its end whoever watches.
 # $1: the script's private directory, with lib.sh, sealos, config.yaml, login.yaml, key (perhaps), init-arguments,
-#     cluster.json, name, lock-wait, ready-limit.
+#     cluster.json, name, lock-wait, ready-limit, and state (an archive as backup.sh makes it; perhaps), whose CA the cluster then has.
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
@@ -14,6 +14,12 @@ if [[ -n $(leftovers) || -e $etc/cluster.json ]]; then
 fi
 mkdir -p "$etc"
 replace "$etc/installing.json" cat -- "$dir/cluster.json"
+
+if [[ -e $dir/state ]]; then # sealos takes a CA that is there, and makes the other certificates anew
+    tar -xzf "$dir/state" -C "$dir" root/.sealos/pki
+    mkdir -p /root/.sealos
+    mv -T -- "$dir/root/.sealos/pki" /root/.sealos/pki
+fi
 
 mapfile -t arguments <"$dir/init-arguments"
 say "sealos init …"

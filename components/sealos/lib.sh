@@ -13,7 +13,11 @@ lock_file=/run/lock/sealos-istio.lock
 log_dir=/var/log/sealos-istio
 busy=75 # what a script exits with when it found another state than the one it was sent for
 
-say() { echo "$*" >&2; }
+# Whoever waits for the lock that this job holds is told the same.
+say() {
+    echo "$*" >&2
+    if [[ -n ${lock_until:-} ]]; then { printf '%s %s\n' "$lock_until" "${*%%$'\n'*}" >"$lock_file"; } 2>/dev/null || true; fi
+}
 
 die() {
     say "$*"
@@ -26,13 +30,38 @@ value() { if [[ -e $dir/$1 ]]; then cat -- "$dir/$1"; fi; }
 kube() { /usr/bin/kubectl --kubeconfig "$admin" --request-timeout=20s "$@"; }
 
 # One job at a time on this cluster: sealos has no lock of its own. Held until the script and the sealos it started end.
+# A job that has it writes down what it does and until when it may take; one that waits for it says so, and waits for lock-wait seconds
+# and in any case as long as whoever has it may take. From then on it has work-limit seconds itself, however long it has waited.
 lock() {
+    local holder theirs doing told=nothing end limit
     mkdir -p "${lock_file%/*}"
     exec 9>>"$lock_file"
-    if ! flock -n 9; then
-        say "waiting for another job on this cluster to end"
-        flock -w "$(value lock-wait)" 9 || die "another job on this cluster did not end in time; see $log_dir on this machine"
-    fi
+    end=$(($(date +%s) + $(value lock-wait)))
+    until flock -w 1 9; do
+        holder=$(head -n 1 -- "$lock_file") theirs=0 doing=""
+        if [[ $holder =~ ^([0-9]{1,11})\ (.*)$ ]]; then theirs=${BASH_REMATCH[1]} doing=" (${BASH_REMATCH[2]})"; fi
+        if ((theirs + 15 > end)); then end=$((theirs + 15)); fi
+        if [[ $holder != "$told" ]]; then
+            say "waiting for another job on this cluster to end$doing, for $((end - $(date +%s))) s at most"
+            told=$holder
+        fi
+        (($(date +%s) < end)) || die "another job on this cluster did not end in time$doing; see $log_dir on this machine"
+    done
+    limit=$(value work-limit)
+    lock_until=$(($(date +%s) + ${limit:-$(value .timeout)} + 0))
+    printf '%s %s\n' "$lock_until" "at work" >"$lock_file"
+    if [[ -n $limit ]]; then end_in_time "$limit" 9>&- & fi
+}
+
+# Ends this job when it has worked for $1 seconds: what limits it as a whole has to leave room for waiting.
+end_in_time() {
+    while sleep 1 && [[ -e $dir/work-limit ]]; do
+        if (($(date +%s) > lock_until)); then
+            say "it did not end within $1 s"
+            kill -TERM "$PPID" # its `timeout`, which ends all of it
+            return
+        fi
+    done
 }
 
 # What an earlier or half-made cluster left on this machine, one path per line.

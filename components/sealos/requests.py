@@ -8,6 +8,9 @@ from pydantic import Field
 
 from components.login import Fleet, Machine, Request
 
+ETCD_BACKUPS = "etcd-backups"
+"""Where snapshots of etcd go unless cluster.etcdBackups says another place: a folder beside the stack's file."""
+
 
 class Artifact(Request):
     """A file on the first master; fields as in the stack's settings, where it comes from only for who needs that."""
@@ -117,10 +120,16 @@ class Wanted(Request):
 
 
 class Want(Wanted):
-    """The first master, and what the cluster shall have; `limit` is in seconds and for taking the lost out."""
+    """The first master, and what the cluster shall have.
+
+    Attributes:
+        limit: seconds for taking the lost out, and for a snapshot of etcd.
+        etcd_backups: where that goes, a folder here.
+    """
 
     fleet: Fleet
     limit: float = Field(default=600, gt=0)
+    etcd_backups: str = ETCD_BACKUPS
 
 
 class Backup(Request):
@@ -129,6 +138,37 @@ class Backup(Request):
     fleet: Fleet
     machines: tuple[Machine, ...]
     limit: float = Field(default=900, gt=0)
+
+
+class Snapshot(Request):
+    """The first master, whose etcd is saved.
+
+    Attributes:
+        etcd_backups: the folder here for it.
+        file: the file here that it shall be instead.
+        limit: seconds for taking it, and again for fetching it.
+        if_there: whether a machine without a cluster is no error.
+    """
+
+    fleet: Fleet
+    etcd_backups: str = ETCD_BACKUPS
+    file: str | None = None
+    limit: float = Field(default=600, gt=0)
+    if_there: bool = False
+
+
+class Restore(Install):
+    """All machines, and what their etcd is made of again.
+
+    Attributes:
+        snapshot: a file here.
+        state: the stack's output sealosBackup, decoded; secret. For a first master that is bare.
+        roll_back: whether a cluster that lives may be taken back to what the snapshot holds.
+    """
+
+    snapshot: str
+    state: bytes | None = Field(default=None, repr=False)
+    roll_back: bool = False
 
 
 class Member(Request):

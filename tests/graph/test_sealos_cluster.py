@@ -154,7 +154,7 @@ def test_every_verb_is_one_of_the_drivers() -> None:
 
     used = {
         inputs[key].removeprefix("python3 -m components.sealos ")
-        for inputs in Seen(stack(package={"file": "package", "sha256": "a" * 64})).commands().values()
+        for inputs in Seen(stack(package={"file": "package", "sha256": "a" * 64}, identityChange="replace")).commands().values()
         for key in ("create", "update", "delete")
         if key in inputs
     }
@@ -318,6 +318,17 @@ def test_what_a_live_cluster_keeps_is_refused_in_the_preview() -> None:
     assert "environment" not in install.replaceOnChanges
     asked = Seen(stack(identityChange="replace")).monitor.requests["cluster-install"]
     assert "environment" in asked.replaceOnChanges
+
+
+def test_etcd_is_saved_before_a_cluster_is_replaced() -> None:
+    asked = Seen(stack(identityChange="replace"))
+    assert "etcd-snapshot" in asked.edges("install")
+    assert "cluster-etcd-snapshot" not in Seen(stack()).commands()
+
+
+def test_a_folder_for_snapshots_of_etcd_is_recorded_only_where_it_is_another() -> None:
+    assert "etcdBackups" not in Seen(stack()).request("cluster-wanted")
+    assert Seen(stack(etcdBackups="~/etcd")).request("cluster-wanted")["etcdBackups"] == "~/etcd"
 
 
 def test_what_is_made_anew_with_a_replaced_cluster() -> None:

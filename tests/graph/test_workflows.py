@@ -81,7 +81,7 @@ def test_a_pull_request_gets_one_comment_and_it_is_kept_up_to_date(
         "PULUMI_BACKEND_URL": f"file://{changed.directory.parent}/state",
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
     }
-    job = Job.of("review.yaml", context(changed, "given to the job", secrets))
+    job = Job.of("review.yaml", "preview", context(changed, "given to the job", secrets))
     for _ in range(2):
         printed = job.run(runner(changed, tmp_path, address, "team/mesh"))
         assert "Comment: https://github.example/120" in printed
@@ -102,7 +102,7 @@ def test_a_fork_has_no_secret_and_writes_no_comment_and_the_gate_holds(
 ) -> None:
     address, seen = github
     terminal = runner(changed, tmp_path, address, "somebody/mesh")
-    Job.of("review.yaml", context(changed, "may only read", {})).run(terminal, status=STOPPED)
+    Job.of("review.yaml", "fork", context(changed, "may only read", {})).run(terminal, status=STOPPED)
     assert seen.asked == []
     summary = (tmp_path / "summary").read_text()
     assert "STOP: the node" in summary

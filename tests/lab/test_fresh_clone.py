@@ -86,7 +86,7 @@ def test_nothing_has_drifted_and_the_morning_job_says_so(clone: Terminal) -> Non
     assert said in clone.documented("docs/review.md", "Drift", replace={"prod": "dev"})
     secrets = {"PULUMI_BACKEND_URL": f"file://{clone.directory}/.state", "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
     context = {"secrets": secrets, "inputs": {"stack": "dev"}, "matrix": {"stack": "dev"}}
-    Job.of("drift.yaml", context).run(Terminal(clone.directory, dict(clone.environment)))
+    Job.of("drift.yaml", "look", context).run(Terminal(clone.directory, dict(clone.environment)))
     told = json.loads((clone.directory / "drift.json").read_text())
     assert told == {"stack": "dev", "drift": False, "findings": []}
 

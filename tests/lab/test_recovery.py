@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from components.sealos.etcd import damage
 from components.sealos.requests import Identity
 from components.settings import parse
 from lab.machines import Lab
@@ -234,8 +235,12 @@ def test_or_as_a_replacement_when_asked_for_in_words(project: Project, lab: Lab)
     found = changes(project.preview())
     assert "replace" in found["command:local:Command cluster-install"]
     assert "replace" in found["command:local:Command cluster-member-sealos02"]
+    assert found["command:local:Command cluster-etcd-snapshot"] == "create"
     done = project.up()
     assert done.status == 0, done.text
+    [snapshot] = (project.directory / "etcd-backups").glob("adopted-*.db")
+    assert damage(snapshot) is None
+    assert before.encode() in snapshot.read_bytes()
     kubectl = Kubectl(project)
     assert kubectl.json("get", "namespace", "kube-system")["metadata"]["uid"] != before
     assert kubectl.json("get", "service", "kubernetes")["spec"]["clusterIP"] == "10.112.0.1"

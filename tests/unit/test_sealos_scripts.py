@@ -245,20 +245,62 @@ def test_which_programs_of_a_cluster_are_alive_stopped_ones_and_long_names_inclu
     assert not {"kube-controllers", "kube-controller", "kube-proxy"} & set(found)
 
 
+def waiting(directory: Path, holder: str, rest: str = "echo mine") -> subprocess.CompletedProcess[str]:
+    """A script that takes the lock while another process has it, which does what the bash text `holder` says."""
+    lock = directory / "lock"
+    with subprocess.Popen(["flock", str(lock), "bash", "-c", f"{holder}"], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"held\n"
+        text = f'set -euo pipefail; dir=$1; . "{LIB}"; lock_file=$dir/lock; lock; {rest}'
+        return subprocess.run(["bash", "-c", text, "bash", str(directory)], capture_output=True, text=True, check=False)
+
+
 @pytest.mark.parametrize(("wait", "got"), [("1", False), ("20", True)], ids=["given up on", "waited for"])
 def test_another_job_is_waited_for_within_a_limit(wait: str, got: bool, tmp_path: Path) -> None:
     (tmp_path / "lock-wait").write_text(wait)
-    with subprocess.Popen(
-        ["flock", str(tmp_path / "lock"), "sh", "-c", "echo held; sleep 2.5"], stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout
-        assert holder.stdout.readline() == b"held\n"
-        text = f'set -euo pipefail; dir=$1; . "{LIB}"; lock_file=$dir/lock; lock; echo mine'
-        done = subprocess.run(["bash", "-c", text, "bash", str(tmp_path)], capture_output=True, text=True, check=False)
+    done = waiting(tmp_path, "echo held; sleep 2.5")
     assert done.stdout == ("mine\n" if got else "")
     assert done.returncode == (0 if got else 1)
     assert "waiting for another job" in done.stderr
     assert ("did not end in time" in done.stderr) is not got
+
+
+def test_a_job_that_may_take_longer_is_waited_for_and_what_it_does_is_said(tmp_path: Path) -> None:
+    """What a job says while it has the lock is what the waiting one is told."""
+    (tmp_path / "holder").mkdir()
+    for folder, wait in ((tmp_path, "1"), (tmp_path / "holder", "60")):
+        (folder / "lock-wait").write_text(wait)
+        (folder / ".timeout").write_text("60")
+    holder = f'set -euo pipefail; dir={tmp_path}/holder; . "{LIB}"; lock_file={tmp_path}/lock'
+    # as flock's child it has the lock already
+    holder += "; lock_until=$(($(date +%s) + 60)); say 'draining sealos03 …'; echo held; sleep 3; say 'sealos clean …'; sleep 3"
+    done = waiting(tmp_path, holder, rest='say "joining"; cat "$lock_file"')
+    assert done.returncode == 0, done.stderr
+    assert "to end (draining sealos03 …), for " in done.stderr
+    assert "to end (sealos clean …), for " in done.stderr
+    assert done.stdout.endswith(" joining\n")
+
+
+def test_what_is_waited_for_is_data(tmp_path: Path) -> None:
+    (tmp_path / "lock-wait").write_text("20")
+    (tmp_path / "lock").write_text("9999999999999999999999 $(reboot)\n")
+    done = waiting(tmp_path, "echo held; sleep 1.5")
+    assert done.stdout == "mine\n"
+    assert "reboot" not in done.stderr
+
+
+def test_a_job_has_its_own_limit_from_when_it_has_the_lock(tmp_path: Path) -> None:
+    (tmp_path / "lock-wait").write_text("20")
+    (tmp_path / "work-limit").write_text("1")
+    text = f'set -euo pipefail; dir=$1; . "{LIB}"; lock_file=$dir/lock; lock; sleep 30; echo done'
+    (tmp_path / "script").write_text(text)
+    job = 'timeout 60 bash "$1" "$2"; exit $?'  # as components/machines_job.sh has it
+    done = subprocess.run(
+        ["bash", "-c", job, "job", str(tmp_path / "script"), str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 143
+    assert done.stderr.startswith("it did not end within 1 s\n")
+    assert done.stdout == ""
 
 
 def test_every_script_ends_where_something_fails() -> None:

@@ -1,0 +1,65 @@
+"""A stack's settings and how its machines are reached, read outside of a Pulumi program: by commands that a person runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.login import Fleet, Login
+from components.settings import PROJECT, SECRETS, Settings
+from components.settings import parse as parse_settings
+
+_MACHINE = ("name", "address", "role", "port", "user", "host_key")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack's settings, and how to reach its machines.
+
+    Attributes:
+        settings: what it asks for.
+        fleet: the machines and the log-in data; secret.
+    """
+
+    settings: Settings
+    fleet: Fleet
+
+
+def parse(text: str, name: str, directory: Path) -> Stack:
+    """The stack of `pulumi config --json --show-secrets`.
+
+    Args:
+        text: what that printed.
+        name: the stack's.
+        directory: the project's folder, which paths in the settings are relative to.
+
+    Raises:
+        SettingsError: with everything that is wrong.
+    """
+    values = {
+        key.removeprefix(f"{PROJECT}:"): entry.get("objectValue", entry.get("value"))
+        for key, entry in json.loads(text).items()
+        if key.startswith(f"{PROJECT}:")
+    }
+    settings = parse_settings(values, name)
+    return Stack(settings, _fleet(settings, {key: values.get(key) or None for key in SECRETS}, directory))
+
+
+def _fleet(settings: Settings, secrets: Mapping[str, Any], directory: Path) -> Fleet:
+    ssh = settings.ssh
+    fields = set(Login.model_fields)
+    login = {
+        **{key: value for key, value in ssh.model_dump().items() if key in fields},
+        "password": secrets.get("password"),
+        "private_key": secrets.get("privateKey"),
+        "private_key_passphrase": secrets.get("privateKeyPassphrase"),
+    }
+    for key in ("known_hosts", "private_key_file"):
+        # relative to the project, as the settings have it
+        if path := login.get(key):
+            login[key] = str(directory / Path(path).expanduser())
+    machines = [{key: m.model_dump()[key] for key in _MACHINE if key in m.model_dump()} for m in settings.machines]
+    return Fleet.model_validate({"machines": machines, "login": login})

@@ -1,0 +1,50 @@
+"""Two people bring up the same cluster from two checkouts, each with a state of its own: the second is told, and nothing is done twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.machines import Lab
+from tests.lab.conftest import Kubectl, listed, sealos_runs
+from tests.project import Project
+
+
+@pytest.fixture(scope="module")
+def both(lab: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Project]]:
+    lab.reset()
+    config = bare_config | listed(lab, 1, (2,))
+    folder: Path = tmp_path_factory.mktemp("checkouts")
+    projects = [Project.copy(folder / name, "same", config) for name in ("first", "second")]
+    yield projects
+    done = projects[0].destroy()
+    lab.reset()
+    assert done.status == 0, done.text
+
+
+def until(lab: Lab, test: str) -> None:
+    """Waits until a test in bash is true on the first master."""
+    for _ in range(600):
+        if lab.run("sealos01", "bash", "-c", test).returncode == 0:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"never became true: {test}")
+
+
+def test_the_second_waits_for_the_first_and_makes_nothing_again(both: list[Project], lab: Lab) -> None:
+    first, second = both
+    process = first.start("up", "--yes", "--skip-preview", "--stack", "same")
+    until(lab, "test -e /etc/sealos-istio/installing.json && test -e /root/.sealos/config.yaml")
+    done = second.up()
+    printed = "".join(process.communicate(timeout=600))
+    assert process.returncode == 0, printed
+    assert done.status == 0, done.text
+    assert "waiting for another job on this cluster to end (" in done.text
+    assert lab.run("sealos01", "cat", "/root/.sealos-standin-count").stdout.strip() == "1", "initialised twice"
+    assert len(sealos_runs(lab, "join")) == 1
+    for project in both:
+        assert {n["metadata"]["name"] for n in Kubectl(project).json("get", "nodes")["items"]} == {"sealos01", "sealos02"}
