@@ -10,11 +10,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from components.driver import DriverError, progress
-from components.login import MachineError
+from components.login import Machine, MachineError
 from components.machines import Host, connect, on_all
 from components.sealos import artifacts, drain, findings, installation, nodes, preflight, requests, sealos_config
 from components.sealos import facts as facts_of
 from components.sealos.facts import Facts
+from components.sealos.owner import owner
 
 HERE = Path(__file__).parent
 LIB = HERE / "lib.sh"
@@ -195,7 +196,7 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
         made = recovered = False
         while True:
             decision = installation.decide(
-                await _facts(host, limit.install),
+                await settled(host, limit.install),
                 request.cluster,
                 first,
                 recover=request.recover,
@@ -215,6 +216,8 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
                         made = True
                     except _ChangedMeanwhile:
                         continue
+                    except DriverError as error:
+                        raise DriverError(f"{error}\n{await _what_then(host, request)}") from None
                 case "adopt":
                     progress(first.name, decision.reason)
                     given = files(lock_wait=limit.install)
@@ -234,13 +237,26 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
         wrong = nodes.problems([first], await nodes_of(host), request.cluster.kubernetes_version)
         if wrong and not existing:
             raise DriverError(
-                f"{first.name}: the cluster is installed, but not as asked for:\n{_indented(chr(10).join(wrong))}"
+                f"{first.name}: the cluster is installed, but not as asked for:\n{_indented(chr(10).join(wrong))}\n"
+                f"Put that right, there or in the settings, and run `pulumi up` again; or `pulumi destroy`, which leaves the machine clean"
             )
     return f"cluster {request.cluster.name}: first master {first.name}, Kubernetes {request.cluster.kubernetes_version}"
 
 
-async def _facts(host: Host, lock_wait: float) -> Facts:
-    """The machine's facts, taken when no job of ours is at work on it (a killed `pulumi up` leaves its job running)."""
+async def look(host: Host) -> Facts:
+    """A machine's facts, as they are right now.
+
+    Raises:
+        MachineError: when it can't be looked at.
+    """
+    result = await host.run(HERE / "facts.sh", files(), _SHORT)
+    if result.status:
+        raise MachineError(host.machine.name, f"could not be looked at ({result.last_words})", "Look at it by hand.")
+    return facts_of.parse(result.stdout)
+
+
+async def settled(host: Host, lock_wait: float) -> Facts:
+    """A first master's facts, taken when no job of ours is at work on it (a killed `pulumi up` leaves its job running)."""
     given = {**files(lock_wait=lock_wait), "facts.sh": (HERE / "facts.sh").read_bytes()}
     result = await host.job(
         HERE / "settled.sh", given, lock_wait + _PROBE, lambda line: progress(host.machine.name, line)
@@ -248,6 +264,17 @@ async def _facts(host: Host, lock_wait: float) -> Facts:
     if result.status:
         raise DriverError(f"{host.machine.name}: could not be looked at: {result.last_words}")
     return facts_of.parse(result.stdout)
+
+
+async def _what_then(host: Host, request: requests.Install) -> str:
+    """What to do after an installation that failed, besides putting its cause right; from what it left."""
+    try:
+        facts = await settled(host, request.timeouts.install)
+    except (DriverError, MachineError):
+        return f"What it left could not be looked at. When the cause is gone, run `pulumi up` again. If that finds parts of a cluster: {installation.WAY_OUT}"
+    if installation.decide(facts, request.cluster, host.machine, recover=True, existing=False).action == "recover":
+        return f"It left parts of a cluster on {host.machine.name}. When the cause is gone: {installation.WAY_OUT}"
+    return "Nothing of a cluster was left: when the cause is gone, run `pulumi up` again"
 
 
 def _install_files(request: requests.Install) -> dict[str, bytes]:
@@ -272,28 +299,31 @@ def _marker(cluster: requests.Identity) -> bytes:
 
 
 async def _wipe(host: Host, request: requests.Install) -> None:
-    """Cleans what a half-made cluster left: the machines of its own sealos config, then the first master to the end."""
-    given = {
-        **files(sealos=request.sealos.path, lock_wait=request.timeouts.clean),
-        **sealos_config.login_files(request.fleet.login, request.package.path),
-    }
-    await work(host, "clean_all.sh", given, 2 * request.timeouts.clean, "sealos clean")
-    if left := await sweep(host, request.cluster.vip, None):
+    """Cleans what a half-made cluster left, on this machine alone: sealos's `clean --all` would follow any list that it finds there."""
+    left = await sweep(
+        host, request.cluster.vip, None, sealos=request.sealos.path, lock_wait=request.timeouts.clean
+    )
+    if left:
         raise DriverError(f"{host.machine.name}: could not be wiped; still there: {', '.join(left)}")
 
 
-async def sweep(host: Host, vip: str, copy: str | None) -> list[str]:
+async def sweep(
+    host: Host, vip: str, copy: str | None, *, sealos: str | None = None, lock_wait: float | None = None
+) -> list[str]:
     """Takes everything of the cluster off one machine.
 
     Args:
         host: the machine.
         vip: the cluster's.
         copy: path of the package that sealos copied there, to be removed too; None where the user put it.
+        sealos: path where the user put sealos, which stays; None where there are only sealos's own copies.
+        lock_wait: seconds to wait for a job of ours on a first master; None on a machine where none runs.
 
     Returns:
         What is still there.
     """
-    result = await host.run(HERE / "clean.sh", files(vip=vip, copy=copy), _PROBE)
+    given = files(vip=vip, copy=copy, sealos=sealos, lock_wait=lock_wait)
+    result = await host.run(HERE / "clean.sh", given, _PROBE + (lock_wait or 0))
     if result.stderr.strip():
         progress(host.machine.name, result.stderr.strip())
     if result.status:
@@ -310,12 +340,16 @@ async def run_want(request: requests.Want) -> str:
     }
     async with connect(request.fleet.first_master, request.fleet.login) as host:
         given = {**files(), "wanted.json": (json.dumps(written, indent=2) + "\n").encode()}
+        given |= {
+            f"machine.{machine.name}": machine.model_dump_json(by_alias=True).encode() for machine in request.machines
+        }
         result = await host.run(HERE / "want.sh", given, _SHORT)
         if result.status:
             raise DriverError(
                 f"{host.machine.name}: the list of wanted machines could not be written: {result.last_words}"
             )
         await _forget_lost(host, request)
+        await _take_out_half_joined(host, request)
     return "\n".join(f"{machine.role} {machine.name} {machine.address}" for machine in request.machines)
 
 
@@ -335,10 +369,82 @@ async def _forget_lost(host: Host, request: requests.Want) -> None:
             progress(name, "waiting until the cluster sees that it is gone …")
             await asyncio.sleep(5 * _PAUSE)
         if node is None:
+            await forget(host, name)
             continue
         progress(name, "taking it out of the cluster (cluster.lost); what it holds of it, keys included, stays on it")
         given = files(role=node.role, name=name, address=node.address, gone="yes", lock_wait=request.limit)
         await work(host, "leave.sh", given, request.limit + _PROBE, f"the removal of {name}")
+        await forget(host, name)
+
+
+async def _take_out_half_joined(host: Host, request: requests.Want) -> None:
+    """Takes out the machines that are wanted no more and whose join never came to its end.
+
+    No resource stands for such a machine in the stack's state, so nobody else would. One that was joined to the end, as the note on
+    it says, leaves by its own resource; one that does not answer is left to `cluster.lost`.
+    """
+    wanted = {machine.name for machine in request.machines}
+    gone = [m for m in await known_of(host) if m.name not in wanted and m.name not in request.lost]
+    if not gone:
+        return
+    lead = await look(host)
+    if lead.marker is None or lead.sealos_config is None:
+        return
+    cluster = requests.Identity.model_validate(lead.marker)
+    for machine in gone:
+        is_node = machine.name in await nodes_of(host)
+        try:
+            async with connect(machine, request.fleet.login) as own:
+                facts = await look(own)
+        except MachineError as error:
+            if is_node:
+                progress(
+                    machine.name,
+                    f"warning: {error.cause}; it is not wanted any more and is still a node. When it is gone for good: cluster.lost",
+                )
+            continue
+        if facts.member == cluster.name and not facts.joining:
+            continue
+        if not is_node and owner(facts, cluster.name, lead.ca).kind in ("bare", "other"):
+            await forget(host, machine.name)
+            continue
+        progress(machine.name, "its join did not come to its end, and it is not wanted any more: taking it out …")
+        await run_leave(
+            requests.Member(
+                fleet=request.fleet.model_copy(update={"machines": (host.machine, machine)}),
+                member=machine.name,
+                cluster=cluster.name,
+                kubernetes_version=cluster.kubernetes_version,
+                package=requests.Artifact(path=lead.sealos_config["pkgurl"]),
+                sealos=requests.Artifact(path="/usr/bin/sealos"),  # sealos's own copy, on every machine
+                vip=cluster.vip,
+                timeouts=requests.Limits(clean=request.limit),
+            )
+        )
+
+
+async def known_of(first: Host) -> list[Machine]:
+    """Every machine that was ever wanted in the cluster and has not been seen clean since, as the first master has them written down."""
+    found = {}
+    for line in (await show(first, "machines")).splitlines():
+        try:
+            machine = Machine.model_validate_json(line)
+        except ValueError:
+            progress(first.machine.name, "warning: a note in /etc/sealos-istio/machines can't be read; it is left out")
+            continue
+        found[machine.name] = machine
+    return list(found.values())
+
+
+async def forget(first: Host, name: str) -> None:
+    """Takes a machine out of those, when it was seen clean or is given up.
+
+    Raises:
+        DriverError: when the note can't be removed.
+    """
+    result = await first.run(HERE / "forget.sh", files(name=name), _SHORT)
+    if result.status:
+        raise DriverError(f"{first.machine.name}: the note about {name} could not be removed: {result.last_words}")
 
 
 async def _reports(host: Host, node: nodes.Node) -> bool:
@@ -369,6 +475,9 @@ async def run_join(request: requests.Member) -> str:
         words = ""
         if member.name not in (present := await nodes_of(first)):
             dirty = facts_of.parse((await own.run(HERE / "facts.sh", files(), _SHORT)).stdout).leftovers
+            noted = await own.run(HERE / "note.sh", {**files(), "member.json": _member_note(request, joining=True)}, _SHORT)
+            if noted.status:
+                raise DriverError(f"{member.name}: could not be prepared for the join: {noted.last_words}")
             lines = "".join(f"{m.role} {m.name} {sealos_config.target(m)}\n" for m in wanted)
             given = files(
                 sealos=request.sealos.path,
@@ -389,13 +498,18 @@ async def run_join(request: requests.Member) -> str:
                 said = f"\nsealos's last words:\n{_indented(words.rstrip())}" if words.strip() else ""
                 raise DriverError(f"{member.name}: did not join as asked for: {'; '.join(wrong)}{said}")
             await asyncio.sleep(_PAUSE)
-        note = json.dumps({"name": request.cluster}).encode()
+        note = _member_note(request, joining=False)
         tidied = await own.run(HERE / "tidy.sh", {**files(), "member.json": note}, _SHORT)
         if tidied.status:
             raise DriverError(f"{member.name}: joined, but could not be tidied up: {tidied.last_words}")
     progress(member.name, "is a Ready node")
     node = present[member.name]
     return f"{node.role} {node.name} {node.address} {node.version}"
+
+
+def _member_note(request: requests.Member, *, joining: bool) -> bytes:
+    """What stands on a member about its cluster; `joining` until the join has come to its end."""
+    return json.dumps({"name": request.cluster} | ({"joining": True} if joining else {})).encode()
 
 
 @asynccontextmanager
@@ -426,9 +540,19 @@ async def run_leave(request: requests.Member) -> str:
         gone: MachineError | None = None
         try:
             async with connect(member, login) as own:
-                await _leave(request, first, wanted.drain, gone=False)
-                if left := await sweep(own, request.vip, request.package.path):
-                    raise DriverError(f"{member.name}: left the cluster, but still holds: {', '.join(left)}")
+                whose = owner(await look(own), request.cluster, (await look(first)).ca)
+                if whose.kind == "unknown":
+                    raise DriverError(
+                        f"{member.name}: nothing on it says that it belongs to cluster {request.cluster} ({whose.seen}), so it is not "
+                        f"cleaned. Clean it by hand and run this again, or add cluster.lost: [{member.name}], which leaves it as it is"
+                    )
+                if whose.kind == "other":
+                    progress(member.name, f"warning: it belongs to another cluster now ({whose.seen}) and stays as it is")
+                    await _leave(request, first, wanted.drain, gone=True)
+                else:
+                    await _leave(request, first, wanted.drain, gone=False)
+                    if left := await sweep(own, request.vip, request.package.path):
+                        raise DriverError(f"{member.name}: left the cluster, but still holds: {', '.join(left)}")
         except MachineError as error:
             if error.machine != member.name or not error.gone:
                 raise
@@ -446,6 +570,7 @@ async def run_leave(request: requests.Member) -> str:
             await _leave(request, first, wanted.drain, gone=True)
         if member.name in await nodes_of(first):
             raise DriverError(f"{member.name}: is still a node of the cluster after it was cleaned; run it again")
+        await forget(first, member.name)
     return ""
 
 
