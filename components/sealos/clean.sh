@@ -26,7 +26,7 @@ if [[ -z $(mounts) ]]; then
 fi
 
 rm -rf --one-file-system -- /etc/kubernetes /var/lib/etcd /var/etcd /var/lib/cni /var/lib/calico /etc/cni /opt/cni \
-    /root/.kube /root/.sealos /root/kube /root/kubeadm-config.yaml /root/kubeadm-join-config.yaml /tmp/cni.yaml /tmp/sealos \
+    /root/.kube /root/kube /root/kubeadm-config.yaml /root/kubeadm-join-config.yaml /tmp/cni.yaml /tmp/sealos \
     /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl /usr/bin/kubelet-pre-start.sh /usr/bin/crictl \
     /etc/systemd/system/kubelet.service /etc/systemd/system/kubelet.service.d /etc/systemd/system/multi-user.target.wants/kubelet.service \
     "$log_dir" /run/sealos-istio-joins 2>"$dir/why" || say "$(tail -n 3 "$dir/why")"
@@ -62,7 +62,7 @@ if command -v ip >/dev/null; then
     ip link delete kube-ipvs0 2>/dev/null || true
 fi
 
-{
+remains() {
     leftovers
     for path in /etc/kubernetes /var/lib/etcd /var/lib/kubelet /var/lib/cni /etc/cni /opt/cni /root/.sealos /root/.kube /root/kube \
         /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl; do
@@ -70,7 +70,12 @@ fi
     done
     awk '$4 == "0A" { split($2, part, ":"); if (part[2] == "192B" || part[2] == "280A" || part[2] == "094B") print "a process that still listens on one of the ports 6443, 10250, 2379" }' \
         /proc/net/tcp /proc/net/tcp6 2>/dev/null
-} | sort -u >"$dir/left"
-# last of all, because they say whose the rest is
-if [[ ! -s $dir/left ]]; then rm -rf -- "$etc"; fi
-cat -- "$dir/left"
+}
+
+# our notes and the CA that sealos made go last of all, because they say whose the rest is
+remains >"$dir/left"
+if ! grep -vq '^/root/\.sealos' "$dir/left"; then
+    rm -rf --one-file-system -- /root/.sealos "$etc" 2>"$dir/why" || say "$(tail -n 3 "$dir/why")"
+    remains >"$dir/left"
+fi
+sort -u "$dir/left"

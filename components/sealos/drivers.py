@@ -475,7 +475,7 @@ async def run_join(request: requests.Member) -> str:
         words = ""
         if member.name not in (present := await nodes_of(first)):
             dirty = facts_of.parse((await own.run(HERE / "facts.sh", files(), _SHORT)).stdout).leftovers
-            noted = await own.run(HERE / "note.sh", {**files(), "member.json": _member_note(request, joining=True)}, _SHORT)
+            noted = await own.run(HERE / "note.sh", {**files(), "member.json": _member_note(request, None, joining=True)}, _SHORT)
             if noted.status:
                 raise DriverError(f"{member.name}: could not be prepared for the join: {noted.last_words}")
             lines = "".join(f"{m.role} {m.name} {sealos_config.target(m)}\n" for m in wanted)
@@ -498,7 +498,7 @@ async def run_join(request: requests.Member) -> str:
                 said = f"\nsealos's last words:\n{_indented(words.rstrip())}" if words.strip() else ""
                 raise DriverError(f"{member.name}: did not join as asked for: {'; '.join(wrong)}{said}")
             await asyncio.sleep(_PAUSE)
-        note = _member_note(request, joining=False)
+        note = _member_note(request, (await look(first)).ca, joining=False)
         tidied = await own.run(HERE / "tidy.sh", {**files(), "member.json": note}, _SHORT)
         if tidied.status:
             raise DriverError(f"{member.name}: joined, but could not be tidied up: {tidied.last_words}")
@@ -507,9 +507,9 @@ async def run_join(request: requests.Member) -> str:
     return f"{node.role} {node.name} {node.address} {node.version}"
 
 
-def _member_note(request: requests.Member, *, joining: bool) -> bytes:
-    """What stands on a member about its cluster; `joining` until the join has come to its end."""
-    return json.dumps({"name": request.cluster} | ({"joining": True} if joining else {})).encode()
+def _member_note(request: requests.Member, ca: str | None, *, joining: bool) -> bytes:
+    """What stands on a member about its cluster: its name, its CA's SHA-256, and whether the join has yet to come to its end."""
+    return json.dumps({"name": request.cluster} | ({"joining": True} if joining else {"ca": ca})).encode()
 
 
 @asynccontextmanager

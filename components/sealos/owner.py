@@ -35,8 +35,9 @@ def owner(facts: Facts, cluster: str, ca: str | None) -> Owner:
     Args:
         facts: the machine's.
         cluster: name of this cluster.
-        ca: SHA-256 of this cluster's CA certificate; None when nobody can tell it any more, and the notes alone decide.
+        ca: SHA-256 of this cluster's CA certificate; None when nobody can tell it any more, and the machine's own note decides.
     """
+    ca = ca or facts.member_ca
     named = {name for note in (facts.marker, facts.intent) if note and isinstance(name := note.get("name"), str)}
     named |= {facts.member} if facts.member else set()
     keys = {found for found in (facts.ca, facts.kubelet_ca) if found}

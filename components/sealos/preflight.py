@@ -310,6 +310,7 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
             f"it is the first master of cluster {facts.marker.get('name')!r}, not {request.cluster!r}",
             "Use another machine, or destroy that cluster where it was made.",
         )
+        return
     if _alive(request, facts) and machine == request.fleet.first_master and facts.sealos_config is None:
         yield Finding(
             machine.name,
@@ -331,7 +332,7 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
         )
         return
     whose = owner(facts, request.cluster, None)
-    if facts.marker is None and (kept := installation.keeps(facts, machine, whose.kind == "other")):
+    if kept := installation.keeps(facts, machine, whose.kind == "other"):
         yield Finding(machine.name, "other-cluster", "error", f"it {kept}: {whose.seen}", f"{installation.KEPT}.")
         return
     if facts.leftovers:

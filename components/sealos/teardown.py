@@ -231,6 +231,9 @@ async def _clean_others(
             # a first master that never was ours never began a join
             begun = lead is None or lead.kind in ("ours", "bare")
             return _Seen("problem" if begun else "left", why)
+        if lead and lead.kind == "other" and not given_up(cluster.first.name):
+            why = f"its note says that it belongs to cluster {cluster.name}, but {cluster.first.name} belongs to another one now"
+            return _Seen("problem", f"{why}. If it is still to be cleaned: {LOST}={cluster.first.name}")
         progress(host.machine.name, "sweeping it …")
         left = await drivers.sweep(host, cluster.vip, cluster.package)
         return _Seen("problem", f"still holds {', '.join(left)}") if left else _Seen("cleaned")

@@ -109,6 +109,7 @@ OURS, THEIRS = "a" * 64, "b" * 64
         pytest.param(Facts(member="other", kubelet_ca=OURS), OURS, "other", id="another note"),
         pytest.param(Facts(marker={"name": "other"}), None, "other", id="another's first master"),
         pytest.param(Facts(member="prod", kubelet_ca=THEIRS), None, "ours", id="nobody knows our CA any more"),
+        pytest.param(Facts(member="prod", member_ca=OURS, kubelet_ca=THEIRS), None, "other", id="but our note does"),
         pytest.param(Facts(leftovers=("x",), kubelet_ca=OURS), None, "unknown", id="nobody knows our CA, no note"),
         pytest.param(Facts(leftovers=("x",)), OURS, "unknown", id="no sign"),
         pytest.param(Facts(alive=frozenset({"kubelet"})), OURS, "unknown", id="a kubelet of nobody's"),
