@@ -54,8 +54,12 @@ def owner(facts: Facts, cluster: str, ca: str | None) -> Owner:
 def on_first_master(facts: Facts, cluster: str) -> Owner:
     """The same for a first master, where sealos made the cluster's CA and keeps it in its own folder.
 
-    An installation that died before that has no CA; one that was finished may have lost the folder, and its note decides.
+    That folder says nothing about who ran sealos: it takes the note of an installation. One that died before there was a CA has none;
+    one that was finished may have lost the folder, and the note decides.
     """
+    if facts.marker is None and facts.intent is None:
+        whose = owner(facts, cluster, None)
+        return Owner("unknown", whose.seen) if whose.kind == "ours" else whose
     return owner(facts, cluster, facts.sealos_ca or (None if facts.marker else _NO_CA))
 
 

@@ -42,7 +42,7 @@ def bash(lab: Lab, name: str, text: str, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def config(lab: Lab, bare_config: dict[str, Any]) -> dict[str, Any]:
-    return {**bare_config, **listed(lab, 1, (2, 3)), "cluster": {**bare_config["cluster"], "timeouts": {"ready": 8}}}
+    return {**bare_config, **listed(lab, 1, (2, 3)), "cluster": {**bare_config["cluster"], "timeouts": {"ready": 10}}}
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def test_a_removal_that_a_budget_blocked_is_reached_and_what_is_not_clean_is_nam
 
     def without_it(config: dict[str, Any]) -> None:
         config.update(listed(lab, 1, (int(stays[-1]),)))
-        config["cluster"]["timeouts"] = {"drain": 4}
+        config["cluster"]["timeouts"]["drain"] = 4
 
     project.edit_config(without_it)
     done = project.up()

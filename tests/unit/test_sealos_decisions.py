@@ -117,7 +117,7 @@ BY_HAND = Facts(leftovers=LEFT, nodes=ANSWER, sealos_config=CONFIG | {"repo": "r
             Facts(leftovers=LEFT, nodes=UNREADY), True, False, "refuse", "is alive", id="somebody's, not Ready"
         ),
         pytest.param(
-            Facts(leftovers=LEFT, alive=frozenset({"etcd", "kubelet"}), api_error="refused"),
+            Facts(leftovers=LEFT, alive=frozenset({"etcd", "kubelet"}), api_error="refused", ca="a", kubelet_ca="a", sealos_ca="a"),
             True,
             False,
             "refuse",
@@ -169,6 +169,14 @@ BY_HAND = Facts(leftovers=LEFT, nodes=ANSWER, sealos_config=CONFIG | {"repo": "r
             "refuse",
             "of other machines (192.0.2.40:22)",
             id="sealos's state of other machines",
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, member="dev", alive=frozenset({"kubelet"}), kubelet_ca="a"),
+            True,
+            False,
+            "refuse",
+            "is alive",
+            id="a live member of a cluster of that name",
         ),
         pytest.param(Facts(alive=frozenset({"kubelet"})), True, False, "refuse", "kubelet runs", id="a kubelet alone"),
     ],
