@@ -85,6 +85,13 @@ class SealosCluster(pulumi.ComponentResource):
             Identity.model_validate({name: getattr(cluster, name) for name in Identity.model_fields})
         )
 
+        if len(settings.masters) % 2 == 0:  # the settings refuse it but for a master that is lost
+            pulumi.warn(
+                f"sealos-istio:masters: with {len(settings.masters)} etcd members none may fail; list another machine in the place of "
+                f"what cluster.lost names as soon as there is one",
+                resource=self,
+            )
+
         # All machines, so that every finding is reported before anything is changed; looked at again when one is added. It is
         # deleted after the installation, and knows all machines when the first master, which does, is gone for good.
         preflight = self._command(

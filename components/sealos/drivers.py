@@ -628,7 +628,8 @@ async def _leave(request: requests.Member, first: Host, limit: float, *, gone: b
         told = _indented("\n".join(why or [str(blocked)]))
         raise DriverError(
             f"{member.name}: could not be drained within {limit:.0f} s (cluster.timeouts.drain); it is still a member and in service. "
-            f"What blocks it:\n{told}\nGive these pods another place, or their budget another number, and run it again"
+            f"What blocks it:\n{told}\nGive these pods another place, or their budget another number (docs/operations.md, Remove machines), "
+            f"and run it again"
         ) from None
 
 
@@ -652,10 +653,18 @@ async def run_backup(request: requests.Backup) -> str:
 
 
 async def run_ready(request: requests.Ready) -> str:
-    """Waits until every wanted machine is a Ready node, in its role, version and address; prints them as JSON."""
+    """Waits until every wanted machine is a Ready node, in its role, version and address; prints them as JSON.
+
+    One that has died since it joined holds up nothing; it is named.
+    """
     async with connect(request.fleet.first_master, request.fleet.login) as host:
         begun, told = time.monotonic(), 0.0
-        while wrong := nodes.problems(request.machines, present := await nodes_of(host), request.kubernetes_version):
+        while True:
+            present = await nodes_of(host)
+            silent = [node for node in present.values() if node.silent]
+            alive = [machine for machine in request.machines if machine.name not in {node.name for node in silent}]
+            if not (wrong := nodes.problems(alive, present, request.kubernetes_version)):
+                break
             waited = time.monotonic() - begun
             if waited > request.timeout:
                 raise DriverError(f"the cluster is not ready after {waited:.0f} s:\n{_indented(chr(10).join(wrong))}")
@@ -663,4 +672,6 @@ async def run_ready(request: requests.Ready) -> str:
                 told = waited
                 progress(host.machine.name, f"waiting for {len(wrong)} thing(s), the first: {wrong[0]}")
             await asyncio.sleep(_PAUSE)
+        if said := nodes.warning(silent):
+            progress(host.machine.name, f"warning: {said}")
     return json.dumps(nodes.table(request.machines, present))
