@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import hashlib
 import json
+import os
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from components.driver import DriverError, progress
-from components.login import MachineError
+from components.login import Machine, MachineError
 from components.machines import Host, connect, on_all
-from components.sealos import artifacts, drain, findings, installation, nodes, preflight, requests, sealos_config
+from components.sealos import (
+    artifacts,
+    drain,
+    findings,
+    installation,
+    joining,
+    nodes,
+    preflight,
+    requests,
+    sealos_config,
+)
 from components.sealos import facts as facts_of
 from components.sealos.facts import Facts
 
@@ -24,6 +38,7 @@ _SHORT = 60.0  # seconds for a script that only looks
 _PROBE = 180.0  # the same, when it checks the sum of a large package
 _REGISTERED = 10.0  # seconds after sealos's join within which the Node exists, or never will
 _PAUSE = 1.0
+_BATCH = 10  # nodes of one sealos run: each gets the package, some 400 MB, from the master that etcd runs on
 _GRACE = 2 * nodes.SILENT  # seconds within which the cluster sees that a machine is gone
 
 
@@ -358,27 +373,19 @@ async def wanted_of(first: Host) -> requests.Wanted:
 
 
 async def run_join(request: requests.Member) -> str:
-    """Sees to it that one machine is a Ready node, together with all others that are asked for."""
-    member = request.fleet.named(request.member)
+    """Sees to it that one machine is a Ready node, together with all others that are asked for.
+
+    Raises:
+        DriverError: why it is none; what sealos said of it; what it is when it must not be touched.
+    """
+    member, begun = request.fleet.named(request.member), time.monotonic()
     async with _both(request) as (first, own):
         wanted = (await wanted_of(first)).machines
         if member.name not in {machine.name for machine in wanted}:
             raise DriverError(
                 f"{member.name}: is not in the list of wanted machines on {first.machine.name}; run `pulumi up` without --target"
             )
-        words = ""
-        if member.name not in (present := await nodes_of(first)):
-            dirty = facts_of.parse((await own.run(HERE / "facts.sh", files(), _SHORT)).stdout).leftovers
-            lines = "".join(f"{m.role} {m.name} {sealos_config.target(m)}\n" for m in wanted)
-            given = files(
-                sealos=request.sealos.path,
-                wanted=lines,
-                me=sealos_config.target(member),
-                dirty="yes" if dirty else None,
-                lock_wait=request.timeouts.join,
-            )
-            given |= sealos_config.login_files(request.fleet.login, request.package.path)
-            words = await work(first, "join.sh", given, 3 * request.timeouts.join, f"the join of {member.name}")
+        words = await _join(request, first, wanted, begun)
         begun = time.monotonic()
         while wrong := nodes.problems([member], present := await nodes_of(first), request.kubernetes_version):
             waited = time.monotonic() - begun
@@ -396,6 +403,110 @@ async def run_join(request: requests.Member) -> str:
     progress(member.name, "is a Ready node")
     node = present[member.name]
     return f"{node.role} {node.name} {node.address} {node.version}"
+
+
+async def _join(request: requests.Member, first: Host, wanted: tuple[Machine, ...], begun: float) -> str:
+    """Joins all that is wanted and that the cluster lacks, unless another driver just did.
+
+    Before anything is cleaned or joined, every such machine is asked what it is; one that does not answer, or that is not to be
+    touched, is left out, and the first master always is.
+
+    Returns:
+        Why the member was not joined, in sealos's own last words; empty when nothing was tried.
+
+    Raises:
+        DriverError: when the member, or the first master, is not as it must be for a join.
+    """
+    member, limit = request.fleet.named(request.member), request.timeouts.join
+    async with _turn(request):
+        while True:
+            present = nodes.parse(json.loads(await show(first, "nodes")))
+            if member.name in present:
+                return ""
+            ca = (await show(first, "ca")).strip()
+            lacking = [machine for machine in wanted if machine.name not in {first.machine.name, *present}]
+            verdicts = await _ask(request, lacking, ca, present)
+            own, waits = verdicts[member.name], {name: v.reason for name, v in verdicts.items() if v.action == "wait"}
+            if first.machine.name not in present:
+                waits[first.machine.name] = joining.unregistered(first.machine)
+            for name in (first.machine.name, member.name):
+                # a kubelet that has just been started anew may be about to register
+                if name in waits and time.monotonic() - begun > _REGISTERED:
+                    raise DriverError(f"{name}: {waits[name]}")
+            if {first.machine.name, member.name} & set(waits):
+                await asyncio.sleep(_PAUSE)
+                continue
+            if own.action == "refuse":
+                raise DriverError(f"{member.name}: was not joined: {own.reason}")
+            for name, verdict in verdicts.items():
+                if verdict.action in ("wait", "refuse"):
+                    progress(name, f"left out of this join: {verdict.reason}")
+            joined = [machine for machine in lacking if verdicts[machine.name].action in ("join", "clean")]
+            given = files(
+                sealos=request.sealos.path,
+                machines="".join(
+                    f"{m.role} {m.name} {sealos_config.target(m)} {verdicts[m.name].action}\n" for m in joined
+                ),
+                me=sealos_config.target(member),
+                batch=_BATCH,
+                since=time.monotonic() - begun,
+                lock_wait=limit,
+            )
+            given |= sealos_config.login_files(request.fleet.login, request.package.path)
+            try:
+                return await work(
+                    first, "join.sh", given, (3 + len(joined) // _BATCH) * limit, f"the join of {member.name}"
+                )
+            except _ChangedMeanwhile:
+                continue
+
+
+async def _ask(
+    request: requests.Member, machines: list[Machine], ca: str, present: dict[str, nodes.Node]
+) -> dict[str, joining.Verdict]:
+    """What each of these machines is, asked now and all at once."""
+
+    async def look(host: Host) -> joining.Verdict:
+        return joining.judge(host.machine, await _look(host), request.cluster, ca, present)
+
+    answers = await on_all(request.fleet, look, machines)
+    return {
+        name: joining.Verdict("refuse", f"{answer.cause}. {answer.fix}") if isinstance(answer, MachineError) else answer
+        for name, answer in answers.items()
+    }
+
+
+async def _look(host: Host) -> Facts:
+    """The machine's facts, whoever is at work on it."""
+    result = await host.run(HERE / "facts.sh", files(), _SHORT)
+    if result.status:
+        raise MachineError(host.machine.name, f"could not be looked at ({result.last_words})", "Look at it by hand.")
+    return facts_of.parse(result.stdout)
+
+
+@asynccontextmanager
+async def _turn(request: requests.Member) -> AsyncIterator[None]:
+    """One driver of this account at a time joins, so that not each of them asks every machine what the first one asked already.
+
+    That nothing is done twice does not hang on it: join.sh has a lock of its own.
+    """
+    which = f"{request.cluster} {request.fleet.first_master.address}".encode()
+    place = Path(tempfile.gettempdir()) / f"sealos-istio-{os.getuid()}-{hashlib.sha256(which).hexdigest()[:16]}.lock"
+    try:
+        handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        yield
+        return
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(_PAUSE / 5)
+        yield
+    finally:
+        os.close(handle)
 
 
 @asynccontextmanager
