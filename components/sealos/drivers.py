@@ -38,7 +38,6 @@ _SHORT = 60.0  # seconds for a script that only looks
 _PROBE = 180.0  # the same, when it checks the sum of a large package
 _REGISTERED = 10.0  # seconds after sealos's join within which the Node exists, or never will
 _PAUSE = 1.0
-_BATCH = 10  # nodes of one sealos run: each gets the package, some 400 MB, from the master that etcd runs on
 _GRACE = 2 * nodes.SILENT  # seconds within which the cluster sees that a machine is gone
 
 
@@ -322,6 +321,7 @@ async def run_want(request: requests.Want) -> str:
         "machines": [machine.model_dump(mode="json", by_alias=True) for machine in request.machines],
         "lost": list(request.lost),
         "drain": request.drain,
+        "joinBatch": request.join_batch,
     }
     async with connect(request.fleet.first_master, request.fleet.login) as host:
         given = {**files(), "wanted.json": (json.dumps(written, indent=2) + "\n").encode()}
@@ -352,8 +352,13 @@ async def _forget_lost(host: Host, request: requests.Want) -> None:
         if node is None:
             continue
         progress(name, "taking it out of the cluster (cluster.lost); what it holds of it, keys included, stays on it")
-        given = files(role=node.role, name=name, address=node.address, gone="yes", lock_wait=request.limit)
-        await work(host, "leave.sh", given, request.limit + _PROBE, f"the removal of {name}")
+        await _take_out(host, node, request.limit)
+
+
+async def _take_out(first: Host, node: nodes.Node, limit: float) -> None:
+    """Takes a Node out of the cluster, and of etcd, that no machine reports as; without a drain."""
+    given = files(role=node.role, name=node.name, address=node.address, gone="yes", lock_wait=limit)
+    await work(first, "leave.sh", given, limit + _PROBE, f"the removal of {node.name}")
 
 
 async def _reports(host: Host, node: nodes.Node) -> bool:
@@ -380,11 +385,14 @@ async def run_join(request: requests.Member) -> str:
     """
     member, begun = request.fleet.named(request.member), time.monotonic()
     async with _both(request) as (first, own):
-        wanted = (await wanted_of(first)).machines
-        if member.name not in {machine.name for machine in wanted}:
+        wanted = await wanted_of(first)
+        if member.name not in {machine.name for machine in wanted.machines}:
             raise DriverError(
                 f"{member.name}: is not in the list of wanted machines on {first.machine.name}; run `pulumi up` without --target"
             )
+        if node := await _former_life(first, own):
+            progress(member.name, "holds nothing of the cluster, while its Node reports no more: taking that out, and joining it anew …")
+            await _take_out(first, node, request.timeouts.join)
         words = await _join(request, first, wanted, begun)
         begun = time.monotonic()
         while wrong := nodes.problems([member], present := await nodes_of(first), request.kubernetes_version):
@@ -405,7 +413,29 @@ async def run_join(request: requests.Member) -> str:
     return f"{node.role} {node.name} {node.address} {node.version}"
 
 
-async def _join(request: requests.Member, first: Host, wanted: tuple[Machine, ...], begun: float) -> str:
+async def _former_life(first: Host, own: Host) -> nodes.Node | None:
+    """The Node of a machine that was set up anew and so is no member any more; None when it is one, or the cluster has no such Node.
+
+    Raises:
+        DriverError: when a kubelet goes on reporting as that Node, which can't be this machine's.
+    """
+    name, begun = own.machine.name, time.monotonic()
+    while node := (await nodes_of(first)).get(name):
+        if not joining.set_up_anew(await _look(own)):
+            return None
+        if not await _reports(first, node):
+            return node
+        if time.monotonic() - begun > _GRACE:
+            raise DriverError(
+                f"{name}: nothing of the cluster is on the machine at {own.machine.address}, but a kubelet reports as node {name}. Which "
+                f"machine is that ({node.address})? Switch it off, or correct the address, and run this again"
+            )
+        progress(name, "holds nothing of the cluster; waiting until the cluster sees that its Node is gone …")
+        await asyncio.sleep(5 * _PAUSE)
+    return None
+
+
+async def _join(request: requests.Member, first: Host, wanted: requests.Wanted, begun: float) -> str:
     """Joins all that is wanted and that the cluster lacks, unless another driver just did.
 
     Before anything is cleaned or joined, every such machine is asked what it is; one that does not answer, or that is not to be
@@ -424,7 +454,7 @@ async def _join(request: requests.Member, first: Host, wanted: tuple[Machine, ..
             if member.name in present:
                 return ""
             ca = (await show(first, "ca")).strip()
-            lacking = [machine for machine in wanted if machine.name not in {first.machine.name, *present}]
+            lacking = [machine for machine in wanted.machines if machine.name not in {first.machine.name, *present}]
             verdicts = await _ask(request, lacking, ca, present)
             own, waits = verdicts[member.name], {name: v.reason for name, v in verdicts.items() if v.action == "wait"}
             if first.machine.name not in present:
@@ -448,14 +478,14 @@ async def _join(request: requests.Member, first: Host, wanted: tuple[Machine, ..
                     f"{m.role} {m.name} {sealos_config.target(m)} {verdicts[m.name].action}\n" for m in joined
                 ),
                 me=sealos_config.target(member),
-                batch=_BATCH,
+                batch=wanted.join_batch,
                 since=time.monotonic() - begun,
                 lock_wait=limit,
             )
             given |= sealos_config.login_files(request.fleet.login, request.package.path)
             try:
                 return await work(
-                    first, "join.sh", given, (3 + len(joined) // _BATCH) * limit, f"the join of {member.name}"
+                    first, "join.sh", given, (3 + len(joined) // wanted.join_batch) * limit, f"the join of {member.name}"
                 )
             except _ChangedMeanwhile:
                 continue
@@ -537,7 +567,10 @@ async def run_leave(request: requests.Member) -> str:
         gone: MachineError | None = None
         try:
             async with connect(member, login) as own:
-                await _leave(request, first, wanted.drain, gone=False)
+                anew = await _former_life(first, own) is not None
+                if anew:
+                    progress(member.name, "holds nothing of the cluster any more (set up anew?): taking its Node out without a drain")
+                await _leave(request, first, wanted.drain, gone=anew)
                 if left := await sweep(own, request.vip, request.package.path):
                     raise DriverError(f"{member.name}: left the cluster, but still holds: {', '.join(left)}")
         except MachineError as error:
@@ -616,6 +649,26 @@ async def _leave(request: requests.Member, first: Host, limit: float, *, gone: b
             f"{member.name}: could not be drained within {limit:.0f} s (cluster.timeouts.drain); it is still a member and in service. "
             f"What blocks it:\n{told}\nGive these pods another place, or their budget another number, and run it again"
         ) from None
+
+
+async def run_look(request: requests.Look) -> str:
+    """Looks for machines whose Node reports no more, and tells what is with each, as JSON; never an error, and nothing is changed."""
+    first = request.fleet.first_master
+    try:
+        async with connect(first, request.fleet.login) as host:
+            present = nodes.parse(json.loads(await show(host, "nodes")))
+            leases = json.loads(await show(host, "leases"))
+    except (MachineError, DriverError, ValueError):
+        return "[]"  # not made yet, or a step that needs it says what is wrong
+    silent = [
+        machine
+        for machine in request.fleet.machines
+        if machine != first
+        and (node := present.get(machine.name))
+        and not nodes.reports(node, leases["leases"], leases["now"])
+    ]
+    found = await on_all(request.fleet, _look, silent)
+    return json.dumps([joining.silent(name, seen) for name, seen in found.items()])
 
 
 async def run_kubeconfig(request: requests.Kubeconfig) -> str:

@@ -38,7 +38,7 @@ leave_out() {
 # included, and a join that failed late, or a machine that was set up anew, has left its member in etcd.
 make_way() {
     local role=$1 name=$2 target=$3 action=$4 why
-    if [[ $role == master ]] && ! why=$(etcd_spares "$name" "${target%:*}"); then
+    if [[ $role == master ]] && ! why=$(etcd_spares "$name" "${target%:*}" 2>&1); then
         leave_out "$target" "$why"
         return 1
     fi

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from components.login import Machine
+from components.login import Machine, MachineError
 from components.sealos.facts import Facts
 from components.sealos.nodes import Node
 
@@ -76,6 +76,27 @@ def unregistered(machine: Machine) -> str:
 def set_up_anew(facts: Facts) -> bool:
     """Whether a machine that the cluster has a Node for is none of its members any more: its kubelet has no login, and nothing runs."""
     return facts.kubelet_ca is None and not facts.alive
+
+
+def silent(name: str, seen: Facts | MachineError) -> str:
+    """What is with a machine whose Node reports no more, and the next step.
+
+    Args:
+        name: the machine's.
+        seen: its facts, or why it could not be asked.
+    """
+    what = f"{name}: its Node reports to the cluster no more"
+    if isinstance(seen, MachineError):
+        return (
+            f"{what}, and the machine can't be asked: {seen.cause}. Bring it back; or, when it is gone for good, take it out of the "
+            f"settings and add cluster.lost: [{name}]"
+        )
+    if set_up_anew(seen):
+        return (
+            f"{what}, and the machine holds nothing of it: was it set up anew? `pulumi up --replace '**::cluster-member-{name}'` takes the "
+            f"old Node out and joins the machine"
+        )
+    return f"{what}, and the machine is up. Look at its kubelet there: `journalctl -u kubelet`, `systemctl restart kubelet`"
 
 
 def _all(programs: frozenset[str]) -> str:

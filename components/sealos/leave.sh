@@ -18,7 +18,7 @@ fi
 kube get nodes -o name >"$dir/nodes" || die "the cluster's API server did not answer on this machine"
 
 if [[ $role == master ]]; then # before anything is changed
-    why=$(etcd_spares "$name" "$address") || die "$why"
+    etcd_spares "$name" "$address"
 fi
 
 if grep -Fxq -- "node/$name" "$dir/nodes"; then

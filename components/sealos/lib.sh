@@ -181,11 +181,11 @@ etcd_healthy() {
         --key "$pki/apiserver-etcd-client.key" "https://$1:2379/health" 2>/dev/null | grep -Eq '"health": *"true"'
 }
 
-# Why etcd can't do without the master $1, whose member has the address $2, in a line, and fails; it can without one that is no member.
+# Ends the script with why etcd can't do without the master $1, whose member has the address $2; it can without one that is no member.
 etcd_spares() {
     local others=0 healthy=0 own=0 other
-    command -v curl >/dev/null || { echo "curl is missing on this machine, which etcd's members are asked with; install it" && return 1; }
-    etcd_members >"$dir/members" || { echo "etcd on this machine did not tell its members: $(tail -n 1 "$dir/why")" && return 1; }
+    command -v curl >/dev/null || die "curl is missing on this machine, which etcd's members are asked with; install it"
+    etcd_members >"$dir/members" || die "etcd on this machine did not tell its members: $(tail -n 1 "$dir/why")"
     while read -r _ other; do
         if [[ $other == "$2" ]]; then
             own=1
@@ -194,10 +194,9 @@ etcd_spares() {
             if etcd_healthy "$other"; then healthy=$((healthy + 1)); fi
         fi
     done <"$dir/members"
-    ((others > 0)) || { echo "$1 is the only master that etcd knows; it goes with the whole cluster only" && return 1; }
+    ((others > 0)) || die "$1 is the only master that etcd knows; it goes with the whole cluster only"
     if ((own && healthy < others / 2 + 1)); then
-        echo "only $healthy of the $others other etcd members are healthy: without $1 etcd would have no quorum. Bring the others back first"
-        return 1
+        die "only $healthy of the $others other etcd members are healthy: without $1 etcd would have no quorum. Bring the others back first"
     fi
 }
 

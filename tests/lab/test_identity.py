@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +17,9 @@ from typing import Any
 import pytest
 
 from lab.machines import Lab
+from tests.documented import Terminal
 from tests.lab.conftest import Kubectl, bare, listed, standing
+from tests.lab.test_members import etcd_members
 from tests.project import Project
 
 LIVING = """
@@ -24,6 +27,7 @@ cd / && sha256sum etc/kubernetes/pki/ca.key etc/kubernetes/kubelet.conf etc/kube
 for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in kubelet|etcd|kube-apiserver) echo ${p##*/} $(cat $p/comm);; esac; done
 """
 """What shows that a machine was not wiped: its keys, a file of ours among them, and its processes by their ids."""
+READY = "kubectl get node {} -o jsonpath='{{.status.conditions[?(@.type==\"Ready\")].status}}'"
 FOREIGN = """set -e
 mkdir -p /etc/kubernetes
 printf 'clusters:\\n- cluster:\\n    certificate-authority-data: Zm9yZWlnbgo=\\n' >/etc/kubernetes/kubelet.conf
@@ -179,3 +183,62 @@ def test_a_machine_that_sealos_can_not_reach_stops_no_other(project: Project, la
     sh(lab, "sealos06", f"ip route del unreachable {lab.addresses['sealos01']}/32")
     done = project.up()
     assert done.status == 0, done.text
+
+
+def new_host_key(lab: Lab, name: str) -> str:
+    """Gives a machine another host key from its next set-up on; the lab itself knows it at once."""
+    file = lab.directory / "host_keys" / name
+    before = next(host.host_key for host in lab.hosts if host.name == name)
+    file.unlink()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(file)], check=True)
+    after = next(host.host_key for host in lab.hosts if host.name == name)
+    lab.known_hosts.write_text(lab.known_hosts.read_text().replace(before, after))
+    return after
+
+
+@pytest.fixture(scope="module")
+def set_up_anew(project: Project, lab: Lab) -> str:
+    """A worker, sealos05, and one of three masters, sealos06, that hold nothing any more; the master's new host key."""
+    keys = {host.name: host.host_key for host in lab.hosts}
+
+    def three_masters(config: dict[str, Any]) -> None:
+        config.update(listed(lab, (1, 4, 6), (2, 3, 5)))
+        config["masters"][2]["hostKey"] = keys["sealos06"]
+
+    project.edit_config(three_masters)
+    done = project.up()
+    assert done.status == 0, done.text
+    key = new_host_key(lab, "sealos06")
+    lab.reset(["sealos05", "sealos06"])
+    for name in ("sealos05", "sealos06"):
+        sh(lab, "sealos01", f"kubectl wait --for=condition=Ready=Unknown node/{name} --timeout=55s")
+    return key
+
+
+def test_a_worker_that_was_set_up_anew_is_told_and_joined_again(project: Project, lab: Lab, set_up_anew: str) -> None:
+    done = project.up()
+    assert done.status == 0, done.text
+    told = " ".join(done.text.split())
+    assert "sealos05: its Node reports to the cluster no more, and the machine holds nothing of it: was it set up anew?" in told
+    assert "sealos06: its Node reports to the cluster no more, and the machine can't be asked: it shows another host key" in told
+    bare(lab, "sealos05")
+    Terminal.of(project).documented(
+        "docs/operations.md", "A machine that was set up anew", replace={"sealos03": "sealos05"}
+    )
+    assert "True" in sh(lab, "sealos01", READY.format("sealos05"))
+    assert nodes(project)["sealos05"] == "node"
+
+
+def test_a_master_that_was_set_up_anew_with_another_host_key_is_joined_again(
+    project: Project, lab: Lab, set_up_anew: str
+) -> None:
+    project.edit_config(lambda config: config["masters"][2].update(hostKey=set_up_anew))
+    done = project.up()
+    assert done.status == 0, done.text
+    assert "sealos06] holds nothing of the cluster, while its Node reports no more" in done.text
+    assert nodes(project) == dict.fromkeys(("sealos01", "sealos04", "sealos06"), "master") | dict.fromkeys(
+        ("sealos02", "sealos03", "sealos05"), "node"
+    )
+    assert etcd_members(lab) == {"sealos01", "sealos04", "sealos06"}
+    again = project.pulumi("preview", "--expect-no-changes", "--stack", project.stack)
+    assert again.status == 0, again.text
