@@ -172,7 +172,8 @@ def test_the_first_master_without_its_node_is_never_cleaned(project: Project, la
 def test_a_machine_that_sealos_can_not_reach_stops_no_other(project: Project, lab: Lab) -> None:
     project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3, 4))))
     assert project.up().status == 0
-    sh(lab, "sealos06", f"ip route add unreachable {lab.addresses['sealos01']}/32")
+    refuse = f"ip saddr {lab.addresses['sealos01']} tcp dport 22 reject with tcp reset"
+    sh(lab, "sealos06", f"nft 'add table inet t; add chain inet t in {{ type filter hook input priority 0; }}; add rule inet t in {refuse}'")
     project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3, 4, 5, 6))))
     done = project.up()
     assert done.status != 0
@@ -180,7 +181,7 @@ def test_a_machine_that_sealos_can_not_reach_stops_no_other(project: Project, la
     assert "sealos06: did not join as asked for" in done.text
     assert "sealos05: did not join" not in done.text
     bare(lab, "sealos06")
-    sh(lab, "sealos06", f"ip route del unreachable {lab.addresses['sealos01']}/32")
+    sh(lab, "sealos06", "nft delete table inet t")
     done = project.up()
     assert done.status == 0, done.text
 
