@@ -29,12 +29,17 @@ pulumi.export("nodes", cluster.nodes)
 if foreseen:
     istio, in_cluster = foreseen.istio, cluster.in_cluster
     operator = IstioOperator("istio-operator", IstioOperatorArgs(istio), in_cluster)
-    mesh_args = ControlPlaneArgs(foreseen, first_master, fleet, operator, credentials.kiali_passphrase)
+    names = [machine.name for machine in settings.machines]
+    mesh_args = ControlPlaneArgs(foreseen, first_master, fleet, operator, credentials.kiali_passphrase, names)
     mesh = ControlPlane("istio", mesh_args, in_cluster)
     everything += [operator, mesh]
     if istio.cni.enabled:
         # Every machine is checked, so that one added later is, too.
-        nodes = {m.name: fleet_request(settings, credentials, [m]) for m in settings.machines}
+        first = settings.first_master
+        nodes = {
+            m.name: fleet_request(settings, credentials, [first] if m == first else [first, m])
+            for m in settings.machines
+        }
         cni_args = CniCheckArgs(istio, nodes, [mesh.gate, cluster.provider], mesh.found_changed_at)
         everything.append(CniCheck("istio-cni", cni_args))
     if istio.istioctl:

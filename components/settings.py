@@ -957,17 +957,10 @@ def _contradictions(settings: Settings) -> Iterable[str]:
     yield from _listed_once(settings)
     yield from _pinned(settings)
     count = len(settings.masters)
-    if count and count % 2 == 0:
-        gone = settings.cluster.lost
+    if count and count % 2 == 0 and not settings.cluster.lost:
         yield (
             f"{PROJECT}:masters lists {count} machines: an even number of etcd members tolerates no more failures than "
-            f"{count - 1}; use 1, 3 or 5"
-            + (
-                f". Where one of {PROJECT}:cluster.lost ({', '.join(gone)}) was a master, list another machine in its place in the same "
-                f"`pulumi up`"
-                if gone
-                else ""
-            )
+            f"{count - 1}; use 1, 3 or 5. Where a master is gone for good, name it in {PROJECT}:cluster.lost"
         )
     yield from _address_plan(settings)
     mesh = list(_mesh_fits(settings))

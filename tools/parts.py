@@ -88,7 +88,7 @@ def _kubernetes(version: str) -> Part:
         name=f"kubernetes-{version.rpartition('.')[0]}" if later else "kubernetes",
         title=f"Kubernetes {version} control plane and kubectl",
         binaries=(*(f"{program}{suffix}" for program in programs), f"kubectl{suffix}"),
-        seconds=300,
+        seconds=210,
         used_for="late" if later else "lab",
         checks=(
             *(Check(f"{program}{suffix}", ("--version",), f"Kubernetes v{version}") for program in programs),
@@ -126,7 +126,7 @@ def _istio(version: str, used_for: str) -> Part:
         name=f"istio-{version.rpartition('.')[0]}",
         title=f"Istio {version} {'operator and ' if operator else ''}istioctl",
         binaries=tuple(check.binary for check in checks),
-        seconds=300 if operator else 240,
+        seconds=150 if operator else 120,
         used_for=used_for,
         checks=checks,
     )

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic
 
 from components.driver import DriverError, progress
 from components.istio.cni_chain import CniChain, NodeFiles, problems
 from components.login import Fleet, MachineError, Request
-from components.machines import Host, on_all
+from components.machines import Host, connect, on_all
+from components.sealos import nodes
+from components.sealos.drivers import nodes_of
 
 SCRIPT = Path(__file__).with_name("cni_look.sh")
 INTERVAL = 3.0
@@ -25,13 +28,15 @@ class CniRequest(Request):
     """What `cni-check` reads.
 
     Attributes:
-        fleet: the machines to look at.
+        fleet: the first master, and the machine to look at.
+        node: the name of that one; all of the fleet by default.
         chain: what each must have.
         installer: the image that writes it; it only makes another request of another version.
         timeout: seconds until all must have it. The installer's pod may be ready before it has written anything.
     """
 
     fleet: Fleet
+    node: str | None = None
     chain: CniChain
     installer: str = ""
     timeout: float = 120
@@ -74,9 +79,12 @@ async def cni_check(request: CniRequest) -> str:
                 return found
             await asyncio.sleep(INTERVAL)
 
-    answers = await on_all(request.fleet, one)
+    answers = await on_all(request.fleet, one, [request.fleet.named(request.node)] if request.node else None)
+    dead = await _dead(request.fleet, answers)
     wrong: list[str] = []
     for name, answer in answers.items():
+        if name in dead:
+            continue
         if isinstance(answer, MachineError):
             wrong.append(f"  - {answer}")
         else:
@@ -91,5 +99,22 @@ async def cni_check(request: CniRequest) -> str:
                 ]
             )
         )
-    progress("cni", f"istio-cni ends the chain of {', '.join(answers)}")
-    return json.dumps({"configFile": request.chain.config_file, "nodes": sorted(answers)})
+    if said := nodes.warning(dead.values()):
+        progress("cni", f"warning: {said}")
+    alive = sorted(answers.keys() - dead.keys())
+    if alive:
+        progress("cni", f"istio-cni ends the chain of {', '.join(alive)}")
+    return json.dumps({"configFile": request.chain.config_file, "nodes": alive})
+
+
+async def _dead(fleet: Fleet, answers: Mapping[str, object]) -> dict[str, nodes.Node]:
+    """Of the machines that do not answer, those that Kubernetes hears nothing of either: no pod starts there before they are back."""
+    gone = {name for name, answer in answers.items() if isinstance(answer, MachineError) and answer.gone}
+    if not gone - {fleet.first_master.name}:
+        return {}
+    try:
+        async with connect(fleet.first_master, fleet.login) as host:
+            present = await nodes_of(host)
+    except MachineError:
+        return {}
+    return {name: node for name, node in present.items() if name in gone and node.silent}

@@ -75,6 +75,7 @@ class ControlPlaneArgs:
         fleet: how to reach every machine; secret.
         operator: who carries it out.
         kiali_passphrase: what Kiali asks for; one is made when it is None.
+        machines: names of all machines, which the outputs tell of.
     """
 
     foreseen: Foreseen
@@ -82,6 +83,7 @@ class ControlPlaneArgs:
     fleet: pulumi.Input[Mapping[str, Any]]
     operator: IstioOperator
     kiali_passphrase: pulumi.Output[str] | None = None
+    machines: Sequence[str] = ()
 
 
 class ControlPlane(pulumi.ComponentResource):
@@ -161,10 +163,11 @@ class ControlPlane(pulumi.ComponentResource):
             ),
         )
         rendered = last.input.apply(lambda found: renderer.gate_view(found, istio.namespace))
+        wanted = {**plan.wanted, "machines": list(args.machines)}
         self.found_changed_at = _look(
             {
                 "fleet": args.fleet,
-                "wanted": plan.wanted,
+                "wanted": wanted,
                 "spec": spec,
                 "rendered": rendered,
                 "chain": chain(istio) if istio.cni.enabled else None,
@@ -173,7 +176,7 @@ class ControlPlane(pulumi.ComponentResource):
         metadata: pulumi.Output[dict[str, Any]] = resource.__dict__["metadata"]
         request = {
             "fleet": args.first_master,
-            "wanted": plan.wanted,
+            "wanted": wanted,
             "spec": spec,
             "rendered": rendered,
             # one that was made again is another one: 1.5.0's operator says HEALTHY to it and does nothing (istio#22325)
@@ -201,9 +204,15 @@ def _said(made: Rendered | Absent, istio: IstioSettings) -> str:
             f"profile {istio.profile} installs {installs}. What Istio makes of all settings is not shown: {made.reason} "
             f"(docs/istio.md)"
         )
+    held = (
+        f". A node that has the pod of {', '.join(names)} can't be removed as it is, since Istio's own PodDisruptionBudget keeps it there "
+        f"(docs/operations.md, Remove machines)"
+        if (names := made.held())
+        else ""
+    )
     return (
         f"Istio {istio.version} makes {len(made.objects)} objects of profile {istio.profile} and the settings, to run: "
-        f"{', '.join(made.workloads()) or 'nothing'}. `pulumi preview --diff` shows how they change, `make render` shows them whole"
+        f"{', '.join(made.workloads()) or 'nothing'}. `pulumi preview --diff` shows how they change, `make render` shows them whole{held}"
     )
 
 
@@ -212,7 +221,7 @@ def _look(request: Mapping[str, Any]) -> pulumi.Output[str]:
     if pulumi.runtime.is_dry_run():
         return pulumi.Output.from_input("")
     looked = local.run_output(
-        command=LOOK, stdin=secret_json(request), add_previous_output_in_env=False, logging=local.Logging.NONE
+        command=LOOK, stdin=secret_json(request), add_previous_output_in_env=False, logging=local.Logging.STDERR
     )
     answer: pulumi.Output[str] = pulumi.Output.unsecret(looked).apply(lambda result: str(result.stdout))
     return answer

@@ -8,15 +8,17 @@ is the present time, which takes the gate and the CNI checks anew. A preview ask
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
-from components.driver import DriverError
+from components.driver import DriverError, progress
 from components.istio.cni_chain import CniChain
 from components.istio.cni_probe import wrong_with
-from components.istio.gate import RenderedSet, View, Wanted, judge, with_rendered
+from components.istio.gate import RenderedSet, View, Wanted, judge, placed, with_rendered
 from components.istio.gate_probe import look
 from components.login import Fleet, MachineError, Request
 from components.machines import Host, on_all
+from components.sealos import nodes
 
 
 class LookRequest(Request):
@@ -42,30 +44,45 @@ async def found_changed_at(request: LookRequest) -> str:
     """
     wanted = with_rendered(request.wanted, request.spec, request.rendered)
 
-    async def one(host: Host) -> str | None:
-        """None when this machine has something that isn't as wanted."""
+    first = request.fleet.first_master
+
+    async def one(host: Host) -> View | bool:
+        """Whether this machine has all as wanted; the first master's look at the mesh when it has."""
         if request.chain and await wrong_with(host, request.chain):
-            return None
-        if host.machine != request.fleet.first_master:
-            return ""
+            return False
+        if host.machine != first:
+            return True
         view = await look(host, wanted)
-        return noted(view) if isinstance(view, View) and unchanged(wanted, view) else None
+        return view if isinstance(view, View) and unchanged(wanted, view) else False
 
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     try:
         answers = await on_all(request.fleet, one)
     except (DriverError, MachineError, OSError):
         return now
-    if any(answer is None or isinstance(answer, MachineError) for answer in answers.values()):
+    if not isinstance(view := answers.pop(first.name), View):
         return now
-    return str(answers[request.fleet.first_master.name]) or now
+    if said := nodes.warning(silent := view.silent()):
+        progress(first.name, f"warning: {said}")
+    dead = {node.name for node in silent}
+    for name, answer in answers.items():
+        if not answer or (isinstance(answer, MachineError) and not (answer.gone and name in dead)):
+            return now
+    return noted(view) or now
 
 
 def unchanged(wanted: Wanted, view: View) -> bool:
-    """Whether all is as wanted. The operator may be at work: this very update may have given it some."""
-    return not judge(wanted, view.model_copy(update={"settled": True})).problems
+    """Whether all is as wanted, and where the stack's outputs say. The operator may be at work: this update may have given it some."""
+    reported = _record(view).get("reported")  # an older program's gate noted none
+    moved = reported is not None and reported != json.dumps(placed(wanted, view))
+    return not moved and not judge(wanted, view.model_copy(update={"settled": True})).problems
 
 
 def noted(view: View) -> str:
     """What the gate left in the cluster; empty when it was never passed there."""
-    return str(((view.record or {}).get("data") or {}).get("foundChangedAt", ""))
+    return str(_record(view).get("foundChangedAt", ""))
+
+
+def _record(view: View) -> dict[str, str]:
+    found: dict[str, str] = (view.record or {}).get("data") or {}
+    return found

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from components.istio.versions import release
 from components.login import Request
+from components.sealos import nodes as cluster_nodes
 
 Object = Mapping[str, Any]
 
@@ -67,6 +68,7 @@ class Wanted(Request):
         fields: what was asked for and must be found in live objects.
         injector: the MutatingWebhookConfiguration that must be there; None where nothing injects sidecars.
         pods: what may stand in the pods; empty where no renderer could tell.
+        machines: names of the nodes that the cluster is to have. Another one is about to leave, and isn't reported.
     """
 
     version: str
@@ -79,6 +81,7 @@ class Wanted(Request):
     fields: tuple[Field, ...] = ()
     injector: str | None = None
     pods: tuple[Pod, ...] = ()
+    machines: tuple[str, ...] = ()
 
 
 class RenderedSet(Request):
@@ -143,6 +146,10 @@ class View(Request):
         """The object of the mesh's namespace."""
         return next((o for o in self.mesh if o["kind"] == kind and o["metadata"]["name"] == name), None)
 
+    def silent(self) -> list[cluster_nodes.Node]:
+        """Nodes of machines that have died: nothing on them is waited for."""
+        return [node for node in cluster_nodes.parse({"items": self.nodes}).values() if node.silent]
+
     def pods_of(self, workload: Object) -> list[Object]:
         """The pods that a Deployment or DaemonSet selects."""
         labels = workload["spec"]["selector"].get("matchLabels", {}).items()
@@ -182,11 +189,13 @@ class Verdict:
         status: Istio's word for the status, NONE when there is none.
         problems: what isn't as wanted.
         leftovers: where in Deployments earlier settings still stand, by their names (see `leftovers`); a problem each.
+        silent: nodes of machines that have died; nothing on them is waited for.
     """
 
     status: str
     problems: tuple[Problem, ...] = field(default=())
     leftovers: Mapping[str, list[str]] = field(default_factory=dict)
+    silent: tuple[cluster_nodes.Node, ...] = ()
 
     @property
     def failed(self) -> tuple[Problem, ...]:
@@ -229,7 +238,7 @@ def judge(wanted: Wanted, view: View) -> Verdict:
         for name, pointers in left.items()
         for pointer in pointers
     ]
-    return Verdict(status, tuple(dict.fromkeys(problems)), left)
+    return Verdict(status, tuple(dict.fromkeys(problems)), left, tuple(view.silent()))
 
 
 def _status(wanted: Wanted, view: View) -> tuple[str, list[Problem]]:
@@ -344,7 +353,7 @@ def _daemon_set(cni: CniDaemonSet, view: View) -> Iterator[Problem]:
         return
     nodes, desired = len(view.nodes), status.get("desiredNumberScheduled", 0)
     ready, updated = status.get("numberReady", 0), status.get("updatedNumberScheduled", 0)
-    if not ready == updated == desired == nodes:
+    if not (desired == nodes and min(ready, updated) >= nodes - len(view.silent())):
         yield Problem(
             "waiting", f"{where}: {ready} ready and {updated} up to date of {desired} wanted on {nodes} nodes"
         )
@@ -461,21 +470,31 @@ def report(wanted: Wanted, view: View, restarted: bool) -> dict[str, Any]:
         status (a word), version, deployments (names), cni (namespace, name, ready) or None, operatorRestarted, and gateway:
         namespace, name, type, hostNetwork, ports (name, port, targetPort), nodes (names) and addresses (IPs), or None.
     """
-    daemon_set = view.daemon_set
-    cni = (
-        {"namespace": wanted.cni.namespace, "name": wanted.cni.name, "ready": daemon_set["status"]["numberReady"]}
-        if wanted.cni and daemon_set
-        else None
-    )
     return {
         "status": judge(wanted, view).status,
         "version": wanted.version,
         "namespace": wanted.namespace,
         "deployments": list(wanted.deployments),
-        "cni": cni,
-        "gateway": _gateway(wanted, view),
+        **placed(wanted, view),
         "operatorRestarted": restarted,
     }
+
+
+def placed(wanted: Wanted, view: View) -> dict[str, Any]:
+    """The part of the report that tells of nodes: cni and gateway. It changes when pods move, without any change of the settings."""
+    daemon_set = view.daemon_set
+    cni = None
+    if wanted.cni and daemon_set:
+        # a pod on each node, ready where the node is, or the gate would not be passed
+        leaving = _leaving(wanted, view) - {node.name for node in view.silent()}
+        ready = daemon_set["status"].get("numberReady", 0) - len(leaving)
+        cni = {"namespace": wanted.cni.namespace, "name": wanted.cni.name, "ready": max(ready, 0)}
+    return {"cni": cni, "gateway": _gateway(wanted, view)}
+
+
+def _leaving(wanted: Wanted, view: View) -> set[str]:
+    """Nodes that are taken out of the cluster at the end of this update."""
+    return {node["metadata"]["name"] for node in view.nodes} - set(wanted.machines) if wanted.machines else set()
 
 
 def _gateway(wanted: Wanted, view: View) -> dict[str, Any] | None:
@@ -485,7 +504,7 @@ def _gateway(wanted: Wanted, view: View) -> dict[str, Any] | None:
     if service is None or deployment is None:
         return None
     pods = [pod for pod in view.pods_of(deployment) if not pod["metadata"].get("deletionTimestamp")]
-    nodes = sorted({pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName")})
+    nodes = sorted({node for pod in pods if (node := pod["spec"].get("nodeName"))} - _leaving(wanted, view))
     host_network = bool(find(deployment, ("spec", "template", "spec", "hostNetwork")))
     if host_network:
         addresses = [address for node in nodes if (address := _internal_ip(view, node))]

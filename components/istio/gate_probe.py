@@ -28,6 +28,7 @@ from components.istio.gate import (
 from components.istio.versions import release
 from components.login import Fleet, Request
 from components.machines import Result, connect
+from components.sealos import nodes
 
 SCRIPT = Path(__file__).with_name("gate.sh")
 OWNED = Path(__file__).with_name("owned.sh")
@@ -102,7 +103,7 @@ async def gate(request: GateRequest) -> str:
         found = await wait(host, wanted, lambda text: progress(machine.name, text))
         if retired := await _retire(host, wanted):
             progress(machine.name, f"took away what only an earlier version made: {', '.join(retired)}")
-        await _record(host, os.environ.get(FOUND_CHANGED_AT, ""))
+        await _record(host, os.environ.get(FOUND_CHANGED_AT, ""), found)
         return json.dumps(found)
 
 
@@ -132,7 +133,8 @@ async def wait(
             if not verdict.problems:
                 good_since = good_since if good_since is not None else now
                 if looked.settled or now - good_since >= SETTLED_AFTER:
-                    say("the mesh is as wanted")
+                    said = nodes.warning(verdict.silent)
+                    say(f"the mesh is as wanted. warning: {said}" if said else "the mesh is as wanted")
                     return report(wanted, looked, restarted)
                 if now >= end:
                     raise DriverError(
@@ -206,12 +208,13 @@ async def look(host: _Host, wanted: Wanted) -> View | str:
     return View.model_validate({**found, **lists, "refused": [line for line in refused if line]})
 
 
-async def _record(host: _Host, found_changed_at: str) -> None:
+async def _record(host: _Host, found_changed_at: str, found: Mapping[str, Any]) -> None:
+    reported = {key: found[key] for key in ("cni", "gateway")}
     manifest = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": RECORD, "namespace": "istio-operator"},
-        "data": {"foundChangedAt": found_changed_at},
+        "data": {"foundChangedAt": found_changed_at, "reported": json.dumps(reported)},
     }
     result = await host.run(SCRIPT, {"verb": b"record", "record": json.dumps(manifest).encode()}, 60)
     if result.status != 0:
@@ -266,6 +269,8 @@ async def _message(what: str, host: _Host, wanted: Wanted, verdict: Verdict | No
     problems = verdict.problems if verdict else ()
     texts = [trouble] if trouble else []
     texts += [problem.text for problem in problems]
+    if verdict and (dead := nodes.warning(verdict.silent)):
+        texts.append(dead)
     lines = [f"{what}:"]
     lines += [f"  - {text if len(text) <= LONGEST else text[:LONGEST] + ' …'}" for text in texts[:LISTED]]
     if len(texts) > LISTED:

@@ -5,6 +5,8 @@ Pure: no Pulumi, no SSH. Sources: the profiles of each version and what its rend
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,9 @@ KINDS: tuple[GatewayKind, ...] = ("ingress", "egress")
 
 GATEWAY_CONTAINER = "istio-proxy"
 CNI_DAEMON_SET = "istio-cni-node"
+CNI_ANNOTATION = "sealos-istio/cni-chain"
+"""On the pods of the CNI plugin's installer: a digest of what its ConfigMap tells it."""
+
 KIALI = "kiali"
 """The Deployment, and the Secret with its log-in (values.kiali.dashboard.secretName of the chart)."""
 
@@ -107,6 +112,7 @@ def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> 
             "logLevel": istio.cni.log_level,
             # without it the installer takes whatever file comes first in /etc/cni/net.d at that moment
             "cniConfFileName": istio.cni.config_file,
+            "podAnnotations": {CNI_ANNOTATION: _chain_digest(istio)},
         }
         if release(istio.version).cni_agent:
             # 1.23.2's chart says EXCLUDED_NAMESPACES, which its installer does not read (cni/pkg/constants/constants.go), and the
@@ -134,6 +140,17 @@ def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> 
         # (operator/pkg/controller/istiocontrolplane/inputs.go: with meshConfig only its own namespace is pruned).
         spec["meshConfig"] = dict(istio.mesh_config)
     return spec
+
+
+def _chain_digest(istio: IstioSettings) -> str:
+    """What makes the installer's pods anew when the chain changes.
+
+    The charts give their ConfigMap to the installer as environment and have no checksum of it (1.5.0,
+    manifests/istio-cni/templates/daemonset.yaml), so what is changed on a live mesh would never reach a node.
+    """
+    cni = istio.cni
+    told = json.dumps([sorted(cni.exclude_namespaces), cni.log_level, cni.config_file])
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _left_out(kind: GatewayKind, safe: SafeGateways, istio: str) -> list[dict[str, Any]]:

@@ -79,6 +79,30 @@ class Rendered:
         """What will run, as `Deployment istio-system/istiod`, in order of the alphabet."""
         return sorted(title(known) for known in self.objects if known["kind"] in _WORKLOADS)
 
+    def held(self) -> list[str]:
+        """Names of the Deployments that a PodDisruptionBudget of Istio's own allows no disruption, in order of the alphabet.
+
+        A budget of minAvailable 1, as the charts have it for each of their single pods, holds a drain up for ever.
+        """
+        budgets = [known["spec"] for known in self.objects if known["kind"] == "PodDisruptionBudget"]
+        least = {
+            known["spec"]["scaleTargetRef"]["name"]: known["spec"].get("minReplicas", 1)
+            for known in self.objects
+            if known["kind"] == "HorizontalPodAutoscaler"
+        }
+        found = set()
+        for known in self.objects:
+            if known["kind"] != "Deployment":
+                continue
+            name, spec = known["metadata"]["name"], known["spec"]
+            labels = spec["template"]["metadata"].get("labels", {}).items()
+            pods = least.get(name, spec.get("replicas", 1))
+            for budget in budgets:
+                kept, selector = budget.get("minAvailable"), budget.get("selector", {}).get("matchLabels", {})
+                if isinstance(kept, int) and pods <= kept and selector.items() <= labels:
+                    found.add(name)
+        return sorted(found)
+
     def shown(self) -> dict[str, Object]:
         """For people and for the state: by title, without what buries (CRDs, dashboards) and what is secret."""
         return {title(known): _shortened(known) for known in self.objects}

@@ -85,6 +85,13 @@ class SealosCluster(pulumi.ComponentResource):
             Identity.model_validate({name: getattr(cluster, name) for name in Identity.model_fields})
         )
 
+        if len(settings.masters) % 2 == 0:  # the settings refuse it but for a master that is lost
+            pulumi.warn(
+                f"sealos-istio:masters: with {len(settings.masters)} etcd members none may fail; list another machine in the place of "
+                f"what cluster.lost names as soon as there is one",
+                resource=self,
+            )
+
         # All machines, so that every finding is reported before anything is changed; looked at again when one is added. It is
         # deleted after the installation, and knows all machines when the first master, which does, is gone for good.
         preflight = self._command(
@@ -257,7 +264,7 @@ class SealosCluster(pulumi.ComponentResource):
                 additional_secret_outputs=["stdout", "stderr"],
             ),
         )
-        self._say_who_is_silent()
+        self._say_who_is_silent(mesh=settings.istio is not None)
         self.sealos_backup = pulumi.Output.secret(backup.stdout)
         self.kubeconfig = pulumi.Output.secret(kubeconfig.stdout)
         self.api_server = pulumi.Output.from_input(sealos_config.api_server(first.address))
@@ -292,13 +299,13 @@ class SealosCluster(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(replace_with=[self.anchor]))
         return pulumi.ResourceTransformationResult(args.props, opts)
 
-    def _say_who_is_silent(self) -> None:
+    def _say_who_is_silent(self, *, mesh: bool) -> None:
         """An update without a change runs no step, so the cluster is asked beside them; a preview has no host to need."""
         if pulumi.runtime.is_dry_run():
             return
         looked = local.run_output(
             command=_driver("look"),
-            stdin=self._fleet.apply(lambda fleet: json.dumps({"fleet": fleet})),
+            stdin=self._fleet.apply(lambda fleet: json.dumps({"fleet": fleet, "mesh": mesh})),
             add_previous_output_in_env=False,
             logging=local.Logging.NONE,
         )

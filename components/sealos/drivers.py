@@ -647,7 +647,8 @@ async def _leave(request: requests.Member, first: Host, limit: float, *, gone: b
         told = _indented("\n".join(why or [str(blocked)]))
         raise DriverError(
             f"{member.name}: could not be drained within {limit:.0f} s (cluster.timeouts.drain); it is still a member and in service. "
-            f"What blocks it:\n{told}\nGive these pods another place, or their budget another number, and run it again"
+            f"What blocks it:\n{told}\nGive these pods another place, or their budget another number (docs/operations.md, Remove machines), "
+            f"and run it again"
         ) from None
 
 
@@ -657,18 +658,14 @@ async def run_look(request: requests.Look) -> str:
     try:
         async with connect(first, request.fleet.login) as host:
             present = nodes.parse(json.loads(await show(host, "nodes")))
-            leases = json.loads(await show(host, "leases"))
     except (MachineError, DriverError, ValueError):
         return "[]"  # not made yet, or a step that needs it says what is wrong
-    silent = [
-        machine
-        for machine in request.fleet.machines
-        if machine != first
-        and (node := present.get(machine.name))
-        and not nodes.reports(node, leases["leases"], leases["now"])
-    ]
+    silent = [m for m in request.fleet.machines if m != first and m.name in present and present[m.name].silent]
     found = await on_all(request.fleet, _look, silent)
-    return json.dumps([joining.silent(name, seen) for name, seen in found.items()])
+    told = {
+        name: seen for name, seen in found.items() if not (request.mesh and isinstance(seen, MachineError) and seen.gone)
+    }
+    return json.dumps([joining.silent(name, seen) for name, seen in told.items()])
 
 
 async def run_kubeconfig(request: requests.Kubeconfig) -> str:
@@ -691,10 +688,18 @@ async def run_backup(request: requests.Backup) -> str:
 
 
 async def run_ready(request: requests.Ready) -> str:
-    """Waits until every wanted machine is a Ready node, in its role, version and address; prints them as JSON."""
+    """Waits until every wanted machine is a Ready node, in its role, version and address; prints them as JSON.
+
+    One that has died since it joined holds up nothing; it is named.
+    """
     async with connect(request.fleet.first_master, request.fleet.login) as host:
         begun, told = time.monotonic(), 0.0
-        while wrong := nodes.problems(request.machines, present := await nodes_of(host), request.kubernetes_version):
+        while True:
+            present = await nodes_of(host)
+            silent = [node for node in present.values() if node.silent]
+            alive = [machine for machine in request.machines if machine.name not in {node.name for node in silent}]
+            if not (wrong := nodes.problems(alive, present, request.kubernetes_version)):
+                break
             waited = time.monotonic() - begun
             if waited > request.timeout:
                 raise DriverError(f"the cluster is not ready after {waited:.0f} s:\n{_indented(chr(10).join(wrong))}")
@@ -702,4 +707,6 @@ async def run_ready(request: requests.Ready) -> str:
                 told = waited
                 progress(host.machine.name, f"waiting for {len(wrong)} thing(s), the first: {wrong[0]}")
             await asyncio.sleep(_PAUSE)
+        if said := nodes.warning(silent):
+            progress(host.machine.name, f"warning: {said}")
     return json.dumps(nodes.table(request.machines, present))

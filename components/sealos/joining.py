@@ -8,7 +8,7 @@ from typing import Literal
 
 from components.login import Machine, MachineError
 from components.sealos.facts import Facts
-from components.sealos.nodes import Node
+from components.sealos.nodes import BRING_BACK, Node
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,8 @@ def silent(name: str, seen: Facts | MachineError) -> str:
     """
     what = f"{name}: its Node reports to the cluster no more"
     if isinstance(seen, MachineError):
-        return (
-            f"{what}, and the machine can't be asked: {seen.cause}. Bring it back; or, when it is gone for good, take it out of the "
-            f"settings and add cluster.lost: [{name}]"
-        )
+        way = f"{BRING_BACK}." if seen.gone else seen.fix
+        return f"{what}, and the machine can't be asked: {seen.cause}. {way}"
     if set_up_anew(seen):
         return (
             f"{what}, and the machine holds nothing of it: was it set up anew? `pulumi up --replace '**::cluster-member-{name}'` takes the "

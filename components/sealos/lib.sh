@@ -326,14 +326,15 @@ run_sealos() {
     return "$status"
 }
 
-# From sealos's many lines, what a person wants to know while waiting; never the line itself.
+# From sealos's many lines, what a person wants to know while waiting; never the line itself. Commands it logs as `[ssh][HOST] COMMAND`;
+# in what they print kubeadm's own hints name others, as `kubeadm join` at the end of `kubeadm init`.
 phrases() {
     local line now
     local -A said
     while IFS= read -r line; do
         case $line in
-            *'kubeadm init'*) now='kubeadm init' ;;
-            *'kubeadm join'*) now='kubeadm join' ;;
+            *'] kubeadm init --config'*) now='kubeadm init' ;;
+            *'] kubeadm join '*) now='kubeadm join' ;;
             *'kubeadm reset'*) now='kubeadm reset' ;;
             *'tar zxvf'*) now='unpacking the package and running its init.sh' ;;
             *'apply -f /tmp/cni.yaml'*) now='applying the pod network' ;;
@@ -347,11 +348,18 @@ phrases() {
     done
 }
 
-# Prints sealos's own last words, fit for the message of a failed job: its errors, or its last lines when it names none.
+# Prints sealos's own last words, fit for the message of a failed job: its errors, each with what the command before it had printed (which
+# sealos logs as raw lines after `[ssh][HOST]command result is:`, and which alone tells the cause), or its last lines when it names none.
 # $1: what they must be about (an address), or nothing.
 last_words() {
     local errors
-    errors=$(plain <"$sealos_log" | grep -E 'EROR|EMER|WARN|[Ee]rror|ERROR|panic' | grep -F -- "${1:-}" | tail -n 6 || true)
+    errors=$(plain <"$sealos_log" | awk -v about="${1:-}" '
+        function printed(  line) { for (line = (count > 6 ? count - 5 : 1); line <= count; line++) print "  " block[line]; count = 0 }
+        /^[0-9:]+ +\[/ { raw = 0; ours = index($0, about) || about == "" }
+        /command result is:/ { raw = ours; if (raw) count = 0; sub(/.*command result is: */, ""); if (raw && NF) block[++count] = $0; next }
+        raw { if (NF) block[++count] = $0; next }
+        (index($0, about) || about == "") && /EROR|EMER|WARN|[Ee]rror|ERROR|panic/ { printed(); print; said = 1 }
+        END { if (!said) printed() }' | tail -n 12 || true)
     if [[ -n $errors ]]; then
         printf '%s\n' "$errors"
     else

@@ -27,6 +27,8 @@ class Node:
         version: its kubelet's, e.g. v1.16.3.
         ready: whether its condition Ready is True.
         why: the condition's own message when it is not.
+        silent: whether its kubelet reported once and does so no more, so that Kubernetes itself does not know how it is: a dead
+            machine, or one that is cut off.
         addresses: all its InternalIPs.
     """
 
@@ -36,6 +38,7 @@ class Node:
     version: str
     ready: bool
     why: str = ""
+    silent: bool = False
     addresses: tuple[str, ...] = ()
 
 
@@ -54,6 +57,7 @@ def parse(document: Mapping[str, Any]) -> dict[str, Node]:
             ready=condition.get("status") == "True",
             why=condition.get("message") or condition.get("reason") or "its kubelet has not reported yet",
             addresses=addresses,
+            silent=condition.get("reason") == "NodeStatusUnknown",
         )
     return found
 
@@ -77,6 +81,16 @@ def reports(node: Node, leases: Mapping[str, Any], now: float) -> bool:
     if not node.ready or node.name not in renewed:
         return node.ready
     return now - datetime.fromisoformat(renewed[node.name]).timestamp() < SILENT
+
+
+BRING_BACK = "Bring it back; or, when it is gone for good, take it out of the list of machines and name it in cluster.lost"
+"""The way out of a machine that is dead."""
+
+
+def warning(silent: Iterable[Node]) -> str:
+    """What is said of machines that are not waited for; empty when there are none."""
+    found = [f"{node.name} is not Ready: {node.why.rstrip('.')}" for node in silent]
+    return f"{'; '.join(found)}. It is not waited for. {BRING_BACK}" if found else ""
 
 
 def problems(wanted: Iterable[Machine], present: Mapping[str, Node], version: str) -> list[str]:

@@ -82,12 +82,18 @@ def judge(
     package = facts[first.name].package_bytes if first.name in facts else None
     if "package" in sources and sources["package"].size is not None:
         package = sources["package"].size
+    lead = facts.get(first.name)
+    dead = {name: node for name, node in nodes.parse((lead and lead.nodes) or {}).items() if node.silent}
     found = list(_versions(request, first))
     for machine in request.fleet.machines:
         result = seen[machine.name]
         if isinstance(result, MachineError):
             about = "" if result.machine == machine.name else f"{result.machine} "
-            found.append(Finding(machine.name, result.code, "error", about + result.cause, result.fix))
+            if result.gone and (node := dead.get(machine.name)):
+                cause = f"{about}{result.cause}, and its Node is not Ready: {node.why}"
+                found.append(Finding(machine.name, result.code, "warning", cause, f"{nodes.BRING_BACK}."))
+            else:
+                found.append(Finding(machine.name, result.code, "error", about + result.cause, result.fix))
             continue
         member = _is_member(request, facts.get(first.name), machine, first, result.facts)
         found += _host(machine, result.facts)

@@ -150,9 +150,10 @@ class Member(Request):
 
 
 class Look(Request):
-    """All machines."""
+    """All machines; `mesh` when the look at the mesh (components/istio/drift.py) tells of the dead ones."""
 
     fleet: Fleet
+    mesh: bool = False
 
 
 class Kubeconfig(Request):

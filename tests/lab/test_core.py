@@ -332,10 +332,12 @@ def test_a_node_comes_and_goes(up: Stack, kubectl: Kubectl, lab: Lab) -> None:
     up.applied()
     assert nodes(kubectl) == [*NAMES, "sealos05"]
     assert len(sealos_runs(lab, "join")) == joins + 1
+    assert up.project.outputs()["istio"]["cni"]["ready"] == 5
     test_istio_cni_ends_every_chain(up, lab, "sealos05")
     assert members(up, lab, 2, 3, 4) == {"sealos05": "delete"}
     up.applied()
     assert nodes(kubectl) == [*NAMES]
+    assert up.project.outputs()["istio"]["cni"]["ready"] == 4
     bare(lab, "sealos05")
 
 

@@ -18,7 +18,7 @@ import pytest
 from components.istio.versions import release
 from lab.machines import NAMES, Lab
 from tests.documented import Terminal
-from tests.lab.conftest import Kubectl, standing
+from tests.lab.conftest import Kubectl, listed, standing
 from tests.project import ROOT, Project
 
 NAME = "example-istiocontrolplane"
@@ -139,6 +139,42 @@ def test_the_status_is_a_number_and_healthy_in_our_words(project: Project, kubec
     assert project.outputs()["istio"]["status"] == "HEALTHY"
     webhook = kubectl.json("get", "mutatingwebhookconfiguration", "istio-sidecar-injector")["webhooks"][0]
     assert webhook["clientConfig"]["caBundle"], "the gate did not wait for the webhook's authority"
+
+
+def test_a_changed_chain_reaches_every_node(project: Project, lab: Lab) -> None:
+    """The installer reads its ConfigMap as environment: only new pods of it hear of a change."""
+
+    def told() -> set[tuple[str, ...]]:
+        texts = (lab.run(name, "cat", "/etc/cni/net.d/10-calico.conflist").stdout for name in NAMES)
+        plugins = [json.loads(text)["plugins"][-1] for text in texts]
+        return {(plugin["log_level"], *plugin["kubernetes"]["exclude_namespaces"]) for plugin in plugins}
+
+    project.edit_config(
+        lambda config: config["istio"]["cni"].update(logLevel="debug", excludeNamespaces=["kube-system"])
+    )
+    good(project)
+    assert told() == {("debug", "kube-system")}
+    project.edit_config(lambda config: config["istio"].update(cni=mesh("minimal")["cni"]))
+    good(project)
+    assert told() == {("info", "istio-system", "kube-system")}
+
+
+def test_a_dead_machine_holds_nothing_up_and_is_named(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    pods = kubectl.json("-n", "istio-system", "get", "pods", "-l", "app=istiod")["items"]
+    pods += kubectl.json("-n", "istio-operator", "get", "pods")["items"]
+    dead = next(name for name in NAMES[1:] if name not in {pod["spec"]["nodeName"] for pod in pods})
+    lab.stop_machine(dead)
+    try:
+        kubectl("wait", "--for=condition=Ready=Unknown", f"node/{dead}", "--timeout=90s")
+        text = good(project)
+        assert f"{dead} is not Ready: Kubelet stopped posting node status. It is not waited for. Bring it back" in text
+        assert project.outputs()["istio"]["cni"]["ready"] == len(NAMES) - 1
+    finally:
+        lab.start_machine(dead)
+    kubectl("wait", "--for=condition=Ready", f"node/{dead}", "--timeout=60s")
+    kubectl("-n", "kube-system", "rollout", "status", "daemonset/istio-cni-node", "--timeout=60s")
+    assert f"{dead} is not Ready" not in good(project)
+    assert project.outputs()["istio"]["cni"]["ready"] == len(NAMES)
 
 
 def test_a_deployment_deleted_by_hand_is_restored_by_the_next_up(project: Project, kubectl: Kubectl) -> None:
@@ -280,5 +316,41 @@ def test_the_other_profiles_come_up_and_go_down(project: Project, kubectl: Kubec
     good(project)
     assert (deployments(kubectl), status(kubectl)) == (set(release("1.5.0").profiles[profile]), 3)
     assert project.outputs()["istio"]["status"] == "HEALTHY"
+    if profile == "default":
+        the_gateways_node_leaves(project, kubectl, lab)
     take_out(project)
     assert left_behind(kubectl, lab) == []
+
+
+def the_gateways_node_leaves(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    """Istio's budget keeps the gateway's only pod where it is, as the preview says, until the settings let it go."""
+
+    def place() -> str:
+        pods = kubectl.json("-n", "istio-system", "get", "pods", "-l", "app=istio-ingressgateway")["items"]
+        [node] = {pod["spec"]["nodeName"] for pod in pods if not pod["metadata"].get("deletionTimestamp")}
+        return str(node)
+
+    leaving = place()
+    staying = tuple(number for number in (2, 3, 4) if f"sealos{number:02}" != leaving)
+    assert project.outputs()["ingressGateway"]["nodes"] == [leaving]
+
+    def without_it(config: dict[str, Any]) -> None:
+        config.update(listed(lab, 1, staying))
+        config["cluster"]["timeouts"] = {"drain": 4}
+
+    project.edit_config(without_it)
+    done = project.up()
+    assert done.status != 0
+    assert "A node that has the pod of istio-ingressgateway can't be removed as it is" in done.text
+    assert (
+        "PodDisruptionBudget ingressgateway allows no disruption now (1 of 1 pods are healthy, 1 must be)" in done.text
+    )
+    budgets = {"global": {"defaultPodDisruptionBudget": {"enabled": False}}}
+    project.edit_config(lambda config: config["istio"].update(values=budgets))
+    done = project.up()
+    assert done.status == 0, done.text
+    assert project.outputs()["istio"]["cni"]["ready"] == 1 + len(staying)
+    assert leaving not in project.outputs()["ingressGateway"]["nodes"]
+    good(project)  # the pod has found its place only after the machine had left
+    assert project.outputs()["ingressGateway"]["nodes"] == [place()]
+    assert place() != leaving

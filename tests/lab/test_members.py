@@ -188,6 +188,18 @@ def test_the_api_survives_the_loss_of_a_master(project: Project, kubectl: Kubect
     lab.stop_machine("sealos05")
     assert answers_at_the_vip(lab, "sealos02")
     kubectl("create", "namespace", "written-with-two-of-three")
+
+
+def test_a_node_joins_while_another_machine_is_dead(project: Project, kubectl: Kubectl, lab: Lab) -> None:
+    kubectl("wait", "--for=condition=Ready=Unknown", "node/sealos05", "--timeout=90s")
+    project.edit_config(lambda config: config.update(listed(lab, (1, 4, 5), (2, 3, 6))))
+    done = project.up()
+    assert done.status == 0, done.text
+    assert "sealos05 is not Ready: Kubelet stopped posting node status. It is not waited for. Bring it back" in done.text
+    assert "condition met" in kubectl("wait", "--for=condition=Ready", "node/sealos06", "--timeout=10s")
+
+
+def test_a_dead_machine_is_asked_about_before_another_leaves(project: Project, lab: Lab) -> None:
     # not even with two of three masters may a living one go
     project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3))))
     done = project.up()
@@ -197,10 +209,18 @@ def test_the_api_survives_the_loss_of_a_master(project: Project, kubectl: Kubect
 
 
 def test_a_dead_master_goes_when_it_is_said_to_be_lost(project: Project, kubectl: Kubectl, lab: Lab) -> None:
-    project.edit_config(lambda config: config["cluster"].update(lost=["sealos05"]))
+    def without_it(config: dict[str, Any]) -> None:
+        config.update(listed(lab, (1, 4), (2, 3)))
+        config["cluster"].update(lost=["sealos05"])
+
+    project.edit_config(without_it)
     done = project.up()
     assert done.status == 0, done.text
     assert "what it holds of it, keys included, stays on it" in done.text
+    assert "with 2 etcd members none may fail; list another machine" in done.text
+    assert etcd_members(lab) == {"sealos01", "sealos04"}
+    bare(lab, "sealos06")
+    assert scale(project, lab, 1, (2, 3)) == {"sealos04": "delete"}
     assert nodes(kubectl) == {"sealos01": "master", "sealos02": "node", "sealos03": "node"}
     assert etcd_members(lab) == {"sealos01"}
     bare(lab, "sealos04")

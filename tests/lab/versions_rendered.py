@@ -147,6 +147,37 @@ class Versions:
         for kind, known in theirs.items():
             assert kind == "CustomResourceDefinition" or known == ours[kind], kind
 
+    def test_whose_only_pod_is_kept_is_known_and_each_way_out_of_it(self, version: str) -> None:
+        def held(**istio: Any) -> list[str]:
+            return made(version, **istio)[1].held()
+
+        # 1.5's budget of istiod selects a label that its pods don't have
+        both = ["istio-ingressgateway", *([] if version == ISTIO else ["istiod"])]
+        gateway = {"name": "istio-ingressgateway", "k8s": {"replicaCount": 2}}
+        assert [name for name in held(profile="demo") if name != "istio-egressgateway"] == both
+        two = held(profile="demo", components={"pilot": {"k8s": {"replicaCount": 2}}}, ingressGateways=[gateway])
+        assert not {*two} & {*both}
+        assert held(profile="demo", values={"global": {"defaultPodDisruptionBudget": {"enabled": False}}}) == []
+
+    def test_another_chain_is_other_pods_of_the_cni_plugins_installer(self, version: str) -> None:
+        """Else the installer, which reads its ConfigMap as environment, would never hear of it."""
+
+        def annotations(**cni: Any) -> dict[str, str]:
+            _, rendered = made(version, values={"cni": {"podAnnotations": {"team": "edge"}}}, cni=cni)
+            installer = rendered.named("DaemonSet", "istio-cni-node", "kube-system")
+            assert installer
+            found: dict[str, str] = installer["spec"]["template"]["metadata"]["annotations"]
+            assert found["team"] == "edge"
+            return found
+
+        first = annotations()
+        assert annotations() == first
+        for other in ({"logLevel": "debug"}, {"excludeNamespaces": ["kube-system"]}, {"configFile": "10-x.conflist"}):
+            found = annotations(**other)
+            assert {key for key in first if first[key] != found[key]} == {"sealos-istio/cni-chain"}
+        merged = annotations(k8s={"podAnnotations": {"mine": "too"}})
+        assert merged == first | {"mine": "too"}
+
     def test_the_cni_plugins_installer_is_told_what_the_settings_say(self, version: str) -> None:
         _, rendered = made(
             version,

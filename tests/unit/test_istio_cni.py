@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,9 @@ import pytest
 from components.driver import DriverError
 from components.istio import cni_probe, sweep
 from components.istio.cni_chain import CniChain, NodeFiles, problems, without_plugin
-from components.login import Fleet
+from components.login import Fleet, Machine, MachineError
 from components.machines import Result
+from components.sealos.nodes import Node
 
 CHAIN = CniChain(
     config_file="10-calico.conflist", excluded_namespaces=("istio-system", "kube-system"), log_level="info"
@@ -151,17 +154,47 @@ def test_an_api_server_that_can_not_be_asked_is_no_answer(tmp_path: Path) -> Non
         assert cni_probe.parse(done.stdout).rights == rights
 
 
+FLEET = {"machines": [{"name": n, "address": "198.51.100.1"} for n in ("sealos01", "sealos02")], "login": {}}
+
+
+@pytest.mark.parametrize(("silent", "answers"), [(True, False), (False, False), (True, True)])
+def test_a_machine_that_is_dead_holds_nothing_up(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], silent: bool, answers: bool
+) -> None:
+    async def on_all(fleet: Fleet, action: Any, machines: Any) -> dict[str, Any]:
+        assert [machine.name for machine in machines] == ["sealos02"]
+        return {"sealos02": ["wrong"] if answers else MachineError("sealos02", "does not answer", "Look.", "unreachable")}
+
+    @contextlib.asynccontextmanager
+    async def connect(machine: Machine, login: object) -> AsyncIterator[str]:
+        yield machine.name
+
+    async def nodes_of(first: str) -> dict[str, Node]:
+        assert first == "sealos01"
+        return {"sealos02": Node("sealos02", "", "node", "v1.16.3", False, "Kubelet stopped posting", silent)}
+
+    for name, played in (("on_all", on_all), ("connect", connect), ("nodes_of", nodes_of)):
+        monkeypatch.setattr(cni_probe, name, played)
+    request = cni_probe.CniRequest.model_validate({"fleet": FLEET, "node": "sealos02", "chain": CHAIN.model_dump()})
+    if answers or not silent:
+        with pytest.raises(DriverError, match=r"sealos02: (wrong|does not answer)"):
+            asyncio.run(cni_probe.cni_check(request))
+        return
+    assert json.loads(asyncio.run(cni_probe.cni_check(request)))["nodes"] == []
+    assert "sealos02 is not Ready: Kubelet stopped posting. It is not waited for. Bring it back" in capsys.readouterr().err
+
+
 def test_the_report_names_every_problem_of_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
     class Host:
         async def run(self, script: Path, files: dict[str, bytes], timeout: float) -> Result:  # noqa: ASYNC109
             return Result("listed 10-calico.conflist\n", "", 0)
 
-    async def on_all(fleet: Fleet, action: Any) -> dict[str, Any]:
+    async def on_all(fleet: Fleet, action: Any, machines: Any) -> dict[str, Any]:
+        assert machines is None
         return {machine.name: await action(Host()) for machine in fleet.machines}
 
     monkeypatch.setattr(cni_probe, "on_all", on_all)
-    fleet = {"machines": [{"name": n, "address": "198.51.100.1"} for n in ("sealos01", "sealos02")], "login": {}}
-    request = cni_probe.CniRequest.model_validate({"fleet": fleet, "chain": CHAIN.model_dump(), "timeout": 0})
+    request = cni_probe.CniRequest.model_validate({"fleet": FLEET, "chain": CHAIN.model_dump(), "timeout": 0})
     with pytest.raises(DriverError) as failed:
         asyncio.run(cni_probe.cni_check(request))
     assert str(failed.value).count("sealos01: ") == str(failed.value).count("sealos02: ") == 3

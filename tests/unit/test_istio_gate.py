@@ -113,6 +113,47 @@ def test_a_mesh_as_wanted_has_no_problems_and_a_report() -> None:
     }
 
 
+def test_a_node_that_is_about_to_leave_is_not_reported() -> None:
+    def two(data: dict[str, Any]) -> None:
+        other = copy.deepcopy(data["nodes"][0])
+        other["metadata"]["name"], other["status"]["addresses"][0]["address"] = "sealos03", "198.51.100.13"
+        data["nodes"].append(other)
+        data["mesh"].append(copy.deepcopy(data["mesh"][-1]) | {"spec": {"nodeName": "sealos03"}})
+        data["daemonSet"]["status"].update(desiredNumberScheduled=2, numberReady=2, updatedNumberScheduled=2)
+
+    def told(*machines: str) -> tuple[int, list[str], list[str]]:
+        found = report(WANTED.model_copy(update={"machines": machines}), view(two), restarted=False)
+        return found["cni"]["ready"], found["gateway"]["nodes"], found["gateway"]["addresses"]
+
+    assert told() == (2, ["sealos02", "sealos03"], ["198.51.100.12", "198.51.100.13"])
+    assert told("sealos02") == (1, ["sealos02"], ["198.51.100.12"])
+
+
+@pytest.mark.parametrize(
+    ("reason", "waits"), [("NodeStatusUnknown", False), ("NodeStatusNeverUpdated", True), ("KubeletNotReady", True)]
+)
+def test_the_plugin_is_not_waited_for_on_a_machine_that_has_died(reason: str, waits: bool) -> None:
+    def one_is_dead(data: dict[str, Any]) -> None:
+        status = {"conditions": [{"type": "Ready", "status": "Unknown", "reason": reason}]}
+        data["nodes"].append({"metadata": {"name": "sealos03"}, "status": status})
+        data["daemonSet"]["status"].update(desiredNumberScheduled=2, updatedNumberScheduled=2)
+
+    verdict = judge(WANTED, view(one_is_dead))
+    assert bool(verdict.problems) is waits
+    assert [node.name for node in verdict.silent] == ([] if waits else ["sealos03"])
+    assert report(WANTED, view(one_is_dead), restarted=False)["cni"]["ready"] == 1
+
+
+@pytest.mark.parametrize(("noted", "same"), [("this", True), ("another", False), ("none", True)])
+def test_outputs_that_are_not_so_any_more_take_the_gate_anew(noted: str, same: bool) -> None:
+    found = report(WANTED, view(), restarted=False)
+    reported = {"cni": found["cni"], "gateway": found["gateway"]}
+    if noted == "another":
+        reported["gateway"] = found["gateway"] | {"nodes": ["sealos04"], "addresses": ["198.51.100.14"]}
+    data = {"foundChangedAt": "then"} | ({} if noted == "none" else {"reported": json.dumps(reported)})
+    assert drift.unchanged(WANTED, view(_set("record", value={"data": data}))) is same
+
+
 def _set(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
     def change(data: dict[str, Any]) -> None:
         node: Any = data

@@ -69,7 +69,8 @@ def test_nothing_of_the_file_is_lost(tmp_path: Path) -> None:
     assert spec["components"]["pilot"] == {"k8s": {"replicaCount": 2}}
     assert spec["components"]["cni"] == operator["spec"]["components"]["cni"]
     assert spec["values"]["global"] == operator["spec"]["values"]["global"]
-    assert spec["values"]["cni"] == operator["spec"]["values"]["cni"]
+    added = {"podAnnotations": spec["values"]["cni"]["podAnnotations"]}
+    assert spec["values"]["cni"] == operator["spec"]["values"]["cni"] | added
 
 
 def test_a_file_without_the_plugin_gets_none(tmp_path: Path) -> None:

@@ -17,11 +17,32 @@ def test_the_spec_pins_version_images_and_the_chain_that_cni_joins() -> None:
     spec = plan(settings(profile="demo", cni={"excludeNamespaces": ["kube-system", "monitoring"]})).manifest["spec"]
     assert (spec["profile"], spec["hub"], spec["tag"]) == ("demo", "istio", "1.5.0")
     assert spec["components"]["cni"] == {"enabled": True, "namespace": "kube-system"}
-    assert spec["values"]["cni"] == {
+    cni = dict(spec["values"]["cni"])
+    assert cni.pop("podAnnotations").keys() == {"sealos-istio/cni-chain"}
+    assert cni == {
         "excludeNamespaces": ["kube-system", "monitoring"],
         "logLevel": "info",
         "cniConfFileName": "10-calico.conflist",
     }
+
+
+def test_another_chain_makes_the_installers_pods_anew() -> None:
+    def digest(**cni: Any) -> str:
+        found = plan(settings(cni=cni)).manifest["spec"]["values"]["cni"]["podAnnotations"]["sealos-istio/cni-chain"]
+        return str(found)
+
+    same: tuple[dict[str, Any], ...] = (
+        {},
+        {"excludeNamespaces": ["kube-system", "istio-system"]},
+        {"k8s": {"podAnnotations": {"a": "b"}}},
+    )
+    other: tuple[dict[str, Any], ...] = (
+        {"excludeNamespaces": ["kube-system"]},
+        {"logLevel": "debug"},
+        {"configFile": "10-x.conflist"},
+    )
+    assert len({digest(**cni) for cni in same}) == 1
+    assert len({digest(**cni) for cni in (*other, {})}) == 4
 
 
 def test_an_agent_whose_chart_keeps_the_settings_to_itself_is_told_them() -> None:

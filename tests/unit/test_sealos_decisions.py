@@ -254,6 +254,20 @@ def test_whether_a_kubelet_reports(ready: str, renewed: str | None, reports: boo
     assert nodes.reports(node, {"items": [another, *([lease] if renewed else [])]}, now) is reports
 
 
+def test_a_machine_that_has_died_is_told_from_one_that_never_reported() -> None:
+    def parsed(ready: str, reason: str) -> nodes.Node:
+        known = item("sealos02", "192.0.2.12", ready=ready)
+        known["status"]["conditions"] = [{"type": "Ready", "status": ready, "reason": reason, "message": "Words."}]
+        return nodes.parse({"items": [known]})["sealos02"]
+
+    dead = parsed("Unknown", "NodeStatusUnknown")
+    assert dead.silent
+    assert nodes.warning([dead]).startswith("sealos02 is not Ready: Words. It is not waited for. Bring it back")
+    for ready, reason in (("Unknown", "NodeStatusNeverUpdated"), ("False", "KubeletNotReady"), ("True", "KubeletReady")):
+        assert not parsed(ready, reason).silent
+    assert nodes.warning([]) == ""
+
+
 def test_nodes_that_nobody_asked_for_are_not_judged() -> None:
     present = nodes.parse({"items": [item("sealos02", "192.0.2.12"), item("leaving", "192.0.2.99", ready="False")]})
     assert nodes.problems([SECOND], present, "v1.16.3") == []

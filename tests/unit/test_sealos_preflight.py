@@ -415,6 +415,23 @@ def test_unreachable_machines_are_findings_beside_the_others() -> None:
     assert found[2].cause == "privateKey can't be used"
 
 
+def test_a_member_that_has_died_stops_nothing() -> None:
+    def found(reason: str) -> Finding:
+        condition = {"type": "Ready", "status": "Unknown", "reason": reason, "message": "Kubelet stopped posting."}
+        node = {"metadata": {"name": "sealos03"}, "status": {"conditions": [condition]}}
+        dead = MachineError("sealos03", "192.0.2.13:22 does not answer", "Look at the cable.", "unreachable")
+        [finding] = [f for f in findings({"sealos01": {"nodes": {"items": [node]}}, "sealos03": dead}) if f.host == "sealos03"]
+        assert finding.code == "unreachable"
+        return finding
+
+    dead = found("NodeStatusUnknown")
+    assert (dead.severity, dead.cause) == (
+        "warning", "192.0.2.13:22 does not answer, and its Node is not Ready: Kubelet stopped posting.",
+    )  # fmt: skip
+    assert "cluster.lost" in dead.fix
+    assert found("NodeStatusNeverUpdated").severity == "error"
+
+
 def test_the_report_says_everything_once() -> None:
     found = findings({"sealos02": {"hostname": "debian", "swap": 1}, "sealos03": {"uid": 7}})
     text = report(found, 3)

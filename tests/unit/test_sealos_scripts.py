@@ -100,9 +100,38 @@ def test_last_words_are_the_errors_about_a_host_or_the_last_lines(tmp_path: Path
 
 
 def test_progress_is_phrases_said_once(tmp_path: Path) -> None:
-    lines = "SECRET kubeadm join --token abc\nnoise\nkubeadm init\nkubeadm join\ncd /root && tar zxvf kube.tar.gz\n"
-    said = bash("phrases 2>&1", tmp_path, lines)
-    assert said == "kubeadm join …\nkubeadm init …\nunpacking the package and running its init.sh …\n"
+    here = "12:00:00 [INFO] [ssh.go:12] [ssh][192.0.2.11:22]"
+    lines = [
+        f"{here} cd /root && tar zxvf kube1.16.3.tar.gz  && cd /root/kube/shell && bash init.sh",
+        f"{here} kubeadm init --config=/root/kubeadm-config.yaml --upload-certs -v 0",
+        "  kubeadm join apiserver.cluster.local:6443 --token 9vr73a.a8uxyaju799qwdjv \\",
+        f"{here} kubeadm init phase upload-certs --upload-certs -v 0",
+        "12:00:01 [DEBG] [ssh.go:39] [ssh][192.0.2.11:22]command result is: kubeadm join apiserver.cluster.local:6443",
+    ]
+    said = bash("phrases 2>&1", tmp_path, "\n".join(lines) + "\n")
+    assert said == "unpacking the package and running its init.sh …\nkubeadm init …\n"
+    join = f"{here} kubeadm join --config=/root/kubeadm-join-config.yaml -v 0\n"
+    assert bash("phrases 2>&1", tmp_path, join * 2) == "kubeadm join …\n"
+
+
+def test_last_words_have_what_the_failed_command_printed(tmp_path: Path) -> None:
+    """It holds the cause, in lines of its own that name no error."""
+    log = tmp_path / "log"
+    log.write_text(
+        "12:00:00 [DEBG] [ssh.go:39] [ssh][192.0.2.12:22]command result is: another host's\n"
+        "12:00:00 [DEBG] [ssh.go:39] [ssh][192.0.2.11:22]command result is: W0101 validation.go:28] Cannot validate\n"
+        "couldn't unmarshal KubeletConfiguration: yaml: line 5: mapping values are not allowed here\n"
+        "To see the stack trace of this error execute with --v=5 or higher\n\n"
+        "12:00:00 [INFO] [ssh.go:12] [ssh][192.0.2.12:22] uptime\n"
+        "12:00:01 [EROR] [ssh.go:52] [ssh][192.0.2.11:22]Error exec command failed: Process exited with status 1\n"
+    )
+    assert bash(f'sealos_log="{log}"; last_words 192.0.2.11', tmp_path).splitlines() == [
+        "  W0101 validation.go:28] Cannot validate",
+        "  couldn't unmarshal KubeletConfiguration: yaml: line 5: mapping values are not allowed here",
+        "  To see the stack trace of this error execute with --v=5 or higher",
+        "12:00:01 [EROR] [ssh.go:52] [ssh][192.0.2.11:22]Error exec command failed: Process exited with status 1",
+        f"(whole log on this machine: {log})",
+    ]
 
 
 def test_values_of_the_request(tmp_path: Path) -> None:
