@@ -93,7 +93,8 @@ class SealosCluster(pulumi.ComponentResource):
             )
 
         # All machines, so that every finding is reported before anything is changed; looked at again when one is added. It is
-        # deleted after the installation, and knows all machines when the first master, which does, is gone for good.
+        # deleted after the installation, and knows all machines when that failed and has no state, or when the first master, which
+        # knows them too, is gone for good.
         preflight = self._command(
             "preflight",
             "preflight",
