@@ -99,7 +99,7 @@ def run(
         (place / "private" / name).write_text(content)
     for name, content in (("prepare", prepare), ("stdin", stdin), ("then", then)):
         (place / name).write_text(content)
-    command = ["unshare", "--mount", "--propagation", "private", "bash", "-c", MACHINE, "machine", str(place)]
+    command = ["unshare", "--mount", "--net", "--propagation", "private", "bash", "-c", MACHINE, "machine", str(place)]
     done = subprocess.run([*command, str(SCRIPTS / script)], capture_output=True, text=True, timeout=60, check=False)
     assert (place / "stdout").exists(), done.stderr
     return Machine(done.returncode, (place / "stdout").read_text(), (place / "stderr").read_text(), place)
@@ -204,6 +204,16 @@ def test_the_sweep_keeps_what_is_others_of_hosts_and_bashrc(mounted: bool, room:
         assert "kubectl" not in bashrc
     else:
         stopped(done, "/root/.bashrc" if mounted else "/etc/hosts")
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_the_sweep_takes_the_notes_and_the_ca_last(busy: bool, tmp_path: Path) -> None:
+    """They say whose the rest is; as long as something is left, the next sweep needs them."""
+    prepare = "mkdir -p /etc/sealos-istio /root/.sealos/pki /root/kube; echo ca >/root/.sealos/pki/ca.crt; echo '{}' >/etc/sealos-istio/member.json; "
+    done = run(tmp_path, "clean.sh", prepare + ("mount -t tmpfs busy /root/kube; " if busy else ""), {}, then="umount /root/kube || true")
+    assert ("/root/kube" in done.stdout.splitlines()) is busy
+    assert (tmp_path / "root/.sealos/pki/ca.crt").exists() is busy
+    assert (tmp_path / "etc/sealos-istio/member.json").exists() is busy
 
 
 @pytest.mark.parametrize("script", ["settled.sh", "backup.sh"])
