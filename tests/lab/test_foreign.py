@@ -16,11 +16,11 @@ from tests.lab.test_recovery import drive
 from tests.project import Project
 
 KEPT = "cd / && find etc/kubernetes root/.sealos/pki var/lib/kubelet/pki -type f 2>/dev/null | sort | xargs sha256sum"
-PROGRAMS = "for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in kube*|etcd) echo ${p##*/} $(cat $p/comm);; esac; done"
+PROGRAMS = "for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in kubelet|kube-apiserver|etcd) echo ${p##*/} $(cat $p/comm);; esac; done"
 
 
 def state_of(lab: Lab, name: str) -> str:
-    """What must stay: keys, and the very processes."""
+    """What must stay: keys, and the very processes; the controllers end by themselves when the API answers no more."""
     return lab.run(name, "sh", "-c", KEPT).stdout + lab.run(name, "sh", "-c", PROGRAMS).stdout
 
 

@@ -25,13 +25,6 @@ from tests.project import Project
 CONFIG = "/root/.sealos/config.yaml"
 FAULTS = "/root/.sealos-standin-faults.json"
 SMALL_DISK = "mkdir -m 700 /root/.sealos && mount -t tmpfs -o size=4m,mode=700 tmpfs /root/.sealos"
-ANOTHER_ADDRESS = """set -e
-own=$1
-ip address add 10.99.0.9/32 dev eth0
-ip address delete "$own/24" dev eth0
-ip address add "$own/24" dev eth0
-"""
-"""The kubelet takes the first address of its interface for the Node's InternalIP."""
 
 
 def bash(lab: Lab, name: str, text: str, *arguments: str) -> str:
@@ -87,15 +80,20 @@ def test_after_an_installation_that_failed_a_destroy_leaves_the_machine_clean(pr
 def test_and_after_one_that_was_judged_wrong_and_whose_state_was_lost(
     lab: Lab, config: dict[str, Any], project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    bash(lab, "sealos01", ANOTHER_ADDRESS, lab.addresses["sealos01"])
+    """The settings have a second address of the machine, and the kubelet takes the first one for the Node's."""
+    first = lab.hosts[0]
+    second = f"{first.address}1"
+    bash(lab, "sealos01", 'ip address add "$1/32" dev eth0', second)
+    machine = {"name": "sealos01", "address": second, "hostKey": first.host_key}
+    project.edit_config(lambda config: config.update(masters=[machine]))
     done = project.up()
     assert done.status != 0
-    wrong = "sealos01 is in the cluster with address 10.99.0.9, not"
+    wrong = f"sealos01 is in the cluster with address {first.address}, not {second}"
     way_out = "run `pulumi up` again; or `pulumi destroy`, which leaves the machine clean"
-    assert wrong in done.text
+    assert wrong in done.text, done.text
     assert way_out in done.text
 
-    other = Project.copy(tmp_path_factory.mktemp("lost") / "project", "teardown", config)
+    other = Project.copy(tmp_path_factory.mktemp("lost") / "project", "teardown", {**config, "masters": [machine]})
     done = other.up()
     assert done.status != 0
     assert wrong in done.text
@@ -103,8 +101,9 @@ def test_and_after_one_that_was_judged_wrong_and_whose_state_was_lost(
     done = other.destroy()
     assert done.status == 0, done.text
     bare(lab, "sealos01")
-    bash(lab, "sealos01", "ip address delete 10.99.0.9/32 dev eth0")
     assert project.destroy().status == 0, "of what is clean already"
+    bash(lab, "sealos01", 'ip address delete "$1/32" dev eth0', second)
+    project.edit_config(lambda changed: changed.update(masters=config["masters"]))
 
 
 def test_a_machine_whose_join_was_killed_leaves_when_it_is_not_wanted_any_more(project: Project, lab: Lab) -> None:
