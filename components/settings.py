@@ -25,7 +25,7 @@ from components.istio import operator_file
 from components.istio.operator_file import CNI_VALUES
 from components.istio.versions import RELEASES, check_pair, release
 from components.sealos.findings import CODES
-from components.sealos.requests import ETCD_BACKUPS
+from components.sealos.requests import ETCD_BACKUPS, JOIN_BATCH
 
 PROJECT = "sealos-istio"
 OLDEST_KUBERNETES = (1, 14)
@@ -303,6 +303,7 @@ class ClusterSettings(_Model):
         cert_sans: further names and addresses for the API server's certificate.
         repo: registry and path that kubeadm names its images by; kubeadm's own unless given.
         max_clock_skew: seconds that a host's clock may differ from the median of all.
+        join_batch: nodes that sealos joins at a time; each of them gets the package, some 400 MB, from the first master.
         preflight: how its findings are taken.
         lost: names of machines that are gone for good: taken out of the lists of machines, they leave the cluster without
             being asked. One that still answers leaves as any other.
@@ -327,6 +328,7 @@ class ClusterSettings(_Model):
     cert_sans: tuple[str, ...] = Field(default=(), strict=False)
     repo: str = Field(default="", pattern=r"^[A-Za-z0-9._:/-]*$")
     max_clock_skew: float = Field(default=2.0, gt=0)
+    join_batch: int = Field(default=JOIN_BATCH, ge=1)
     preflight: PreflightSettings = PreflightSettings()
     lost: tuple[str, ...] = Field(default=(), strict=False)
     adopt: bool = False

@@ -20,6 +20,7 @@ VERBS = {
     "want": Verb(requests.Want, etcd.run_want, "write down which machines the cluster shall have"),
     "join": Verb(requests.Member, drivers.run_join, "make one machine (and all others that lack) a Ready node"),
     "leave": Verb(requests.Member, drivers.run_leave, "drain one machine, take it out of the cluster and clean it"),
+    "look": Verb(requests.Look, drivers.run_look, "tell which machines' Nodes report no more, and why; changes nothing"),
     "kubeconfig": Verb(
         requests.Kubeconfig, drivers.run_kubeconfig, "print the kubeconfig for use from outside (secret)"
     ),

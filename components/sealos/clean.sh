@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Takes what the cluster left on this machine, whatever sealos's clean did; prints what it could not take. May run again.
+# Takes what the cluster left on this machine, as sealos's clean does and more; prints what it could not take. May run again.
 # What stays on purpose is written in components/sealos/teardown.py.
-# $1: the script's private directory, with lib.sh, vip, and copy (path of the package that sealos copied here; perhaps).
+# $1: the script's private directory, with lib.sh, vip, copy (path of the package that sealos copied here; perhaps), sealos (path
+#     where the user put it; perhaps), lock-wait (on a first master).
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
 . "$dir/lib.sh"
 
+if [[ -e $dir/lock-wait ]]; then lock; fi
 if [[ -x /usr/bin/kubeadm ]]; then
     timeout 120 /usr/bin/kubeadm reset -f -v 0 >"$dir/reset" 2>&1 || say "kubeadm reset: $(tail -n 1 "$dir/reset")"
 fi
@@ -24,10 +26,13 @@ if [[ -z $(mounts) ]]; then
 fi
 
 rm -rf --one-file-system -- /etc/kubernetes /var/lib/etcd /var/etcd /var/lib/cni /var/lib/calico /etc/cni /opt/cni \
-    /root/.kube /root/.sealos /root/kube /root/kubeadm-config.yaml /root/kubeadm-join-config.yaml /tmp/cni.yaml /tmp/sealos \
-    /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl /usr/bin/kubelet-pre-start.sh \
+    /root/.kube /root/kube /root/kubeadm-config.yaml /root/kubeadm-join-config.yaml /tmp/cni.yaml /tmp/sealos \
+    /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl /usr/bin/kubelet-pre-start.sh /usr/bin/crictl \
     /etc/systemd/system/kubelet.service /etc/systemd/system/kubelet.service.d /etc/systemd/system/multi-user.target.wants/kubelet.service \
-    "$etc" "$log_dir" /run/sealos-istio-joins 2>"$dir/why" || say "$(tail -n 3 "$dir/why")"
+    "$log_dir" /run/sealos-istio-joins 2>"$dir/why" || say "$(tail -n 3 "$dir/why")"
+if [[ $(value sealos) != /usr/bin/sealos ]]; then
+    rm -f -- /usr/bin/sealos
+fi
 copy=$(value copy)
 if [[ -n $copy ]]; then
     rm -f -- "$copy"
@@ -57,7 +62,7 @@ if command -v ip >/dev/null; then
     ip link delete kube-ipvs0 2>/dev/null || true
 fi
 
-{
+remains() {
     leftovers
     for path in /etc/kubernetes /var/lib/etcd /var/lib/kubelet /var/lib/cni /etc/cni /opt/cni /root/.sealos /root/.kube /root/kube \
         /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl; do
@@ -65,4 +70,12 @@ fi
     done
     awk '$4 == "0A" { split($2, part, ":"); if (part[2] == "192B" || part[2] == "280A" || part[2] == "094B") print "a process that still listens on one of the ports 6443, 10250, 2379" }' \
         /proc/net/tcp /proc/net/tcp6 2>/dev/null
-} | sort -u
+}
+
+# our notes and the CA that sealos made go last of all, because they say whose the rest is
+remains >"$dir/left"
+if ! grep -vq '^/root/\.sealos' "$dir/left"; then
+    rm -rf --one-file-system -- /root/.sealos "$etc" 2>"$dir/why" || say "$(tail -n 3 "$dir/why")"
+    remains >"$dir/left"
+fi
+sort -u "$dir/left"

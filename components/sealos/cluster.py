@@ -13,7 +13,7 @@ from pulumi_command import local
 
 from components.istio.host_ports import host_ports
 from components.sealos import installation, sealos_config
-from components.sealos.requests import ETCD_BACKUPS, Identity
+from components.sealos.requests import ETCD_BACKUPS, JOIN_BATCH, Identity
 from components.settings import Artifact, Machine, Settings
 
 _OLDEST_WITH_SERVER_SIDE_APPLY = (1, 16)
@@ -93,7 +93,8 @@ class SealosCluster(pulumi.ComponentResource):
             )
 
         # All machines, so that every finding is reported before anything is changed; looked at again when one is added. It is
-        # deleted after the installation, and knows all machines when the first master, which does, is gone for good.
+        # deleted after the installation, and knows all machines when that failed and has no state, or when the first master, which
+        # knows them too, is gone for good.
         preflight = self._command(
             "preflight",
             "preflight",
@@ -197,6 +198,8 @@ class SealosCluster(pulumi.ComponentResource):
                 "machines": machines,
                 "lost": list(cluster.lost),
                 "drain": cluster.timeouts.drain,
+                # left out at its default: one more key in the state would show every live stack a change
+                **({} if cluster.join_batch == JOIN_BATCH else {"joinBatch": cluster.join_batch}),
                 "limit": cluster.timeouts.clean,
                 **backups,
             },
@@ -277,6 +280,7 @@ class SealosCluster(pulumi.ComponentResource):
                 additional_secret_outputs=["stdout", "stderr"],
             ),
         )
+        self._say_who_is_silent(mesh=settings.istio is not None)
         self.sealos_backup = pulumi.Output.secret(backup.stdout)
         self.kubeconfig = pulumi.Output.secret(kubeconfig.stdout)
         self.api_server = pulumi.Output.from_input(sealos_config.api_server(first.address))
@@ -310,6 +314,23 @@ class SealosCluster(pulumi.ComponentResource):
         """The engine takes deleted_with from a parent, but not replace_with."""
         opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(replace_with=[self.anchor]))
         return pulumi.ResourceTransformationResult(args.props, opts)
+
+    def _say_who_is_silent(self, *, mesh: bool) -> None:
+        """An update without a change runs no step, so the cluster is asked beside them; a preview has no host to need."""
+        if pulumi.runtime.is_dry_run():
+            return
+        looked = local.run_output(
+            command=_driver("look"),
+            stdin=self._fleet.apply(lambda fleet: json.dumps({"fleet": fleet, "mesh": mesh})),
+            add_previous_output_in_env=False,
+            logging=local.Logging.NONE,
+        )
+
+        def tell(found: local.RunResult) -> None:
+            for line in json.loads(found.stdout):
+                pulumi.log.warn(line, self)
+
+        pulumi.Output.unsecret(looked).apply(tell)
 
     def _command(
         self,

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import hashlib
 import json
+import os
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from components.driver import DriverError, progress
-from components.login import MachineError
+from components.login import Machine, MachineError
 from components.machines import Host, Result, connect, on_all
-from components.sealos import artifacts, drain, findings, installation, nodes, preflight, requests, sealos_config
+from components.sealos import (
+    artifacts,
+    drain,
+    findings,
+    installation,
+    joining,
+    nodes,
+    preflight,
+    requests,
+    sealos_config,
+)
 from components.sealos import facts as facts_of
 from components.sealos.facts import Facts
+from components.sealos.owner import owner
 
 HERE = Path(__file__).parent
 LIB = HERE / "lib.sh"
@@ -226,6 +241,8 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
                         made = True
                     except _ChangedMeanwhile:
                         continue
+                    except DriverError as error:
+                        raise DriverError(f"{error}\n{await _what_then(host, request)}") from None
                 case "adopt":
                     progress(first.name, decision.reason)
                     given = files(lock_wait=limit.install)
@@ -245,18 +262,42 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
         wrong = nodes.problems([first], await nodes_of(host), request.cluster.kubernetes_version)
         if wrong and not existing:
             raise DriverError(
-                f"{first.name}: the cluster is installed, but not as asked for:\n{_indented(chr(10).join(wrong))}"
+                f"{first.name}: the cluster is installed, but not as asked for:\n{_indented(chr(10).join(wrong))}\n"
+                f"Put that right, there or in the settings, and run `pulumi up` again; or `pulumi destroy`, which leaves the machine clean"
             )
     return f"cluster {request.cluster.name}: first master {first.name}, Kubernetes {request.cluster.kubernetes_version}"
 
 
+async def look(host: Host) -> Facts:
+    """A machine's facts, as they are right now.
+
+    Raises:
+        MachineError: when it can't be looked at.
+    """
+    result = await host.run(HERE / "facts.sh", files(), _SHORT)
+    if result.status:
+        raise MachineError(host.machine.name, f"could not be looked at ({result.last_words})", "Look at it by hand.")
+    return facts_of.parse(result.stdout)
+
+
 async def settled(host: Host, lock_wait: float) -> Facts:
-    """The machine's facts, taken when no job of ours is at work on it (a killed `pulumi up` leaves its job running)."""
+    """A first master's facts, taken when no job of ours is at work on it (a killed `pulumi up` leaves its job running)."""
     given = {**files(lock_wait=lock_wait), "facts.sh": (HERE / "facts.sh").read_bytes()}
     result = await _job(host, "settled.sh", given, _PROBE)
     if result.status:
         raise DriverError(f"{host.machine.name}: could not be looked at: {result.last_words}")
     return facts_of.parse(result.stdout)
+
+
+async def _what_then(host: Host, request: requests.Install) -> str:
+    """What to do after an installation that failed, besides putting its cause right; from what it left."""
+    try:
+        facts = await settled(host, request.timeouts.install)
+    except (DriverError, MachineError):
+        return f"What it left could not be looked at. When the cause is gone, run `pulumi up` again. If that finds parts of a cluster: {installation.WAY_OUT}"
+    if installation.decide(facts, request.cluster, host.machine, recover=True, existing=False).action == "recover":
+        return f"It left parts of a cluster on {host.machine.name}. When the cause is gone: {installation.WAY_OUT}"
+    return "Nothing of a cluster was left: when the cause is gone, run `pulumi up` again"
 
 
 def install_files(request: requests.Install) -> dict[str, bytes]:
@@ -282,28 +323,31 @@ def _marker(cluster: requests.Identity) -> bytes:
 
 
 async def wipe(host: Host, request: requests.Install) -> None:
-    """Cleans what a half-made cluster left: the machines of its own sealos config, then the first master to the end."""
-    given = {
-        **files(sealos=request.sealos.path, lock_wait=request.timeouts.clean),
-        **sealos_config.login_files(request.fleet.login, request.package.path),
-    }
-    await work(host, "clean_all.sh", given, 2 * request.timeouts.clean, "sealos clean")
-    if left := await sweep(host, request.cluster.vip, None):
+    """Cleans what a half-made cluster left, on this machine alone: sealos's `clean --all` would follow any list that it finds there."""
+    left = await sweep(
+        host, request.cluster.vip, None, sealos=request.sealos.path, lock_wait=request.timeouts.clean
+    )
+    if left:
         raise DriverError(f"{host.machine.name}: could not be wiped; still there: {', '.join(left)}")
 
 
-async def sweep(host: Host, vip: str, copy: str | None) -> list[str]:
+async def sweep(
+    host: Host, vip: str, copy: str | None, *, sealos: str | None = None, lock_wait: float | None = None
+) -> list[str]:
     """Takes everything of the cluster off one machine.
 
     Args:
         host: the machine.
         vip: the cluster's.
         copy: path of the package that sealos copied there, to be removed too; None where the user put it.
+        sealos: path where the user put sealos, which stays; None where there are only sealos's own copies.
+        lock_wait: seconds to wait for a job of ours on a first master; None on a machine where none runs.
 
     Returns:
         What is still there.
     """
-    result = await host.run(HERE / "clean.sh", files(vip=vip, copy=copy), _PROBE)
+    given = files(vip=vip, copy=copy, sealos=sealos, lock_wait=lock_wait)
+    result = await host.run(HERE / "clean.sh", given, _PROBE + (lock_wait or 0))
     if result.stderr.strip():
         progress(host.machine.name, result.stderr.strip())
     if result.status:
@@ -317,15 +361,20 @@ async def run_want(request: requests.Want) -> str:
         "machines": [machine.model_dump(mode="json", by_alias=True) for machine in request.machines],
         "lost": list(request.lost),
         "drain": request.drain,
+        "joinBatch": request.join_batch,
     }
     async with connect(request.fleet.first_master, request.fleet.login) as host:
         given = {**files(), "wanted.json": (json.dumps(written, indent=2) + "\n").encode()}
+        given |= {
+            f"machine.{machine.name}": machine.model_dump_json(by_alias=True).encode() for machine in request.machines
+        }
         result = await host.run(HERE / "want.sh", given, _SHORT)
         if result.status:
             raise DriverError(
                 f"{host.machine.name}: the list of wanted machines could not be written: {result.last_words}"
             )
         await _forget_lost(host, request)
+        await _take_out_half_joined(host, request)
     return "\n".join(f"{machine.role} {machine.name} {machine.address}" for machine in request.machines)
 
 
@@ -345,10 +394,87 @@ async def _forget_lost(host: Host, request: requests.Want) -> None:
             progress(name, "waiting until the cluster sees that it is gone …")
             await asyncio.sleep(5 * _PAUSE)
         if node is None:
+            await forget(host, name)
             continue
         progress(name, "taking it out of the cluster (cluster.lost); what it holds of it, keys included, stays on it")
-        given = files(role=node.role, name=name, address=node.address, gone="yes", lock_wait=request.limit)
-        await work(host, "leave.sh", given, request.limit + _PROBE, f"the removal of {name}")
+        await _take_out(host, node, request.limit)
+        await forget(host, name)
+
+
+async def _take_out(first: Host, node: nodes.Node, limit: float) -> None:
+    """Takes a Node out of the cluster, and of etcd, that no machine reports as; without a drain."""
+    given = files(role=node.role, name=node.name, address=node.address, gone="yes", lock_wait=limit)
+    await work(first, "leave.sh", given, limit + _PROBE, f"the removal of {node.name}")
+
+
+async def _take_out_half_joined(host: Host, request: requests.Want) -> None:
+    """Takes out the machines that are wanted no more and whose join never came to its end.
+
+    No resource stands for such a machine in the stack's state, so nobody else would. One that was joined to the end, as the note on
+    it says, leaves by its own resource; one that does not answer is left to `cluster.lost`.
+    """
+    wanted = {machine.name for machine in request.machines}
+    gone = [m for m in await known_of(host) if m.name not in wanted and m.name not in request.lost]
+    if not gone:
+        return
+    lead = await look(host)
+    if lead.marker is None or lead.sealos_config is None:
+        return
+    cluster = requests.Identity.model_validate(lead.marker)
+    for machine in gone:
+        is_node = machine.name in await nodes_of(host)
+        try:
+            async with connect(machine, request.fleet.login) as own:
+                facts = await look(own)
+        except MachineError as error:
+            if is_node:
+                progress(
+                    machine.name,
+                    f"warning: {error.cause}; it is not wanted any more and is still a node. When it is gone for good: cluster.lost",
+                )
+            continue
+        if facts.member == cluster.name and not facts.joining:
+            continue
+        if not is_node and owner(facts, cluster.name, lead.ca).kind in ("bare", "other"):
+            await forget(host, machine.name)
+            continue
+        progress(machine.name, "its join did not come to its end, and it is not wanted any more: taking it out …")
+        await run_leave(
+            requests.Member(
+                fleet=request.fleet.model_copy(update={"machines": (host.machine, machine)}),
+                member=machine.name,
+                cluster=cluster.name,
+                kubernetes_version=cluster.kubernetes_version,
+                package=requests.Artifact(path=lead.sealos_config["pkgurl"]),
+                sealos=requests.Artifact(path="/usr/bin/sealos"),  # sealos's own copy, on every machine
+                vip=cluster.vip,
+                timeouts=requests.Limits(clean=request.limit),
+            )
+        )
+
+
+async def known_of(first: Host) -> list[Machine]:
+    """Every machine that was ever wanted in the cluster and has not been seen clean since, as the first master has them written down."""
+    found = {}
+    for line in (await show(first, "machines")).splitlines():
+        try:
+            machine = Machine.model_validate_json(line)
+        except ValueError:
+            progress(first.machine.name, "warning: a note in /etc/sealos-istio/machines can't be read; it is left out")
+            continue
+        found[machine.name] = machine
+    return list(found.values())
+
+
+async def forget(first: Host, name: str) -> None:
+    """Takes a machine out of those, when it was seen clean or is given up.
+
+    Raises:
+        DriverError: when the note can't be removed.
+    """
+    result = await first.run(HERE / "forget.sh", files(name=name), _SHORT)
+    if result.status:
+        raise DriverError(f"{first.machine.name}: the note about {name} could not be removed: {result.last_words}")
 
 
 async def _reports(host: Host, node: nodes.Node) -> bool:
@@ -368,27 +494,22 @@ async def wanted_of(first: Host) -> requests.Wanted:
 
 
 async def run_join(request: requests.Member) -> str:
-    """Sees to it that one machine is a Ready node, together with all others that are asked for."""
-    member = request.fleet.named(request.member)
+    """Sees to it that one machine is a Ready node, together with all others that are asked for.
+
+    Raises:
+        DriverError: why it is none; what sealos said of it; what it is when it must not be touched.
+    """
+    member, begun = request.fleet.named(request.member), time.monotonic()
     async with _both(request) as (first, own):
-        wanted = (await wanted_of(first)).machines
-        if member.name not in {machine.name for machine in wanted}:
+        wanted = await wanted_of(first)
+        if member.name not in {machine.name for machine in wanted.machines}:
             raise DriverError(
                 f"{member.name}: is not in the list of wanted machines on {first.machine.name}; run `pulumi up` without --target"
             )
-        words = ""
-        if member.name not in (present := await nodes_of(first)):
-            dirty = facts_of.parse((await own.run(HERE / "facts.sh", files(), _SHORT)).stdout).leftovers
-            lines = "".join(f"{m.role} {m.name} {sealos_config.target(m)}\n" for m in wanted)
-            given = files(
-                sealos=request.sealos.path,
-                wanted=lines,
-                me=sealos_config.target(member),
-                dirty="yes" if dirty else None,
-                lock_wait=request.timeouts.join,
-            )
-            given |= sealos_config.login_files(request.fleet.login, request.package.path)
-            words = await work(first, "join.sh", given, 3 * request.timeouts.join, f"the join of {member.name}")
+        if node := await _former_life(first, own):
+            progress(member.name, "holds nothing of the cluster, while its Node reports no more: taking that out, and joining it anew …")
+            await _take_out(first, node, request.timeouts.join)
+        words = await _join(request, first, wanted, begun)
         begun = time.monotonic()
         while wrong := nodes.problems([member], present := await nodes_of(first), request.kubernetes_version):
             waited = time.monotonic() - begun
@@ -399,13 +520,154 @@ async def run_join(request: requests.Member) -> str:
                 said = f"\nsealos's last words:\n{_indented(words.rstrip())}" if words.strip() else ""
                 raise DriverError(f"{member.name}: did not join as asked for: {'; '.join(wrong)}{said}")
             await asyncio.sleep(_PAUSE)
-        note = json.dumps({"name": request.cluster}).encode()
+        note = _member_note(request, (await look(first)).ca, joining=False)
         tidied = await own.run(HERE / "tidy.sh", {**files(), "member.json": note}, _SHORT)
         if tidied.status:
             raise DriverError(f"{member.name}: joined, but could not be tidied up: {tidied.last_words}")
     progress(member.name, "is a Ready node")
     node = present[member.name]
     return f"{node.role} {node.name} {node.address} {node.version}"
+
+
+def _member_note(request: requests.Member, ca: str | None, *, joining: bool) -> bytes:
+    """What stands on a member about its cluster: its name, its CA's SHA-256, and whether the join has yet to come to its end."""
+    return json.dumps({"name": request.cluster} | ({"joining": True} if joining else {"ca": ca})).encode()
+
+
+async def _former_life(first: Host, own: Host) -> nodes.Node | None:
+    """The Node of a machine that was set up anew and so is no member any more; None when it is one, or the cluster has no such Node.
+
+    Raises:
+        DriverError: when a kubelet goes on reporting as that Node, which can't be this machine's.
+    """
+    name, begun = own.machine.name, time.monotonic()
+    while node := (await nodes_of(first)).get(name):
+        if not joining.set_up_anew(await look(own)):
+            return None
+        if not await _reports(first, node):
+            return node
+        if time.monotonic() - begun > _GRACE:
+            raise DriverError(
+                f"{name}: nothing of the cluster is on the machine at {own.machine.address}, but a kubelet reports as node {name}. Which "
+                f"machine is that ({node.address})? Switch it off, or correct the address, and run this again"
+            )
+        progress(name, "holds nothing of the cluster; waiting until the cluster sees that its Node is gone …")
+        await asyncio.sleep(5 * _PAUSE)
+    return None
+
+
+async def _join(request: requests.Member, first: Host, wanted: requests.Wanted, begun: float) -> str:
+    """Joins all that is wanted and that the cluster lacks, unless another driver just did.
+
+    Before anything is cleaned or joined, every such machine is asked what it is; one that does not answer, or that is not to be
+    touched, is left out, and the first master always is.
+
+    Returns:
+        Why the member was not joined, in sealos's own last words; empty when nothing was tried.
+
+    Raises:
+        DriverError: when the member, or the first master, is not as it must be for a join.
+    """
+    member, limit = request.fleet.named(request.member), request.timeouts.join
+    async with _turn(request):
+        while True:
+            present = nodes.parse(json.loads(await show(first, "nodes")))
+            if member.name in present:
+                return ""
+            ca = (await show(first, "ca")).strip()
+            lacking = [machine for machine in wanted.machines if machine.name not in {first.machine.name, *present}]
+            verdicts = await _ask(request, lacking, ca, present)
+            own, waits = verdicts[member.name], {name: v.reason for name, v in verdicts.items() if v.action == "wait"}
+            if first.machine.name not in present:
+                waits[first.machine.name] = joining.unregistered(first.machine)
+            for name in (first.machine.name, member.name):
+                # a kubelet that has just been started anew may be about to register
+                if name in waits and time.monotonic() - begun > _REGISTERED:
+                    raise DriverError(f"{name}: {waits[name]}")
+            if {first.machine.name, member.name} & set(waits):
+                await asyncio.sleep(_PAUSE)
+                continue
+            if own.action == "refuse":
+                raise DriverError(f"{member.name}: was not joined: {own.reason}")
+            for name, verdict in verdicts.items():
+                if verdict.action in ("wait", "refuse"):
+                    progress(name, f"left out of this join: {verdict.reason}")
+            joined = [machine for machine in lacking if verdicts[machine.name].action in ("join", "clean")]
+            await _note_the_join(request, joined)
+            given = files(
+                sealos=request.sealos.path,
+                machines="".join(
+                    f"{m.role} {m.name} {sealos_config.target(m)} {verdicts[m.name].action}\n" for m in joined
+                ),
+                me=sealos_config.target(member),
+                batch=wanted.join_batch,
+                since=time.monotonic() - begun,
+                lock_wait=limit,
+            )
+            given |= sealos_config.login_files(request.fleet.login, request.package.path)
+            try:
+                return await work(
+                    first, "join.sh", given, (3 + len(joined) // wanted.join_batch) * limit, f"the join of {member.name}"
+                )
+            except _ChangedMeanwhile:
+                continue
+
+
+async def _ask(
+    request: requests.Member, machines: list[Machine], ca: str, present: dict[str, nodes.Node]
+) -> dict[str, joining.Verdict]:
+    """What each of these machines is, asked now and all at once."""
+
+    async def ask(host: Host) -> joining.Verdict:
+        return joining.judge(host.machine, await look(host), request.cluster, ca, present)
+
+    answers = await on_all(request.fleet, ask, machines)
+    return {
+        name: joining.Verdict("refuse", f"{answer.cause}. {answer.fix}") if isinstance(answer, MachineError) else answer
+        for name, answer in answers.items()
+    }
+
+
+async def _note_the_join(request: requests.Member, machines: list[Machine]) -> None:
+    """Notes on each machine that is about to be joined which cluster that is, so that it can say whose it is if the join fails.
+
+    Raises:
+        MachineError: when the member itself can't be written to; whoever else can't is named by its own step.
+    """
+
+    async def note(host: Host) -> None:
+        given = {**files(), "member.json": _member_note(request, None, joining=True)}
+        noted = await host.run(HERE / "note.sh", given, _SHORT)
+        if noted.status:
+            raise MachineError(host.machine.name, f"could not be prepared for the join: {noted.last_words}", "")
+
+    if isinstance(failed := (await on_all(request.fleet, note, machines)).get(request.member), MachineError):
+        raise failed
+
+
+@asynccontextmanager
+async def _turn(request: requests.Member) -> AsyncIterator[None]:
+    """One driver of this account at a time joins, so that not each of them asks every machine what the first one asked already.
+
+    That nothing is done twice does not hang on it: join.sh has a lock of its own.
+    """
+    which = f"{request.cluster} {request.fleet.first_master.address}".encode()
+    place = Path(tempfile.gettempdir()) / f"sealos-istio-{os.getuid()}-{hashlib.sha256(which).hexdigest()[:16]}.lock"
+    try:
+        handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        yield
+        return
+    try:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(_PAUSE / 5)
+        yield
+    finally:
+        os.close(handle)
 
 
 @asynccontextmanager
@@ -436,9 +698,22 @@ async def run_leave(request: requests.Member) -> str:
         gone: MachineError | None = None
         try:
             async with connect(member, login) as own:
-                await _leave(request, first, wanted.drain, gone=False)
-                if left := await sweep(own, request.vip, request.package.path):
-                    raise DriverError(f"{member.name}: left the cluster, but still holds: {', '.join(left)}")
+                whose = owner(await look(own), request.cluster, (await look(first)).ca)
+                if whose.kind == "unknown":
+                    raise DriverError(
+                        f"{member.name}: nothing on it says that it belongs to cluster {request.cluster} ({whose.seen}), so it is not "
+                        f"cleaned. Clean it by hand and run this again, or add cluster.lost: [{member.name}], which leaves it as it is"
+                    )
+                if whose.kind == "other":
+                    progress(member.name, f"warning: it belongs to another cluster now ({whose.seen}) and stays as it is")
+                    await _leave(request, first, wanted.drain, gone=True)
+                else:
+                    anew = await _former_life(first, own) is not None
+                    if anew:
+                        progress(member.name, "holds nothing of the cluster any more (set up anew?): taking its Node out without a drain")
+                    await _leave(request, first, wanted.drain, gone=anew)
+                    if left := await sweep(own, request.vip, request.package.path):
+                        raise DriverError(f"{member.name}: left the cluster, but still holds: {', '.join(left)}")
         except MachineError as error:
             if error.machine != member.name or not error.gone:
                 raise
@@ -456,6 +731,7 @@ async def run_leave(request: requests.Member) -> str:
             await _leave(request, first, wanted.drain, gone=True)
         if member.name in await nodes_of(first):
             raise DriverError(f"{member.name}: is still a node of the cluster after it was cleaned; run it again")
+        await forget(first, member.name)
     return ""
 
 
@@ -516,6 +792,22 @@ async def _leave(request: requests.Member, first: Host, limit: float, *, gone: b
             f"What blocks it:\n{told}\nGive these pods another place, or their budget another number (docs/operations.md, Remove machines), "
             f"and run it again"
         ) from None
+
+
+async def run_look(request: requests.Look) -> str:
+    """Looks for machines whose Node reports no more, and tells what is with each, as JSON; never an error, and nothing is changed."""
+    first = request.fleet.first_master
+    try:
+        async with connect(first, request.fleet.login) as host:
+            present = nodes.parse(json.loads(await show(host, "nodes")))
+    except (MachineError, DriverError, ValueError):
+        return "[]"  # not made yet, or a step that needs it says what is wrong
+    silent = [m for m in request.fleet.machines if m != first and m.name in present and present[m.name].silent]
+    found = await on_all(request.fleet, look, silent)
+    told = {
+        name: seen for name, seen in found.items() if not (request.mesh and isinstance(seen, MachineError) and seen.gone)
+    }
+    return json.dumps([joining.silent(name, seen) for name, seen in told.items()])
 
 
 async def run_kubeconfig(request: requests.Kubeconfig) -> str:

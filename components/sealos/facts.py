@@ -53,11 +53,14 @@ class Facts:
         ca: SHA-256 of the cluster's CA certificate on the machine.
         kubelet_ca: SHA-256 of the CA certificate in the kubelet's kubeconfig; the same as `ca` in the same cluster. None without one.
         node_name: the Node that its kubelet's client certificate is for; None when it has none.
+        sealos_ca: SHA-256 of the CA certificate that sealos made here and keeps in its own folder.
         alive: which of kubelet, etcd and the control plane's programs run, stopped ones (SIGSTOP) included.
         marker: what our installation wrote down when it was done (an Identity), on a first master.
         intent: the same, while an installation is under way or after it died.
         wanted: our list of the cluster's machines, on a first master.
-        member: name of the cluster that our join made the machine a member of.
+        member: name of the cluster that our join made the machine a member of, or began to.
+        member_ca: SHA-256 of that cluster's CA certificate; None in the notes of older programs, and while the join is under way.
+        joining: whether that join has not come to its end.
         sealos_config: sealos's own config.yaml without what it logs in with.
         nodes: `kubectl get nodes -o json`, where the API answered; api_error says why it did not.
         package_bytes, package_sha256: of the offline package; None when it isn't there or the checksum wasn't asked for.
@@ -89,11 +92,14 @@ class Facts:
     ca: str | None = None
     kubelet_ca: str | None = None
     node_name: str | None = None
+    sealos_ca: str | None = None
     alive: frozenset[str] = frozenset()
     marker: dict[str, Any] | None = None
     intent: dict[str, Any] | None = None
     wanted: list[dict[str, Any]] | None = None
     member: str | None = None
+    member_ca: str | None = None
+    joining: bool = False
     sealos_config: dict[str, Any] | None = None
     nodes: dict[str, Any] | None = None
     api_error: str | None = None
@@ -122,6 +128,7 @@ def parse(text: str) -> Facts:
         value = last(key)
         return int(value) * unit if value and value.isdigit() else None
 
+    member = _document(last("member")) or {}
     return Facts(
         uid=number("uid") or 0,
         hostname=last("hostname") or "",
@@ -147,11 +154,14 @@ def parse(text: str) -> Facts:
         ca=last("ca"),
         kubelet_ca=last("kubelet_ca"),
         node_name=last("node_name") or None,
+        sealos_ca=last("sealos_ca"),
         alive=frozenset(lines.get("alive", ())),
         marker=_document(last("cluster")),
         intent=_document(last("installing")),
         wanted=_document(last("wanted")),
-        member=(_document(last("member")) or {}).get("name"),
+        member=member.get("name"),
+        member_ca=member.get("ca"),
+        joining=member.get("joining") is True,
         sealos_config=_yaml(last("sealos_config")),
         nodes=_document(last("nodes")),
         api_error=last("api_error"),

@@ -46,6 +46,9 @@ done < <(leftovers 2>/dev/null)
 if [[ -r /etc/kubernetes/pki/ca.crt ]]; then
     echo "ca $(sha256sum </etc/kubernetes/pki/ca.crt | cut -d' ' -f1)"
 fi
+if [[ -r /root/.sealos/pki/ca.crt ]]; then
+    echo "sealos_ca $(sha256sum </root/.sealos/pki/ca.crt | cut -d' ' -f1)"
+fi
 alive | sed 's/^/alive /'
 if [[ -r $kubelet_conf ]]; then
     if found=$(kubelet_ca); then echo "kubelet_ca $found"; fi

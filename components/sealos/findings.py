@@ -53,7 +53,7 @@ CODES: Mapping[str, Code] = {
     "port": Code("a port that Kubernetes needs is taken"),
     "gateway-port": Code("a host port of the ingress gateway is taken on its node"),
     "leftovers": Code("parts of an earlier or half-made cluster (cluster.recover wipes them)", waivable=False),
-    "other-cluster": Code("it is the first master of another cluster", waivable=False),
+    "other-cluster": Code("it belongs to another cluster, alive or with its data", waivable=False),
     "runtime": Code("Docker or containerd where sealos wants none"),
     "package": Code("the offline package is missing or empty", waivable=False),
     "package-sha256": Code("the offline package is another file than the settings say", waivable=False),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from components.login import Machine
 from components.sealos import nodes
 from components.sealos.facts import Facts
+from components.sealos.owner import ETCD, living, on_first_master
 from components.sealos.requests import Identity
 from components.sealos.sealos_config import target
 
@@ -58,7 +59,7 @@ def decide(
     """
     if facts.marker is not None:
         return _of_marked(facts, cluster, first, existing=existing)
-    if not facts.leftovers:
+    if not facts.leftovers and not living(facts):
         if existing:
             return Decision(
                 "refuse",
@@ -66,17 +67,56 @@ def decide(
                 f"`pulumi destroy` first, then `pulumi up`; how the first master's place is taken by another: docs/operations.md",
             )
         return Decision("init", f"{first.name} is bare")
-    ours = facts.intent is not None and facts.intent.get("name") == cluster.name
-    if facts.nodes is not None and not ours and any(node.ready for node in nodes.parse(facts.nodes).values()):
+    whose = on_first_master(facts, cluster.name)
+    if whose.kind == "ours":
+        what = f"our own installation of cluster {cluster.name} did not come to its end on {first.name}: {stage(facts, first)}. It left {', '.join(facts.leftovers)}"
+        if recover and not existing:
+            return Decision("recover", what)
+        return Decision("refuse", f"{what}. The way out: {WAY_OUT}")
+    if facts.nodes is not None and any(node.ready for node in nodes.parse(facts.nodes).values()):
         return _of_foreign(facts, cluster, first, adopt=adopt and not existing)
-    who = f"our own installation of cluster {cluster.name}" if ours else "an installation that is not recorded as ours"
-    what = f"{who} did not come to its end on {first.name}: {stage(facts, first)}. It left {', '.join(facts.leftovers)}"
+    if kept := keeps(facts, first, whose.kind == "other"):
+        return Decision("refuse", f"{first.name} {kept}: {whose.seen}. {KEPT}")
+    what = (
+        f"an installation that is not recorded as ours did not come to its end on {first.name}: {stage(facts, first)}. "
+        f"It left {', '.join(facts.leftovers)}"
+    )
     if recover and not existing:
         return Decision("recover", what)
     return Decision(
-        "refuse",
-        f"{what}. Clean it yourself, or set cluster.recover: true, which wipes it (sealos clean --all, then what that leaves) and installs again",
+        "refuse", f"{what}. Clean it yourself, or set cluster.recover: true, which wipes it and installs again"
     )
+
+
+WAY_OUT = (
+    "set cluster.recover: true for the next `pulumi up`, which wipes it and installs again, or `pulumi destroy`, which leaves the "
+    "machine clean"
+)
+KEPT = (
+    "It is never wiped or installed over, whatever cluster.recover says. Use another machine; or, when nobody needs what is there, "
+    "`kubeadm reset -f` on it by hand, then remove what that leaves"
+)
+
+
+def keeps(facts: Facts, machine: Machine, other: bool) -> str | None:
+    """Why a machine that is not recorded as ours is never wiped, as the rest of a sentence about it; None when it may be.
+
+    Args:
+        facts: the machine's.
+        machine: as the settings have it.
+        other: whether its notes or its CA are known to be another cluster's.
+    """
+    config = facts.sealos_config or {}
+    hosts = [str(host) for key in ("masters", "nodes") for host in config.get(key) or []]
+    if living(facts) or facts.nodes is not None:
+        return "is alive in a cluster that this program did not make or that is another stack's"
+    if facts.member is not None and other:
+        return f"is a member of cluster {facts.member}"
+    if ETCD in facts.leftovers:
+        return "holds the data of a cluster that is not recorded as ours (etcd's; it is stopped now)"
+    if foreign := [host for host in hosts if host.partition(":")[0] != machine.address]:
+        return f"holds what sealos knows of a cluster of other machines ({', '.join(foreign)})"
+    return None
 
 
 def changes(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

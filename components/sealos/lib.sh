@@ -32,11 +32,14 @@ kube() { /usr/bin/kubectl --kubeconfig "$admin" --request-timeout=20s "$@"; }
 # One job at a time on this cluster: sealos has no lock of its own. Held until the script and the sealos it started end.
 # A job that has it writes down what it does and until when it may take; one that waits for it says so, and waits for lock-wait seconds
 # and in any case as long as whoever has it may take. From then on it has work-limit seconds itself, however long it has waited.
+# $waited says whether another one had it, and may have changed what was looked at before.
+waited=""
 lock() {
     local holder theirs doing told=nothing end limit
     mkdir -p "${lock_file%/*}"
     exec 9>>"$lock_file"
     end=$(($(date +%s) + $(value lock-wait)))
+    if ! flock -n 9; then waited=yes; fi
     until flock -w 1 9; do
         holder=$(head -n 1 -- "$lock_file") theirs=0 doing=""
         if [[ $holder =~ ^([0-9]{1,11})\ (.*)$ ]]; then theirs=${BASH_REMATCH[1]} doing=" (${BASH_REMATCH[2]})"; fi
@@ -181,6 +184,61 @@ package_facts() {
         echo "package_why $(grep -v -e '^$' -e 'Not found in archive' -e 'Exiting with failure' "$dir/why" | head -n 1)"
     fi
     rm -rf -- "$place"
+}
+
+# etcd_call VERB BODY: its JSON gateway on this machine (/v3 since etcd 3.4, /v3beta up to 3.4), by the API server's own certificate.
+etcd_call() {
+    local version pki=/etc/kubernetes/pki
+    for version in v3 v3beta; do
+        if curl -sSf --max-time 20 --cacert "$pki/etcd/ca.crt" --cert "$pki/apiserver-etcd-client.crt" \
+            --key "$pki/apiserver-etcd-client.key" --data "$2" "https://127.0.0.1:2379/$version/cluster/member/$1" 2>"$dir/why"; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+# "ID address" of each of etcd's members.
+etcd_members() {
+    # the newline, because `read` drops a last line without one
+    { etcd_call list '{}' && echo; } | tr '{' '\n' | sed -nE 's|.*"ID": *"([0-9]+)".*"peerURLs": *\["https?://([0-9.]+):2380".*|\1 \2|p'
+}
+
+etcd_healthy() {
+    local pki=/etc/kubernetes/pki
+    curl -sSf --max-time 5 --cacert "$pki/etcd/ca.crt" --cert "$pki/apiserver-etcd-client.crt" \
+        --key "$pki/apiserver-etcd-client.key" "https://$1:2379/health" 2>/dev/null | grep -Eq '"health": *"true"'
+}
+
+# Ends the script with why etcd can't do without the master $1, whose member has the address $2; it can without one that is no member.
+etcd_spares() {
+    local others=0 healthy=0 own=0 other
+    command -v curl >/dev/null || die "curl is missing on this machine, which etcd's members are asked with; install it"
+    etcd_members >"$dir/members" || die "etcd on this machine did not tell its members: $(tail -n 1 "$dir/why")"
+    while read -r _ other; do
+        if [[ $other == "$2" ]]; then
+            own=1
+        else
+            others=$((others + 1))
+            if etcd_healthy "$other"; then healthy=$((healthy + 1)); fi
+        fi
+    done <"$dir/members"
+    ((others > 0)) || die "$1 is the only master that etcd knows; it goes with the whole cluster only"
+    if ((own && healthy < others / 2 + 1)); then
+        die "only $healthy of the $others other etcd members are healthy: without $1 etcd would have no quorum. Bring the others back first"
+    fi
+}
+
+# Takes the member of the master $1, at address $2, out of etcd if it is still there.
+etcd_forget() {
+    local id other
+    etcd_members >"$dir/members" || die "etcd on this machine did not tell its members: $(tail -n 1 "$dir/why")"
+    while read -r id other; do
+        if [[ $other == "$2" ]]; then
+            say "taking $1 out of etcd …"
+            etcd_call remove "{\"ID\":\"$id\"}" >/dev/null || die "etcd member $id of $1 could not be removed: $(tail -n 1 "$dir/why")"
+        fi
+    done <"$dir/members"
 }
 
 # sealos's config without the keys named in $1 (top level, with what is indented below them).

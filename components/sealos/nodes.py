@@ -22,13 +22,14 @@ class Node:
 
     Attributes:
         name: the Node's.
-        address: its InternalIP; empty when it has none yet.
+        address: its InternalIP, the first of them; empty when it has none yet.
         role: master or node.
         version: its kubelet's, e.g. v1.16.3.
         ready: whether its condition Ready is True.
         why: the condition's own message when it is not.
         silent: whether its kubelet reported once and does so no more, so that Kubernetes itself does not know how it is: a dead
             machine, or one that is cut off.
+        addresses: all its InternalIPs.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Node:
     ready: bool
     why: str = ""
     silent: bool = False
+    addresses: tuple[str, ...] = ()
 
 
 def parse(document: Mapping[str, Any]) -> dict[str, Node]:
@@ -46,13 +48,15 @@ def parse(document: Mapping[str, Any]) -> dict[str, Node]:
     for item in document.get("items", []):
         metadata, status = item["metadata"], item.get("status", {})
         condition: Mapping[str, str] = next((c for c in status.get("conditions", []) if c.get("type") == "Ready"), {})
+        addresses = tuple(a["address"] for a in status.get("addresses", []) if a.get("type") == "InternalIP")
         found[metadata["name"]] = Node(
             name=metadata["name"],
-            address=next((a["address"] for a in status.get("addresses", []) if a.get("type") == "InternalIP"), ""),
+            address=next(iter(addresses), ""),
             role="master" if any(label in metadata.get("labels", {}) for label in _MASTER_LABELS) else "node",
             version=status.get("nodeInfo", {}).get("kubeletVersion", ""),
             ready=condition.get("status") == "True",
             why=condition.get("message") or condition.get("reason") or "its kubelet has not reported yet",
+            addresses=addresses,
             silent=condition.get("reason") == "NodeStatusUnknown",
         )
     return found
@@ -98,7 +102,7 @@ def problems(wanted: Iterable[Machine], present: Mapping[str, Node], version: st
         version: the Kubernetes version that every kubelet must have.
     """
     found = []
-    by_address = {node.address: node for node in present.values()}
+    by_address = {address: node for node in present.values() for address in node.addresses}
     for machine in wanted:
         node = present.get(machine.name)
         if node is None:
@@ -108,7 +112,7 @@ def problems(wanted: Iterable[Machine], present: Mapping[str, Node], version: st
                 + (f"; its address {machine.address} is node {other.name}'s" if other else "")
             )
             continue
-        if node.address != machine.address:
+        if machine.address not in node.addresses:
             found.append(
                 f"{machine.name} is in the cluster with address {node.address or 'none'}, not {machine.address}"
             )

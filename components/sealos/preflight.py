@@ -13,9 +13,10 @@ from ipaddress import IPv4Network
 from statistics import median
 
 from components.login import Machine, MachineError
-from components.sealos import nodes, package_version, sealos_version
+from components.sealos import installation, nodes, package_version, sealos_version
 from components.sealos.facts import Facts
 from components.sealos.findings import Finding, Severity, settle
+from components.sealos.owner import on_first_master, owner
 from components.sealos.requests import Artifact, Preflight
 
 OLDEST_KUBERNETES = (1, 14)
@@ -119,18 +120,19 @@ def judge(
 def _is_member(request: Preflight, lead: Facts | None, machine: Machine, first: Machine, facts: Facts) -> bool:
     """Whether what lies on the machine belongs to the very cluster that the stack asks for.
 
-    The first master says which cluster it is by what our installation wrote down; the others by the same cluster CA.
+    The first master says which cluster it is by what our installation wrote down; the others by the same cluster CA, or by the note
+    of a join that did not come as far.
     """
     if lead is None:
         return False
-    ours = request.cluster in {(note or {}).get("name") for note in (lead.marker, lead.intent)}
+    ours = (lead.marker is not None or lead.intent is not None) and on_first_master(lead, request.cluster).kind == "ours"
     # a cluster made by hand with sealos; whether it is as the settings say is judged by the installation
     adopted = request.adopt and lead.marker is None and lead.nodes is not None and lead.sealos_config is not None
     # a master without sealos's state, to take a first one's place: that is said once, at the master
     heir = machine != first and _alive(request, lead) and lead.sealos_config is None
     if not (ours or adopted or heir):
         return False
-    return machine == first or (facts.ca is not None and facts.ca == lead.ca)
+    return machine == first or (lead.ca is not None and owner(facts, request.cluster, lead.ca).kind == "ours")
 
 
 def _versions(request: Preflight, first: Machine) -> Iterator[Finding]:
@@ -314,6 +316,7 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
             f"it is the first master of cluster {facts.marker.get('name')!r}, not {request.cluster!r}",
             "Use another machine, or destroy that cluster where it was made.",
         )
+        return
     if _alive(request, facts) and machine == request.fleet.first_master and facts.sealos_config is None:
         yield Finding(
             machine.name,
@@ -333,6 +336,10 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
             "it is a master of a live cluster that this program did not make; it is never wiped or installed over",
             "To take that cluster over as it is, set cluster.adopt: true. Otherwise use another machine.",
         )
+        return
+    whose = owner(facts, request.cluster, None)
+    if kept := installation.keeps(facts, machine, whose.kind == "other"):
+        yield Finding(machine.name, "other-cluster", "error", f"it {kept}: {whose.seen}", f"{installation.KEPT}.")
         return
     if facts.leftovers:
         yield Finding(

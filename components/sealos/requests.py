@@ -11,6 +11,9 @@ from components.login import Fleet, Machine, Request
 ETCD_BACKUPS = "etcd-backups"
 """Where snapshots of etcd go unless cluster.etcdBackups says another place: a folder beside the stack's file."""
 
+JOIN_BATCH = 10
+"""Nodes that sealos joins at a time unless cluster.joinBatch says otherwise."""
+
 
 class Artifact(Request):
     """A file on the first master; fields as in the stack's settings, where it comes from only for who needs that."""
@@ -112,11 +115,13 @@ class Wanted(Request):
         machines: all of them.
         lost: names of machines that are gone for good, and that may be taken out of the cluster without being asked.
         drain: seconds that a drain may take.
+        join_batch: nodes that sealos joins at a time.
     """
 
     machines: tuple[Machine, ...] = ()
     lost: tuple[str, ...] = ()
     drain: float = Field(default=300, gt=0)
+    join_batch: int = Field(default=JOIN_BATCH, ge=1)
 
 
 class Want(Wanted):
@@ -182,6 +187,13 @@ class Member(Request):
     sealos: Artifact
     vip: str
     timeouts: Limits = Limits()
+
+
+class Look(Request):
+    """All machines; `mesh` when the look at the mesh (components/istio/drift.py) tells of the dead ones."""
+
+    fleet: Fleet
+    mesh: bool = False
 
 
 class Kubeconfig(Request):

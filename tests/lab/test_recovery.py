@@ -275,5 +275,5 @@ def test_without_its_first_master_a_cluster_is_destroyed_when_asked_for_in_words
     assert "SEALOS_ISTIO_LOST=sealos01 pulumi destroy" in done.text
     assert lab.run("sealos02", "ls", "/etc/kubernetes/kubelet.conf").returncode == 0
 
-    Terminal.of(project).documented("docs/operations.md", "Tear down", "SEALOS_ISTIO_LOST")
+    Terminal.of(project).documented("docs/operations.md", "Tear down", "SEALOS_ISTIO_LOST=sealos01")
     bare(lab, "sealos02")

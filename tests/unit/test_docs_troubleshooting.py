@@ -44,6 +44,7 @@ TOLD_UNDER = {
     "tools/builder.py _into_the_cache": "should print …, but printed …",
     "RenderError": "Istio …'s own renderer refuses it: …",
     "components/istio/control_plane.py _refused": "Istio …'s own renderer refuses it: …",
+    "components/sealos/drivers.py _join": "it is a member of this cluster by what is on it, but the cluster has no Node of that name",
     "components/sealos/drivers.py _install": "our own installation of cluster …",
     "components/sealos/drivers.py run_preflight": "preflight of … machines: …",
     "components/istio/recover.py recover": "is still there … s after the operator was put back",

@@ -106,13 +106,79 @@ BY_HAND = Facts(leftovers=LEFT, nodes=ANSWER, sealos_config=CONFIG | {"repo": "r
             id="ours, at the very end",
         ),
         pytest.param(
-            Facts(leftovers=LEFT, nodes=UNREADY),
+            Facts(leftovers=LEFT, nodes=UNREADY, intent=MARKER),
             True,
             False,
             "recover",
             "is not Ready (cni plugin",
             id="no pod network",
         ),
+        pytest.param(
+            Facts(leftovers=LEFT, nodes=UNREADY), True, False, "refuse", "is alive", id="somebody's, not Ready"
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, alive=frozenset({"etcd", "kubelet"}), api_error="refused", ca="a", kubelet_ca="a", sealos_ca="a"),
+            True,
+            False,
+            "refuse",
+            "etcd, kubelet run",
+            id="somebody's, its API down",
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, intent=MARKER, ca="b", sealos_ca="a"),
+            True,
+            False,
+            "recover",
+            "not recorded as ours",
+            id="our note, another CA, dead",
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, intent=MARKER, kubelet_ca="b", sealos_ca="a", alive=frozenset({"kubelet"})),
+            True,
+            False,
+            "refuse",
+            "of the cluster with CA b",
+            id="our note, a live kubelet of another CA",
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, intent=MARKER, kubelet_ca="b", alive=frozenset({"kubelet"})),
+            True,
+            False,
+            "refuse",
+            "is alive",
+            id="our note from before there was a CA, a live kubelet",
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, intent=MARKER, ca="a", sealos_ca="a", alive=frozenset({"etcd"})),
+            True,
+            False,
+            "recover",
+            "our own",
+            id="ours, alive",
+        ),
+        pytest.param(
+            Facts(leftovers=("/var/lib/etcd",)), True, False, "refuse", "kubeadm reset -f", id="somebody's data"
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, member="prod"), True, False, "refuse", "is a member of cluster prod", id="a member"
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, sealos_config={"masters": ["192.0.2.11:22"], "nodes": ["192.0.2.40:22"]}),
+            True,
+            False,
+            "refuse",
+            "of other machines (192.0.2.40:22)",
+            id="sealos's state of other machines",
+        ),
+        pytest.param(
+            Facts(leftovers=LEFT, member="dev", alive=frozenset({"kubelet"}), kubelet_ca="a"),
+            True,
+            False,
+            "refuse",
+            "is alive",
+            id="a live member of a cluster of that name",
+        ),
+        pytest.param(Facts(alive=frozenset({"kubelet"})), True, False, "refuse", "kubelet runs", id="a kubelet alone"),
     ],
 )
 def test_decision(facts: Facts, recover: bool, existing: bool, action: str, words: str) -> None:
@@ -178,7 +244,9 @@ def test_certificate_names_repository_and_state_are_compared() -> None:
     ],
 )
 def test_how_far_an_installation_came(left: tuple[str, ...], words: str) -> None:
-    facts = Facts(leftovers=left, api_error="refused" if "/etc/kubernetes/manifests" in left else None)
+    facts = Facts(
+        leftovers=left, intent=MARKER, api_error="refused" if "/etc/kubernetes/manifests" in left else None
+    )
     decision = decide(facts, CLUSTER, FIRST, recover=False, existing=False)
     assert decision.action == "refuse"
     assert words in decision.reason

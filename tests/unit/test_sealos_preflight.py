@@ -108,7 +108,7 @@ def test_good_machines() -> None:
         ),
         pytest.param("sealos01", {"ports": frozenset({6443})}, "port", "port 6443", id="API server"),
         pytest.param("sealos01", {"ports": frozenset({2379})}, "port", "port 2379", id="etcd"),
-        pytest.param("sealos03", {"leftovers": ("/var/lib/etcd",)}, "leftovers", "/var/lib/etcd", id="leftovers"),
+        pytest.param("sealos03", {"leftovers": ("/etc/cni/net.d",)}, "leftovers", "/etc/cni/net.d", id="leftovers"),
         pytest.param("sealos03", {"free_lib": 1}, "disk", "/var/lib has 0 MiB free", id="disk full"),
         pytest.param(
             "sealos03", {"free_root": 2 * GIB}, "disk", "/root has 2048 MiB free, 3072 MiB", id="no room for package"
@@ -342,11 +342,47 @@ def test_too_old_a_kubernetes() -> None:
 
 
 MINE: dict[str, Any] = {"leftovers": ("/etc/kubernetes/pki",), "ports": frozenset({6443, 10250}), "ca": "ca of dev"}
+LEAD: dict[str, Any] = MINE | {"marker": {"name": "dev"}, "sealos_ca": "ca of dev"}
 
 
 @pytest.mark.parametrize("note", ["marker", "intent"])
 def test_members_of_this_cluster_are_fine(note: str) -> None:
-    assert findings({"sealos01": MINE | {note: {"name": "dev"}}, "sealos02": MINE}) == []
+    first = MINE | {note: {"name": "dev"}, "sealos_ca": "ca of dev", "alive": frozenset({"etcd", "kubelet"})}
+    assert findings({"sealos01": first, "sealos02": MINE | {"alive": frozenset({"kubelet"})}}) == []
+
+
+def test_what_a_join_left_is_a_members_as_the_note_on_it_says() -> None:
+    begun = {"leftovers": ("/etc/cni/net.d",), "member": "dev", "joining": True}
+    assert findings({"sealos01": LEAD, "sealos02": begun}) == []
+
+
+@pytest.mark.parametrize("recover", [True, False])
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        ({"alive": frozenset({"kubelet"}), "leftovers": ("/etc/kubernetes/kubelet.conf",), "kubelet_ca": "c0ffee", "node_name": "n7"},
+         "kubelet runs; its kubelet is node n7 of the cluster with CA c0ffee"),
+        ({"alive": frozenset({"kubelet"})}, "kubelet runs"),
+        ({"member": "prod", "leftovers": ("/etc/kubernetes/kubelet.conf",)}, "is a member of cluster prod"),
+        ({"member": "dev", "leftovers": ("/etc/kubernetes/kubelet.conf",), "kubelet_ca": "c0ffee", "alive": frozenset({"kubelet"})},
+         "c0ffee"),
+        ({"leftovers": ("/var/lib/etcd",)}, "holds the data of a cluster"),
+        ({"leftovers": ("/root/.sealos/pki",), "sealos_config": {"masters": ["192.0.2.77:22"]}}, "of other machines (192.0.2.77:22)"),
+    ],
+)  # fmt: skip
+def test_what_is_or_was_another_clusters_is_never_wiped(facts: dict[str, Any], words: str, recover: bool) -> None:
+    for found in (
+        findings({"sealos02": facts}, recover=recover),
+        findings({"sealos01": LEAD, "sealos02": facts}, recover=recover),
+    ):
+        [finding] = found
+        assert (finding.host, finding.code, finding.severity) == ("sealos02", "other-cluster", "error")
+        assert words in finding.cause
+        assert "`kubeadm reset -f` on it by hand" in finding.fix
+
+
+def test_an_etcd_of_a_workers_own_is_no_trace_of_a_cluster() -> None:
+    assert findings({"sealos02": {"alive": frozenset({"etcd"}), "ports": frozenset({2379})}}) == []
 
 
 def test_a_member_of_another_cluster_is_not() -> None:

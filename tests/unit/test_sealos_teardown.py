@@ -14,6 +14,8 @@ from components.istio import istioctl_driver
 from components.istio.istioctl_driver import IstioctlRequest
 from components.login import MachineError
 from components.sealos import teardown
+from components.sealos.facts import Facts
+from components.sealos.owner import owner
 from components.sealos.requests import Install, Preflight
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
@@ -66,24 +68,55 @@ def test_a_first_master_that_answers_is_not_given_up(
     assert "pulumi destroy" not in str(caught.value)
 
 
-@pytest.mark.parametrize("lost", ["", "sealos02", "sealos01"])
-def test_the_others_are_looked_at_only_without_the_first_master(
+@pytest.mark.parametrize("lost", ["", "sealos02", "sealos01", "sealos01,sealos03", "sealos01,sealos02,sealos03"])
+def test_without_the_first_master_whoever_is_not_given_up_is_an_error(
     lost: str, ports: tuple[int, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SEALOS_ISTIO_LOST", lost)
     machines = fleet(sealos01=ports[0], sealos02=ports[0], sealos03=ports[1])
+    for machine, address in zip(machines["machines"], ("127.0.0.9", "127.0.0.2", "127.0.0.1"), strict=True):
+        machine["address"] = address
     request = Preflight.model_validate(
         {"fleet": machines, "cluster": "prod", "kubernetesVersion": "v1.16.3", **ARTIFACTS}
     )
-    assert asyncio.run(teardown.run_sweep(request)) == ""
-    said = capsys.readouterr().err
-    if lost != "sealos01":
-        assert said == ""
+    if lost.count("sealos") == 3:
+        assert asyncio.run(teardown.run_sweep(request)) == ""
+        assert capsys.readouterr().err.count("what it holds of the cluster stays on it; it is left as it is") == 2
         return
-    assert "[sealos02] warning: 127.0.0.1:" in said
-    assert "[sealos03] warning: 127.0.0.1:" in said
-    assert said.count("what it holds of the cluster stays on it") == 2
-    assert "no machine: clean" in said
+    with pytest.raises(DriverError) as caught:
+        asyncio.run(teardown.run_sweep(request))
+    said = str(caught.value)
+    if "sealos01" not in lost:
+        assert "Nothing was cleaned: it begins at sealos01" in said
+        return
+    assert "machines could not be seen clean:\n  sealos02: 127.0.0.2:" in said
+    assert ("sealos03: 127.0.0.1:" in said) == ("sealos03" not in lost)
+    assert f"`SEALOS_ISTIO_LOST={'sealos02' if 'sealos03' in lost else 'sealos02,sealos03'} pulumi destroy`" in said
+
+
+OURS, THEIRS = "a" * 64, "b" * 64
+
+
+@pytest.mark.parametrize(
+    ("facts", "ca", "kind"),
+    [
+        pytest.param(Facts(), OURS, "bare", id="bare"),
+        pytest.param(Facts(alive=frozenset({"etcd"})), OURS, "bare", id="an etcd of its own"),
+        pytest.param(Facts(member="prod"), OURS, "ours", id="our note"),
+        pytest.param(Facts(member="prod", ca=OURS, kubelet_ca=OURS), OURS, "ours", id="note and CA"),
+        pytest.param(Facts(leftovers=("x",), kubelet_ca=OURS), OURS, "ours", id="our CA"),
+        pytest.param(Facts(member="prod", kubelet_ca=THEIRS), OURS, "other", id="our note, another CA"),
+        pytest.param(Facts(member="other", kubelet_ca=OURS), OURS, "other", id="another note"),
+        pytest.param(Facts(marker={"name": "other"}), None, "other", id="another's first master"),
+        pytest.param(Facts(member="prod", kubelet_ca=THEIRS), None, "ours", id="nobody knows our CA any more"),
+        pytest.param(Facts(member="prod", member_ca=OURS, kubelet_ca=THEIRS), None, "other", id="but our note does"),
+        pytest.param(Facts(leftovers=("x",), kubelet_ca=OURS), None, "unknown", id="nobody knows our CA, no note"),
+        pytest.param(Facts(leftovers=("x",)), OURS, "unknown", id="no sign"),
+        pytest.param(Facts(alive=frozenset({"kubelet"})), OURS, "unknown", id="a kubelet of nobody's"),
+    ],
+)
+def test_whose_a_machine_is(facts: Facts, ca: str | None, kind: str) -> None:
+    assert owner(facts, "prod", ca).kind == kind
 
 
 def test_istioctl_stays_on_a_machine_that_is_given_up(
