@@ -237,7 +237,7 @@ def set_up_anew(project: Project, lab: Lab) -> str:
     key = new_host_key(lab, "sealos06")
     lab.reset(["sealos05", "sealos06"])
     for name in ("sealos05", "sealos06"):
-        sh(lab, "sealos01", f"kubectl wait --for=condition=Ready=Unknown node/{name} --timeout=55s")
+        Kubectl(project)("wait", "--for=condition=Ready=Unknown", f"node/{name}", "--timeout=150s", limit=160)
     return key
 
 
