@@ -29,17 +29,12 @@ pulumi.export("nodes", cluster.nodes)
 if foreseen:
     istio, in_cluster = foreseen.istio, cluster.in_cluster
     operator = IstioOperator("istio-operator", IstioOperatorArgs(istio), in_cluster)
-    names = [machine.name for machine in settings.machines]
-    mesh_args = ControlPlaneArgs(foreseen, first_master, fleet, operator, credentials.kiali_passphrase, names)
+    mesh_args = ControlPlaneArgs(foreseen, first_master, fleet, operator, settings.machines, credentials.kiali_passphrase)
     mesh = ControlPlane("istio", mesh_args, in_cluster)
     everything += [operator, mesh]
     if istio.cni.enabled:
-        # Every machine is checked, so that one added later is, too.
-        first = settings.first_master
-        nodes = {
-            m.name: fleet_request(settings, credentials, [first] if m == first else [first, m])
-            for m in settings.machines
-        }
+        # Every machine is checked, so that one added later is, too; the first master knows which of them is dead.
+        nodes = {m.name: fleet_request(settings, credentials, {settings.first_master, m}) for m in settings.machines}
         cni_args = CniCheckArgs(istio, nodes, [mesh.gate, cluster.provider], mesh.found_changed_at)
         everything.append(CniCheck("istio-cni", cni_args))
     if istio.istioctl:

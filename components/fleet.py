@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
 import pulumi
@@ -11,19 +11,20 @@ from components.settings import Credentials, Machine, Settings
 
 
 def fleet_request(
-    settings: Settings, credentials: Credentials, machines: Iterable[Machine] | None = None
+    settings: Settings, credentials: Credentials, machines: Collection[Machine] | None = None
 ) -> pulumi.Output[dict[str, Any]]:
     """The `Fleet` of components/machines.py as data, secret as a whole.
 
     Args:
         settings: the stack's.
         credentials: what opens the machines.
-        machines: only these, when a driver needs to reach no others; all by default.
+        machines: only these, in the settings' order, when a driver needs to reach no others; all by default.
     """
+    chosen = settings.machines if machines is None else [m for m in settings.machines if m in machines]
     ssh = settings.ssh
     listed = [
         {"name": m.name, "address": m.address, "port": m.port, "user": m.user, "role": m.role, "hostKey": m.host_key}
-        for m in (settings.machines if machines is None else machines)
+        for m in chosen
     ]
     login = {
         "password": credentials.password,

@@ -19,7 +19,7 @@ from components.istio.operator_manifests import namespace as namespace_manifest
 from components.istio.overlays import OverlayError
 from components.istio.renderer import Absent, Rendered, RenderError
 from components.istio.versions import release, unproven
-from components.settings import IstioSettings
+from components.settings import IstioSettings, Machine
 
 GATE = "python3 -m components.istio gate"
 """No path of this machine, so that another one sees no change."""
@@ -74,16 +74,16 @@ class ControlPlaneArgs:
         first_master: how to reach it (components/fleet.py); secret.
         fleet: how to reach every machine; secret.
         operator: who carries it out.
+        machines: all of them; the outputs tell of no others.
         kiali_passphrase: what Kiali asks for; one is made when it is None.
-        machines: names of all machines, which the outputs tell of.
     """
 
     foreseen: Foreseen
     first_master: pulumi.Input[Mapping[str, Any]]
     fleet: pulumi.Input[Mapping[str, Any]]
     operator: IstioOperator
+    machines: Sequence[Machine]
     kiali_passphrase: pulumi.Output[str] | None = None
-    machines: Sequence[str] = ()
 
 
 class ControlPlane(pulumi.ComponentResource):
@@ -163,7 +163,7 @@ class ControlPlane(pulumi.ComponentResource):
             ),
         )
         rendered = last.input.apply(lambda found: renderer.gate_view(found, istio.namespace))
-        wanted = {**plan.wanted, "machines": list(args.machines)}
+        wanted = {**plan.wanted, "machines": [machine.name for machine in args.machines]}
         self.found_changed_at = _look(
             {
                 "fleet": args.fleet,

@@ -74,7 +74,8 @@ async def found_changed_at(request: LookRequest) -> str:
 def unchanged(wanted: Wanted, view: View) -> bool:
     """Whether all is as wanted, and where the stack's outputs say. The operator may be at work: this update may have given it some."""
     reported = _record(view).get("reported")  # an older program's gate noted none
-    moved = reported is not None and reported != json.dumps(placed(wanted, view))
+    # as it was when the gate was passed, which left out what was about to leave
+    moved = reported is not None and reported != json.dumps(placed(wanted.model_copy(update={"machines": ()}), view))
     return not moved and not judge(wanted, view.model_copy(update={"settled": True})).problems
 
 

@@ -292,6 +292,12 @@ class _Gateway:
                     ".name", f"{given!r} has no effect in Istio {self.istio}: its chart always says {only}; write that"
                 )
             self.name = only
+            if self.given.get("label"):
+                self.refuse(
+                    ".label",
+                    f"has no effect in Istio {self.istio}, whose chart always has its own labels; add one to the pods by an overlay of "
+                    f"Deployment {only}: path spec.template.metadata.labels.NAME, with its value",
+                )
         self.given = {"name": self.name, **{k: v for k, v in self.given.items() if k != "name"}}
 
     def _overlays(

@@ -108,7 +108,7 @@ def run(
 
 def mesh() -> dict[str, pulumi.Output[Any]]:
     operator = IstioOperator("operator", IstioOperatorArgs(settings()))
-    plane = ControlPlane("mesh", ControlPlaneArgs(foresee(settings()), fleet(), fleet(), operator))
+    plane = ControlPlane("mesh", ControlPlaneArgs(foresee(settings()), fleet(), fleet(), operator, ()))
     nodes = {"sealos01": fleet(), "sealos02": fleet()}
     check = CniCheck("cni", CniCheckArgs(settings(), nodes, [plane.gate], plane.found_changed_at))
     tool = Istioctl("istioctl", IstioctlArgs("1.5.0", Artifact(path="/root/istioctl"), fleet()))
@@ -236,7 +236,7 @@ def test_the_gate_looks_again_when_the_spec_changes_and_only_then(monkeypatch: p
     def request(istio: IstioSettings) -> Any:
         def program() -> dict[str, pulumi.Output[Any]]:
             operator = IstioOperator("operator", IstioOperatorArgs(istio))
-            args = ControlPlaneArgs(foresee(istio), fleet(), fleet(), operator)
+            args = ControlPlaneArgs(foresee(istio), fleet(), fleet(), operator, ())
             return {"report": ControlPlane("mesh", args).report}
 
         with monkeypatch.context() as patched:

@@ -295,6 +295,7 @@ def test_environment_goes_where_it_can_be_added_or_changed() -> None:
     [
         pytest.param([{}, {}], ["one ingress gateway", "keep one entry"], id="two gateways"),
         pytest.param([{"name": "edge"}], ["[0].name", "'edge' has no effect", NAME], id="another name"),
+        pytest.param([{"label": {"team": "edge"}}], ["[0].label", "has no effect", "spec.template.metadata.labels.NAME"], id="a label"),
         pytest.param(
             gateway({"kind": "DaemonSet", "name": NAME, "patches": []}),
             ["overlays[0]", "not among"],
