@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Takes what the cluster left on this machine, as sealos's clean does and more; prints what it could not take. May run again.
 # What stays on purpose is written in components/sealos/teardown.py.
-# $1: the script's private directory, with lib.sh, vip, copy (path of the package that sealos copied here; perhaps), sealos (path
-#     where the user put it; perhaps), lock-wait (on a first master).
+# $1: the script's private directory, with lib.sh, vip, role, copy (path of the package that sealos copied here; perhaps), sealos
+#     (path where the user put it; perhaps), lock-wait (on a first master).
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
@@ -68,7 +68,10 @@ remains() {
         /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl; do
         if [[ -e $path ]]; then echo "$path"; fi
     done
-    awk '$4 == "0A" { split($2, part, ":"); if (part[2] == "192B" || part[2] == "280A" || part[2] == "094B") print "a process that still listens on one of the ports 6443, 10250, 2379" }' \
+    # a node may have services of its own where a master has the API server and etcd
+    awk -v role="$(value role)" '
+        BEGIN { ports["280A"] = 10250; if (role != "node") { ports["192B"] = 6443; ports["094B"] = 2379 } }
+        $4 == "0A" { split($2, part, ":"); if (part[2] in ports) print "a process that still listens on port " ports[part[2]] }' \
         /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 

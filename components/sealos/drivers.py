@@ -9,8 +9,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from components.driver import DriverError, progress
@@ -336,7 +336,7 @@ async def sweep(
     Returns:
         What is still there.
     """
-    given = files(vip=vip, copy=copy, sealos=sealos, lock_wait=lock_wait)
+    given = files(vip=vip, role=host.machine.role, copy=copy, sealos=sealos, lock_wait=lock_wait)
     result = await host.run(HERE / "clean.sh", given, _PROBE + (lock_wait or 0))
     if result.stderr.strip():
         progress(host.machine.name, result.stderr.strip())
@@ -391,9 +391,15 @@ async def _forget_lost(host: Host, request: requests.Want) -> None:
         await forget(host, name)
 
 
-async def _take_out(first: Host, node: nodes.Node, limit: float) -> None:
-    """Takes a Node out of the cluster, and of etcd, that no machine reports as; without a drain."""
-    given = files(role=node.role, name=node.name, address=node.address, gone="yes", lock_wait=limit)
+async def _take_out(first: Host, node: nodes.Node, limit: float, *, anew: bool = False) -> None:
+    """Takes a Node out of the cluster, and of etcd, that no machine reports as; without a drain.
+
+    Raises:
+        _ChangedMeanwhile: for a machine that was set up `anew`, when it has to be looked at again, since another job may have joined it.
+    """
+    given = files(
+        role=node.role, name=node.name, address=node.address, gone="yes", anew="yes" if anew else None, lock_wait=limit
+    )
     await work(first, "leave.sh", given, limit + _PROBE, f"the removal of {node.name}")
 
 
@@ -496,9 +502,7 @@ async def run_join(request: requests.Member) -> str:
             raise DriverError(
                 f"{member.name}: is not in the list of wanted machines on {first.machine.name}; run `pulumi up` without --target"
             )
-        if node := await _former_life(first, own):
-            progress(member.name, "holds nothing of the cluster, while its Node reports no more: taking that out, and joining it anew …")
-            await _take_out(first, node, request.timeouts.join)
+        await _end_former_life(first, own, request.timeouts.join)
         words = await _join(request, first, wanted, begun)
         begun = time.monotonic()
         while wrong := nodes.problems([member], present := await nodes_of(first), request.kubernetes_version):
@@ -546,6 +550,14 @@ async def _former_life(first: Host, own: Host) -> nodes.Node | None:
     return None
 
 
+async def _end_former_life(first: Host, own: Host, limit: float) -> None:
+    """Takes out the Node, and a master's etcd member, that a machine had before it was set up anew."""
+    while node := await _former_life(first, own):
+        progress(node.name, "holds nothing of the cluster, and its Node reports no more (set up anew?): taking that out, without a drain …")
+        with suppress(_ChangedMeanwhile):
+            await _take_out(first, node, limit, anew=True)
+
+
 async def _join(request: requests.Member, first: Host, wanted: requests.Wanted, begun: float) -> str:
     """Joins all that is wanted and that the cluster lacks, unless another driver just did.
 
@@ -590,6 +602,7 @@ async def _join(request: requests.Member, first: Host, wanted: requests.Wanted, 
                     f"{m.role} {m.name} {sealos_config.target(m)} {verdicts[m.name].action}\n" for m in joined
                 ),
                 me=sealos_config.target(member),
+                targets=_targets(wanted.machines),
                 batch=wanted.join_batch,
                 since=time.monotonic() - begun,
                 lock_wait=limit,
@@ -696,12 +709,10 @@ async def run_leave(request: requests.Member) -> str:
                     )
                 if whose.kind == "other":
                     progress(member.name, f"warning: it belongs to another cluster now ({whose.seen}) and stays as it is")
-                    await _leave(request, first, wanted.drain, gone=True)
+                    await _leave(request, first, wanted, gone=True)
                 else:
-                    anew = await _former_life(first, own) is not None
-                    if anew:
-                        progress(member.name, "holds nothing of the cluster any more (set up anew?): taking its Node out without a drain")
-                    await _leave(request, first, wanted.drain, gone=anew)
+                    await _end_former_life(first, own, request.timeouts.clean)
+                    await _leave(request, first, wanted, gone=False)
                     if left := await sweep(own, request.vip, request.package.path):
                         raise DriverError(f"{member.name}: left the cluster, but still holds: {', '.join(left)}")
         except MachineError as error:
@@ -718,7 +729,7 @@ async def run_leave(request: requests.Member) -> str:
                 member.name,
                 f"warning: {gone.cause}; it was taken out without it (cluster.lost)",
             )
-            await _leave(request, first, wanted.drain, gone=True)
+            await _leave(request, first, wanted, gone=True)
         if member.name in await nodes_of(first):
             raise DriverError(f"{member.name}: is still a node of the cluster after it was cleaned; run it again")
         await forget(first, member.name)
@@ -755,13 +766,19 @@ async def _without_the_first_master(request: requests.Member) -> str | None:
     )
 
 
-async def _leave(request: requests.Member, first: Host, limit: float, *, gone: bool) -> None:
-    member = request.fleet.named(request.member)
+def _targets(machines: Iterable[Machine]) -> str:
+    """Machines as sealos's config lists them, a line each."""
+    return "".join(f"{sealos_config.target(machine)}\n" for machine in machines)
+
+
+async def _leave(request: requests.Member, first: Host, wanted: requests.Wanted, *, gone: bool) -> None:
+    member, limit = request.fleet.named(request.member), wanted.drain
     given = files(
         sealos=request.sealos.path,
         role=member.role,
         name=member.name,
         me=sealos_config.target(member),
+        targets=_targets([*wanted.machines, member]),
         address=member.address,
         gone="yes" if gone else None,
         drain_arguments=drain.arguments(request.kubernetes_version, limit),

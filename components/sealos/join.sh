@@ -4,8 +4,8 @@
 # touched, whatever the API or sealos's own lists say.
 # Prints sealos's last words about the asking machine when a join was tried. A job.
 # $1: the script's private directory, with lib.sh, sealos, login.yaml, key (perhaps), machines ("role name address:port action" lines,
-#     the action being join, or clean to have leftovers of a failed join cleaned before), me (address:port), batch (nodes), since
-#     (seconds since the asking driver began), lock-wait.
+#     the action being join, or clean to have leftovers of a failed join cleaned before), me (address:port), targets (the same of all
+#     that is wanted), batch (nodes), since (seconds since the asking driver began), lock-wait.
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
@@ -27,6 +27,7 @@ if [[ -n $waited ]]; then exit "$busy"; fi
 
 kube get nodes -o name >"$dir/present" || die "the cluster's API server did not answer on this machine"
 [[ -e $config ]] || die "$config is missing: sealos can join nothing without it"
+true_ports
 
 # "left out" and why, in place of sealos's last words
 leave_out() {

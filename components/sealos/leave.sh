@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # On the first master: takes one machine out of the cluster: cordon, drain, sealos clean, delete the Node, and for a master
 # look at etcd's members before and after. One at a time, by the lock. A job.
-# $1: the script's private directory, with lib.sh, sealos, login.yaml, key (perhaps), role, name, me (address:port),
-#     gone (when the machine does not answer; then there need be no sealos, login.yaml, me and drain-arguments), address, lock-wait.
+# $1: the script's private directory, with lib.sh, sealos, login.yaml, key (perhaps), role, name, address, me (address:port), targets
+#     (the same of this and all that is wanted), drain-arguments, lock-wait; gone when the machine does not answer, and then nothing that
+#     is about sealos, and no drain-arguments; anew besides it when it does answer, and was set up anew.
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
@@ -11,6 +12,8 @@ dir=$1
 blocked=76
 name=$(value name) me=$(value me) role=$(value role) address=$(value address)
 lock
+# another job may have joined it meanwhile
+if [[ -n $waited && -e $dir/anew ]]; then exit "$busy"; fi
 if [[ ! -e $admin ]]; then
     say "no cluster on this machine, so nothing to leave"
     exit 0
@@ -36,6 +39,7 @@ if grep -Fxq -- "node/$name" "$dir/nodes"; then
         }
     fi
 fi
+if [[ ! -e $dir/gone ]]; then true_ports; fi
 if [[ -e $dir/gone ]]; then
     # sealos would try to reach it for minutes, only to drop it from its config in the end; lvscare on the nodes drops a dead
     # master by itself

@@ -225,6 +225,24 @@ listed() {
     [[ -e $config ]] && sed -E "s/^ *- *//; s/[\"']//g" "$config" | grep -Fxq -- "$1"
 }
 
+# The config with today's SSH ports of the machines in $dir/targets (address:port lines): by the text it knows a machine and reaches it.
+retargeted() {
+    awk '
+        NR == FNR { at = match($0, /:[0-9]+$/); port[substr($0, 1, at - 1)] = substr($0, at); next }
+        /^ *- .*:[0-9]+["\047]?$/ {
+            host = $0; gsub(/^ *- *|["\047]|:[0-9]+["\047]?$/, "", host)
+            if (host in port) {
+                if (told[host]++) next
+                sub(/:[0-9]+/, port[host])
+            }
+        }
+        { print }' "$dir/targets" "$config"
+}
+
+true_ports() {
+    if [[ -e $config ]] && ! retargeted | cmp -s - "$config"; then replace "$config" retargeted; fi
+}
+
 # Files with keys are the owner's alone. kubeadm writes its own so; those that sealos copies to a master come out 0644.
 close_files() {
     local dir

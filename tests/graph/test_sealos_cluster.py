@@ -174,6 +174,11 @@ def test_every_request_is_what_its_driver_reads() -> None:
         assert request.fleet.login.password.get_secret_value() == PASSWORD
 
 
+def test_a_setting_that_came_later_changes_no_state_at_its_default() -> None:
+    assert "joinBatch" not in Seen(stack()).request("cluster-wanted")
+    assert Seen(stack(joinBatch=3)).request("cluster-wanted")["joinBatch"] == 3
+
+
 def test_nothing_secret_is_in_plain() -> None:
     seen = Seen(stack())
     for name, resource in seen.recorder.registered.items():

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from lab import faults
 from lab.machines import Lab
 from tests.documented import Terminal
 from tests.lab.conftest import Kubectl, bare, listed, standing
@@ -184,6 +185,32 @@ def test_a_machine_that_sealos_can_not_reach_stops_no_other(project: Project, la
     assert done.status == 0, done.text
 
 
+def test_a_machine_with_another_port_and_a_service_on_2379_leaves_and_comes_back(project: Project, lab: Lab) -> None:
+    """sealos's own list has today's ports, once each."""
+    address, key = lab.addresses["sealos03"], next(host.host_key for host in lab.hosts if host.name == "sealos03")
+    sh(lab, "sealos03", "printf 'Port 22\\nPort 2222\\n' >>/etc/ssh/sshd_config")
+    sh(lab, "sealos03", "(sleep 0.3; kill $(pgrep -o -x sshd)) </dev/null >/dev/null 2>&1 &")
+    time.sleep(2)
+    faults.listen(lab, "sealos03", 2379)
+
+    def another_port(config: dict[str, Any]) -> None:
+        config["nodes"][1].update(port=2222, hostKey=key)
+
+    project.edit_config(another_port)
+    done = project.up()
+    assert done.status == 0, done.text
+    project.edit_config(lambda config: config.update(listed(lab, 1, (2, 4, 5, 6))))
+    done = project.up()
+    assert done.status == 0, done.text
+    bare(lab, "sealos03")
+    assert f"{address}:" not in sh(lab, "sealos01", "cat /root/.sealos/config.yaml")
+    project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3, 4, 5, 6))))
+    project.edit_config(another_port)
+    done = project.up()
+    assert done.status == 0, done.text
+    assert sh(lab, "sealos01", "cat /root/.sealos/config.yaml").count(f"{address}:2222") == 1
+
+
 def new_host_key(lab: Lab, name: str) -> str:
     """Gives a machine another host key from its next set-up on; the lab itself knows it at once."""
     file = lab.directory / "host_keys" / name
@@ -234,7 +261,7 @@ def test_a_master_that_was_set_up_anew_with_another_host_key_is_joined_again(
     project.edit_config(lambda config: config["masters"][2].update(hostKey=set_up_anew))
     done = project.up()
     assert done.status == 0, done.text
-    assert "sealos06] holds nothing of the cluster, while its Node reports no more" in done.text
+    assert "sealos06] holds nothing of the cluster, and its Node reports no more (set up anew?)" in done.text
     assert nodes(project) == dict.fromkeys(("sealos01", "sealos04", "sealos06"), "master") | dict.fromkeys(
         ("sealos02", "sealos03", "sealos05"), "node"
     )

@@ -116,6 +116,7 @@ def sealos(place: Path, does: str) -> dict[str, str]:
         "login.yaml": LOGIN,
         "machines": "node sealos02 192.0.2.12:22 join\n",
         "me": "192.0.2.12:22",
+        "targets": "192.0.2.11:22\n192.0.2.12:22\n",
         "batch": "10",
         "since": "0.5",
     }
@@ -295,7 +296,7 @@ def test_what_is_replaced_keeps_its_mode_and_its_link_and_what_is_new_is_the_own
 
 WITHOUT_SET_E = {
     # one command each, whose failure is the caller's condition
-    "kube", "ask", "sum", "has", "listed", "leftovers", "sealos_version", "value", "read_name", "kubelet_ca",
+    "kube", "ask", "sum", "has", "listed", "leftovers", "sealos_version", "value", "read_name", "kubelet_ca", "retargeted",
     # say themselves what failed, or end the script
     "run_sealos", "disarm", "etcd_call", "etcd_members", "etcd_healthy", "mounts", "disarmed_config", "plain_file", "state",
     "etcd_spares", "make_way", "sealos_join",

@@ -72,6 +72,14 @@ def test_hosts_of_the_config_by_their_whole_text(host: str, listed: bool, tmp_pa
     assert bash(f"if listed {host}; then echo yes; fi", tmp_path) == ("yes\n" if listed else "")
 
 
+def test_a_changed_ssh_port_reaches_the_config_of_sealos_and_nothing_else_does(tmp_path: Path) -> None:
+    san = "apiservercertsans:\n- 192.0.2.12\n"
+    (tmp_path / "config.yaml").write_text(san + CONFIG.replace("user:", "  - 192.0.2.12:22\nuser:"))
+    (tmp_path / "targets").write_text("192.0.2.11:22\n192.0.2.12:2200\n192.0.2.13:24\n")
+    bash("true_ports", tmp_path)
+    assert (tmp_path / "config.yaml").read_text() == san + CONFIG.replace(":2222", ":2200")
+
+
 def test_no_config_lists_nobody(tmp_path: Path) -> None:
     assert bash("if listed 192.0.2.11:22; then echo yes; fi", tmp_path) == ""
 
