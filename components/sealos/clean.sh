@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Takes what the cluster left on this machine, as sealos's clean does and more; prints what it could not take. May run again.
 # What stays on purpose is written in components/sealos/teardown.py.
-# $1: the script's private directory, with lib.sh, vip, role, copy (path of the package that sealos copied here; perhaps), sealos (path
-#     where the user put it; perhaps), lock-wait (on a first master).
+# $1: the script's private directory, with lib.sh, vip, role, copy (path of the package that sealos copied here; perhaps), sealos
+#     (path where the user put it; perhaps), lock-wait (on a first master).
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh

@@ -346,7 +346,7 @@ async def sweep(
     Returns:
         What is still there.
     """
-    given = files(vip=vip, copy=copy, role=host.machine.role, sealos=sealos, lock_wait=lock_wait)
+    given = files(vip=vip, role=host.machine.role, copy=copy, sealos=sealos, lock_wait=lock_wait)
     result = await host.run(HERE / "clean.sh", given, _PROBE + (lock_wait or 0))
     if result.stderr.strip():
         progress(host.machine.name, result.stderr.strip())

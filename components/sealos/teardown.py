@@ -199,7 +199,9 @@ async def _everyone(leader: Host, facts: Facts, listed: Iterable[Machine]) -> tu
     for key in ("masters", "nodes"):
         for target in config.get(key) or []:
             address, _, port = str(target).partition(":")
-            targets[address] = Machine(name=address, address=address, port=int(port or 22))
+            targets[address] = Machine(
+                name=address, address=address, port=int(port or 22), role="master" if key == "masters" else "node"
+            )
     for node in nodes.parse(facts.nodes or {}).values():
         if node.name not in found and node.address and node.address not in addresses:
             reached = targets.pop(node.address, None) or Machine(name=node.name, address=node.address)
