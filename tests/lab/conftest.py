@@ -132,12 +132,12 @@ class Kubectl:
         self.file.touch(mode=0o600)
         self.file.write_text(project.outputs()["kubeconfig"])
 
-    def __call__(self, *arguments: str) -> str:
+    def __call__(self, *arguments: str, limit: float = 60) -> str:
         done = subprocess.run(
             [parts.binary("kubectl"), f"--kubeconfig={self.file}", *arguments],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=limit,
             check=False,
         )
         assert done.returncode == 0, done.stderr

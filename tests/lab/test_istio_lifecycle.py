@@ -165,14 +165,14 @@ def test_a_dead_machine_holds_nothing_up_and_is_named(project: Project, kubectl:
     dead = next(name for name in NAMES[1:] if name not in {pod["spec"]["nodeName"] for pod in pods})
     lab.stop_machine(dead)
     try:
-        kubectl("wait", "--for=condition=Ready=Unknown", f"node/{dead}", "--timeout=90s")
+        kubectl("wait", "--for=condition=Ready=Unknown", f"node/{dead}", "--timeout=150s", limit=160)
         text = good(project)
         assert f"{dead} is not Ready: Kubelet stopped posting node status. It is not waited for. Bring it back" in text
         assert project.outputs()["istio"]["cni"]["ready"] == len(NAMES) - 1
     finally:
         lab.start_machine(dead)
-    kubectl("wait", "--for=condition=Ready", f"node/{dead}", "--timeout=60s")
-    kubectl("-n", "kube-system", "rollout", "status", "daemonset/istio-cni-node", "--timeout=60s")
+        kubectl("wait", "--for=condition=Ready", f"node/{dead}", "--timeout=150s", limit=160)
+    kubectl("-n", "kube-system", "rollout", "status", "daemonset/istio-cni-node", "--timeout=150s", limit=160)
     assert f"{dead} is not Ready" not in good(project)
     assert project.outputs()["istio"]["cni"]["ready"] == len(NAMES)
 

@@ -191,7 +191,7 @@ def test_the_api_survives_the_loss_of_a_master(project: Project, kubectl: Kubect
 
 
 def test_a_node_joins_while_another_machine_is_dead(project: Project, kubectl: Kubectl, lab: Lab) -> None:
-    kubectl("wait", "--for=condition=Ready=Unknown", "node/sealos05", "--timeout=90s")
+    kubectl("wait", "--for=condition=Ready=Unknown", "node/sealos05", "--timeout=150s", limit=160)
     project.edit_config(lambda config: config.update(listed(lab, (1, 4, 5), (2, 3, 6))))
     done = project.up()
     assert done.status == 0, done.text
