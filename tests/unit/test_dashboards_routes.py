@@ -185,7 +185,7 @@ def test_without_tls_the_gateway_has_one_server() -> None:
 
 
 def test_a_gateway_with_a_label_of_its_own_is_found() -> None:
-    labelled = mesh(ingressGateways=[{"label": {"istio": "edge"}}])
+    labelled = mesh(version="1.6.5", ingressGateways=[{"label": {"istio": "edge"}}])
     found = by_name(routes.manifests(ways("gateway"), labelled, K8S))
     assert found["dashboards"]["spec"]["selector"] == {"istio": "edge"}
 
