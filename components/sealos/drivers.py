@@ -374,7 +374,7 @@ async def run_want(request: requests.Want) -> str:
                 f"{host.machine.name}: the list of wanted machines could not be written: {result.last_words}"
             )
         await _forget_lost(host, request)
-        await _take_out_half_joined(host, request)
+        await _take_out_unrecorded(host, request)
     return "\n".join(f"{machine.role} {machine.name} {machine.address}" for machine in request.machines)
 
 
@@ -413,14 +413,17 @@ async def _take_out(first: Host, node: nodes.Node, limit: float, *, anew: bool =
     await work(first, "leave.sh", given, limit + _PROBE, f"the removal of {node.name}")
 
 
-async def _take_out_half_joined(host: Host, request: requests.Want) -> None:
-    """Takes out the machines that are wanted no more and whose join never came to its end.
+async def _take_out_unrecorded(host: Host, request: requests.Want) -> None:
+    """Takes out the machines that are wanted no more and that no resource stands for in the stack's state, so that nobody else would.
 
-    No resource stands for such a machine in the stack's state, so nobody else would. One that was joined to the end, as the note on
-    it says, leaves by its own resource; one that does not answer is left to `cluster.lost`.
+    Such is one whose join failed or was killed, or whose driver came to an end that nobody took down. One that is recorded leaves by
+    its own resource; one that does not answer is left to `cluster.lost`.
     """
-    wanted = {machine.name for machine in request.machines}
-    gone = [m for m in await known_of(host) if m.name not in wanted and m.name not in request.lost]
+    settled_with = {machine.name for machine in request.machines} | set(request.lost)
+    gone = [machine for machine in await known_of(host) if machine.name not in settled_with]
+    if gone:
+        recorded = (await show(host, "recorded")).split()
+        gone = [machine for machine in gone if machine.name not in recorded]
     if not gone:
         return
     lead = await look(host)
@@ -439,12 +442,10 @@ async def _take_out_half_joined(host: Host, request: requests.Want) -> None:
                     f"warning: {error.cause}; it is not wanted any more and is still a node. When it is gone for good: cluster.lost",
                 )
             continue
-        if facts.member == cluster.name and not facts.joining:
-            continue
         if not is_node and owner(facts, cluster.name, lead.ca).kind in ("bare", "other"):
             await forget(host, machine.name)
             continue
-        progress(machine.name, "its join did not come to its end, and it is not wanted any more: taking it out …")
+        progress(machine.name, "is not wanted any more, and the stack's state does not have it: taking it out …")
         await run_leave(
             requests.Member(
                 fleet=request.fleet.model_copy(update={"machines": (host.machine, machine)}),
@@ -524,7 +525,7 @@ async def run_join(request: requests.Member) -> str:
                 said = f"\nsealos's last words:\n{_indented(words.rstrip())}" if words.strip() else ""
                 raise DriverError(f"{member.name}: did not join as asked for: {'; '.join(wrong)}{said}")
             await asyncio.sleep(_PAUSE)
-        note = _member_note(request, (await look(first)).ca, joining=False)
+        note = _member_note(request, (await look(first)).ca)
         tidied = await own.run(HERE / "tidy.sh", {**files(), "member.json": note}, _SHORT)
         if tidied.status:
             raise DriverError(f"{member.name}: joined, but could not be tidied up: {tidied.last_words}")
@@ -533,9 +534,9 @@ async def run_join(request: requests.Member) -> str:
     return f"{node.role} {node.name} {node.address} {node.version}"
 
 
-def _member_note(request: requests.Member, ca: str | None, *, joining: bool) -> bytes:
-    """What stands on a member about its cluster: its name, its CA's SHA-256, and whether the join has yet to come to its end."""
-    return json.dumps({"name": request.cluster} | ({"joining": True} if joining else {"ca": ca})).encode()
+def _member_note(request: requests.Member, ca: str | None = None) -> bytes:
+    """What stands on a member about its cluster: its name, and its CA's SHA-256 when the join has come to its end."""
+    return json.dumps({"name": request.cluster} | ({"ca": ca} if ca else {})).encode()
 
 
 async def _former_life(first: Host, own: Host) -> nodes.Node | None:
@@ -649,7 +650,7 @@ async def _note_the_join(request: requests.Member, machines: list[Machine]) -> N
     """
 
     async def note(host: Host) -> None:
-        given = {**files(), "member.json": _member_note(request, None, joining=True)}
+        given = {**files(), "member.json": _member_note(request)}
         noted = await host.run(HERE / "note.sh", given, _SHORT)
         if noted.status:
             raise MachineError(host.machine.name, f"could not be prepared for the join: {noted.last_words}", "")
@@ -868,4 +869,8 @@ async def run_ready(request: requests.Ready) -> str:
             await asyncio.sleep(_PAUSE)
         if said := nodes.warning(silent):
             progress(host.machine.name, f"warning: {said}")
+        # by now the state has every member's resource, so that a removal is that one's business (`_take_out_unrecorded`)
+        noted = await host.run(HERE / "record.sh", files(names="".join(f"{m.name}\n" for m in request.machines)), _SHORT)
+        if noted.status:
+            raise DriverError(f"{host.machine.name}: the members could not be noted: {noted.last_words}")
     return json.dumps(nodes.table(request.machines, present))

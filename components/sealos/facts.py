@@ -60,7 +60,6 @@ class Facts:
         wanted: our list of the cluster's machines, on a first master.
         member: name of the cluster that our join made the machine a member of, or began to.
         member_ca: SHA-256 of that cluster's CA certificate; None in the notes of older programs, and while the join is under way.
-        joining: whether that join has not come to its end.
         sealos_config: sealos's own config.yaml without what it logs in with.
         nodes: `kubectl get nodes -o json`, where the API answered; api_error says why it did not.
         package_bytes, package_sha256: of the offline package; None when it isn't there or the checksum wasn't asked for.
@@ -99,7 +98,6 @@ class Facts:
     wanted: list[dict[str, Any]] | None = None
     member: str | None = None
     member_ca: str | None = None
-    joining: bool = False
     sealos_config: dict[str, Any] | None = None
     nodes: dict[str, Any] | None = None
     api_error: str | None = None
@@ -161,7 +159,6 @@ def parse(text: str) -> Facts:
         wanted=_document(last("wanted")),
         member=member.get("name"),
         member_ca=member.get("ca"),
-        joining=member.get("joining") is True,
         sealos_config=_yaml(last("sealos_config")),
         nodes=_document(last("nodes")),
         api_error=last("api_error"),

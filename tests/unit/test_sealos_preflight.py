@@ -352,7 +352,7 @@ def test_members_of_this_cluster_are_fine(note: str) -> None:
 
 
 def test_what_a_join_left_is_a_members_as_the_note_on_it_says() -> None:
-    begun = {"leftovers": ("/etc/cni/net.d",), "member": "dev", "joining": True}
+    begun = {"leftovers": ("/etc/cni/net.d",), "member": "dev"}
     assert findings({"sealos01": LEAD, "sealos02": begun}) == []
 
 
