@@ -327,7 +327,7 @@ class SealosCluster(pulumi.ComponentResource):
         )
 
         def tell(found: local.RunResult) -> None:
-            for line in json.loads(found.stdout):
+            for line in json.loads(found.stdout or "[]"):
                 pulumi.log.warn(line, self)
 
         pulumi.Output.unsecret(looked).apply(tell)

@@ -487,7 +487,7 @@ def test_each_of_ten_planted_drifts_is_found(up: Stack, kubectl: Kubectl, lab: L
     lines = [line for line in keys.splitlines() if not line.startswith(address)]
     known_hosts.write_text("\n".join([*lines, f"{address} {other}"]) + "\n")
     # 11: settings that nobody applied, 12: the list on the first master
-    project.edit_config(lambda c: c["istio"]["ingressGateways"][0].update(label={"team": "other"}))
+    project.edit_config(lambda c: c["istio"]["ingressGateways"][0]["k8s"].update(podAnnotations={"team": "other"}))
     wanted = json.loads(before["sealos01", "/etc/sealos-istio/wanted.json"])
     wanted["machines"].append({**wanted["machines"][-1], "name": "sealos09", "address": "198.18.0.9"})
     put(lab, "sealos01", "/etc/sealos-istio/wanted.json", json.dumps(wanted))

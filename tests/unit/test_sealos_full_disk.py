@@ -295,8 +295,10 @@ def test_what_is_replaced_keeps_its_mode_and_its_link_and_what_is_new_is_the_own
 
 
 WITHOUT_SET_E = {
+    # print what they find, which may be nothing
+    "listening", "own_etcd",
     # one command each, whose failure is the caller's condition
-    "kube", "ask", "sum", "has", "listed", "leftovers", "sealos_version", "value", "read_name", "kubelet_ca", "listening", "own_etcd", "retargeted",
+    "kube", "ask", "sum", "has", "listed", "leftovers", "sealos_version", "value", "read_name", "kubelet_ca", "retargeted",
     # say themselves what failed, or end the script
     "run_sealos", "disarm", "etcd_call", "etcd_members", "etcd_healthy", "mounts", "disarmed_config", "plain_file", "state",
     "etcd_spares", "make_way", "sealos_join",
