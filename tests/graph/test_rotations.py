@@ -147,5 +147,5 @@ def test_a_new_password_changes_nothing_but_how_one_logs_in(stack: Project) -> N
     calls = len(verbs(stack))
     up = stack.up()
     assert up.status == 0, up.text
-    assert sorted(verbs(stack)[calls:]) == ["backup", "join", "join", "preflight", "ready", "update", "want"]
+    assert sorted(verbs(stack)[calls:]) == ["backup", "join", "join", "look", "preflight", "ready", "update", "want"]
     assert touched(stack) == {}
