@@ -46,9 +46,7 @@ _KILLED: Final = 137  # the same, when the script needed SIGKILL
 _UNPACK_FAILED: Final = 70
 _GRACE: Final = 15.0  # seconds the host gets to report its own time-out before the connection is given up
 _TRIES: Final = 4  # sshd's MaxStartups drops log-ins at random; a few tries are enough on a healthy host
-_MOST_OUTPUT: Final = (
-    64 << 20
-)  # bytes that a script may print: all pods of a large cluster as JSON take some tens of MiB
+_MOST_OUTPUT: Final = 64 << 20  # bytes that a script may print: all pods of a large cluster as JSON take some tens of MiB
 _MOST_ERRORS: Final = 4 << 20  # bytes of its error output
 _LONGEST_LINE: Final = 16 << 10  # bytes of one line of it; what is longer comes in pieces
 _LARGEST_FILE: Final = 8 << 30  # bytes that are fetched of a file: etcd's own limit for what it holds

@@ -10,5 +10,4 @@ lock
 if [[ -e $etc/cluster.json ]]; then
     exit "$busy"
 fi
-mkdir -p "$etc"
-replace "$etc/cluster.json" cat -- "$dir/cluster.json"
+keep cluster.json

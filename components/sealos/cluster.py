@@ -141,8 +141,9 @@ class SealosCluster(pulumi.ComponentResource):
         # left out where it is the default: a key more in the state would show every live stack a change
         backups = {} if cluster.etcd_backups == ETCD_BACKUPS else {"etcdBackups": cluster.etcd_backups}
         # There only while the settings ask for it; a replacement for which it could not be taken does not begin.
-        saved = [
-            self._command(
+        saved = []
+        if cluster.identity_change == "replace":
+            snapshot = self._command(
                 "etcd-snapshot",
                 "snapshot",
                 [first],
@@ -150,8 +151,7 @@ class SealosCluster(pulumi.ComponentResource):
                 triggers=[json.dumps(identity)],
                 opts=pulumi.ResourceOptions(depends_on=[preflight]),
             )
-            for _ in range(cluster.identity_change == "replace")
-        ]
+            saved.append(snapshot)
         # The first master alone: a machine more or less must not touch the installation. It is cleaned by the list on the
         # first master. A changed password or limit comes in as `update`, which looks and never installs.
         self.anchor = self._command(

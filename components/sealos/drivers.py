@@ -144,10 +144,10 @@ async def run_preflight(request: requests.Preflight) -> str:
     # what another `pulumi up` is about to change would be judged as somebody's leftovers; a machine that can't be asked is judged below
     with suppress(DriverError, MachineError):
         async with connect(first, request.fleet.login) as host:
-            await settled(host, _SHORT)
+            await _settled(host, _SHORT)
     progress("preflight", f"looking at {len(request.fleet.machines)} machines …")
 
-    async def look(host: Host) -> preflight.Seen:
+    async def seen_by(host: Host) -> preflight.Seen:
         given = files(vip=request.vip)
         if host.machine == first:
             given = files(
@@ -160,14 +160,9 @@ async def run_preflight(request: requests.Preflight) -> str:
                 istioctl_sha256=request.istioctl.sha256 if request.istioctl else None,
             )
         clock = await _clock(host)
-        result = await host.run(HERE / "facts.sh", given, _PROBE)
-        if result.status:
-            raise MachineError(
-                host.machine.name, f"could not be looked at ({result.last_words})", "Look at it by hand."
-            )
-        return preflight.Seen(facts_of.parse(result.stdout), clock)
+        return preflight.Seen(await look(host, given, _PROBE), clock)
 
-    seen, sources = await asyncio.gather(on_all(request.fleet, look), asyncio.to_thread(_sources, request))
+    seen, sources = await asyncio.gather(on_all(request.fleet, seen_by), asyncio.to_thread(_sources, request))
     found = preflight.judge(request, seen, sources)
     report = findings.report(found, len(request.fleet.machines))
     if findings.stop(found):
@@ -268,13 +263,18 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
     return f"cluster {request.cluster.name}: first master {first.name}, Kubernetes {request.cluster.kubernetes_version}"
 
 
-async def look(host: Host) -> Facts:
+async def look(host: Host, given: Mapping[str, bytes] | None = None, limit: float = _SHORT) -> Facts:
     """A machine's facts, as they are right now.
+
+    Args:
+        host: the machine.
+        given: files for facts.sh, when it is asked for more than what it says about itself.
+        limit: seconds.
 
     Raises:
         MachineError: when it can't be looked at.
     """
-    result = await host.run(HERE / "facts.sh", files(), _SHORT)
+    result = await host.run(HERE / "facts.sh", given or files(), limit)
     if result.status:
         raise MachineError(host.machine.name, f"could not be looked at ({result.last_words})", "Look at it by hand.")
     return facts_of.parse(result.stdout)
@@ -282,11 +282,15 @@ async def look(host: Host) -> Facts:
 
 async def settled(host: Host, lock_wait: float) -> Facts:
     """A first master's facts, taken when no job of ours is at work on it (a killed `pulumi up` leaves its job running)."""
-    given = {**files(lock_wait=lock_wait), "facts.sh": (HERE / "facts.sh").read_bytes()}
-    result = await _job(host, "settled.sh", given, _PROBE)
+    return facts_of.parse(await _settled(host, lock_wait, **{"facts.sh": (HERE / "facts.sh").read_bytes()}))
+
+
+async def _settled(host: Host, lock_wait: float, **given: bytes) -> str:
+    """Waits until no job of ours is at work on a first master; what its facts.sh, when it is `given`, then prints."""
+    result = await _job(host, "settled.sh", {**files(lock_wait=lock_wait), **given}, _PROBE)
     if result.status:
         raise DriverError(f"{host.machine.name}: could not be looked at: {result.last_words}")
-    return facts_of.parse(result.stdout)
+    return result.stdout
 
 
 async def _what_then(host: Host, request: requests.Install) -> str:
@@ -355,7 +359,7 @@ async def sweep(
     return result.stdout.splitlines()
 
 
-async def run_want(request: requests.Want) -> str:
+async def want(host: Host, request: requests.Want) -> str:
     """Writes down on the first master which machines the cluster shall have."""
     written = {
         "machines": [machine.model_dump(mode="json", by_alias=True) for machine in request.machines],
@@ -363,18 +367,13 @@ async def run_want(request: requests.Want) -> str:
         "drain": request.drain,
         "joinBatch": request.join_batch,
     }
-    async with connect(request.fleet.first_master, request.fleet.login) as host:
-        given = {**files(), "wanted.json": (json.dumps(written, indent=2) + "\n").encode()}
-        given |= {
-            f"machine.{machine.name}": machine.model_dump_json(by_alias=True).encode() for machine in request.machines
-        }
-        result = await host.run(HERE / "want.sh", given, _SHORT)
-        if result.status:
-            raise DriverError(
-                f"{host.machine.name}: the list of wanted machines could not be written: {result.last_words}"
-            )
-        await _forget_lost(host, request)
-        await _take_out_unrecorded(host, request)
+    given = {**files(), "wanted.json": (json.dumps(written, indent=2) + "\n").encode()}
+    given |= {f"machine.{machine.name}": machine.model_dump_json(by_alias=True).encode() for machine in request.machines}
+    result = await host.run(HERE / "want.sh", given, _SHORT)
+    if result.status:
+        raise DriverError(f"{host.machine.name}: the list of wanted machines could not be written: {result.last_words}")
+    await _forget_lost(host, request)
+    await _take_out_unrecorded(host, request)
     return "\n".join(f"{machine.role} {machine.name} {machine.address}" for machine in request.machines)
 
 
@@ -385,19 +384,18 @@ async def _forget_lost(host: Host, request: requests.Want) -> None:
     """
     begun = time.monotonic()
     for name in request.lost:
-        while (node := (await nodes_of(host)).get(name)) and await _reports(host, node):
-            if time.monotonic() - begun > _GRACE:
-                raise DriverError(
-                    f"{name}: cluster.lost names it, but its kubelet reports to the cluster. A machine that is there leaves properly "
-                    f"when it is taken out of the list of machines; take it out of cluster.lost"
-                )
-            progress(name, "waiting until the cluster sees that it is gone …")
-            await asyncio.sleep(5 * _PAUSE)
-        if node is None:
-            await forget(host, name)
-            continue
-        progress(name, "taking it out of the cluster (cluster.lost); what it holds of it, keys included, stays on it")
-        await _take_out(host, node, request.limit)
+        while node := (await nodes_of(host)).get(name):
+            if not await _still_reports(
+                host,
+                node,
+                begun,
+                "waiting until the cluster sees that it is gone …",
+                "cluster.lost names it, but its kubelet reports to the cluster. A machine that is there leaves properly when it is taken "
+                "out of the list of machines; take it out of cluster.lost",
+            ):
+                progress(name, "taking it out of the cluster (cluster.lost); what it holds of it, keys included, stays on it")
+                await _take_out(host, node, request.limit)
+                break
         await forget(host, name)
 
 
@@ -484,9 +482,27 @@ async def forget(first: Host, name: str) -> None:
         raise DriverError(f"{first.machine.name}: the note about {name} could not be removed: {result.last_words}")
 
 
-async def _reports(host: Host, node: nodes.Node) -> bool:
-    answer = json.loads(await show(host, "leases"))
-    return nodes.reports(node, answer["leases"], answer["now"])
+async def _still_reports(first: Host, node: nodes.Node, begun: float, waiting: str, never: str) -> bool:
+    """Whether a kubelet reports as this Node. If so, it tells that only after a pause: the cluster is slow to see that one is gone.
+
+    Args:
+        first: the first master.
+        node: the Node.
+        begun: when the wait for its silence began, by time.monotonic.
+        waiting: what is told while it lasts.
+        never: what is wrong if it reports for so long that its machine must be there.
+
+    Raises:
+        DriverError: with `never`.
+    """
+    answer = json.loads(await show(first, "leases"))
+    if not nodes.reports(node, answer["leases"], answer["now"]):
+        return False
+    if time.monotonic() - begun > _GRACE:
+        raise DriverError(f"{node.name}: {never}")
+    progress(node.name, waiting)
+    await asyncio.sleep(5 * _PAUSE)
+    return True
 
 
 async def wanted_of(first: Host) -> requests.Wanted:
@@ -525,13 +541,18 @@ async def run_join(request: requests.Member) -> str:
                 said = f"\nsealos's last words:\n{_indented(words.rstrip())}" if words.strip() else ""
                 raise DriverError(f"{member.name}: did not join as asked for: {'; '.join(wrong)}{said}")
             await asyncio.sleep(_PAUSE)
-        note = _member_note(request, (await look(first)).ca)
+        note = _member_note(request, await _ca(first))
         tidied = await own.run(HERE / "tidy.sh", {**files(), "member.json": note}, _SHORT)
         if tidied.status:
             raise DriverError(f"{member.name}: joined, but could not be tidied up: {tidied.last_words}")
     progress(member.name, "is a Ready node")
     node = present[member.name]
     return f"{node.role} {node.name} {node.address} {node.version}"
+
+
+async def _ca(first: Host) -> str:
+    """SHA-256 of the cluster's CA certificate, as Facts.ca."""
+    return (await show(first, "ca")).strip()
 
 
 def _member_note(request: requests.Member, ca: str | None = None) -> bytes:
@@ -549,15 +570,15 @@ async def _former_life(first: Host, own: Host) -> nodes.Node | None:
     while node := (await nodes_of(first)).get(name):
         if not joining.set_up_anew(await look(own)):
             return None
-        if not await _reports(first, node):
+        if not await _still_reports(
+            first,
+            node,
+            begun,
+            "holds nothing of the cluster; waiting until the cluster sees that its Node is gone …",
+            f"nothing of the cluster is on the machine at {own.machine.address}, but a kubelet reports as node {name}. Which machine is that "
+            f"({node.address})? Switch it off, or correct the address, and run this again",
+        ):
             return node
-        if time.monotonic() - begun > _GRACE:
-            raise DriverError(
-                f"{name}: nothing of the cluster is on the machine at {own.machine.address}, but a kubelet reports as node {name}. Which "
-                f"machine is that ({node.address})? Switch it off, or correct the address, and run this again"
-            )
-        progress(name, "holds nothing of the cluster; waiting until the cluster sees that its Node is gone …")
-        await asyncio.sleep(5 * _PAUSE)
     return None
 
 
@@ -587,7 +608,7 @@ async def _join(request: requests.Member, first: Host, wanted: requests.Wanted, 
             present = nodes.parse(json.loads(await show(first, "nodes")))
             if member.name in present:
                 return ""
-            ca = (await show(first, "ca")).strip()
+            ca = await _ca(first)
             lacking = [machine for machine in wanted.machines if machine.name not in {first.machine.name, *present}]
             verdicts = await _ask(request, lacking, ca, present)
             own, waits = verdicts[member.name], {name: v.reason for name, v in verdicts.items() if v.action == "wait"}
@@ -764,7 +785,7 @@ async def _without_the_first_master(request: requests.Member) -> str | None:
             raise
     try:
         async with connect(member, login) as own:
-            took_over = facts_of.parse((await own.run(HERE / "facts.sh", files(), _SHORT)).stdout).marker is not None
+            took_over = (await look(own)).marker is not None
     except MachineError as error:
         if error.machine != member.name or not error.gone:
             raise

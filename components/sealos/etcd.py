@@ -18,7 +18,6 @@ from components.driver import DriverError, progress
 from components.login import Machine, MachineError
 from components.machines import Host, connect, on_all
 from components.sealos import artifacts, drivers, installation, nodes, requests
-from components.sealos import facts as facts_of
 
 HERE = Path(__file__).parent
 KEPT = 10
@@ -43,7 +42,7 @@ async def run_snapshot(request: requests.Snapshot) -> str:
 
 
 async def run_want(request: requests.Want) -> str:
-    """drivers.run_want, after a snapshot of etcd when masters come or go: before any of them does."""
+    """drivers.want, after a snapshot of etcd when masters come or go: before any of them does."""
     async with connect(request.fleet.first_master, request.fleet.login) as host:
         before, after = (
             {(machine.name, machine.address) for machine in machines if machine.role == "master"}
@@ -51,7 +50,7 @@ async def run_want(request: requests.Want) -> str:
         )
         if before and (before != after or await _lost_masters(host, request.lost)):
             await _save(host, request.etcd_backups, request.limit)
-    return await drivers.run_want(request)
+        return await drivers.want(host, request)
 
 
 async def _lost_masters(host: Host, lost: Sequence[str]) -> bool:
@@ -63,7 +62,7 @@ async def _save(
     host: Host, backups: str, limit: float, place: str | None = None, if_there: bool = False
 ) -> Path | None:
     """Takes a snapshot of etcd on the first master and brings it here; for the arguments see requests.Snapshot."""
-    facts = facts_of.parse((await host.run(HERE / "facts.sh", drivers.files(), _LOOK)).stdout)
+    facts = await drivers.look(host)
     if facts.marker is None and if_there:
         return None
     folder, prefix = _here(backups), quote(str((facts.marker or {}).get("name", "")), safe="")

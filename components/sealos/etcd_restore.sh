@@ -8,7 +8,7 @@ dir=$1
 . "$dir/lib.sh"
 
 room=$(value room) limit=$(value limit)
-pki=/etc/kubernetes/pki manifests=/etc/kubernetes/manifests data=/var/lib/etcd
+manifests=/etc/kubernetes/manifests data=/var/lib/etcd
 aside=/etc/kubernetes/sealos-istio-restore # the static pods' manifests while they stand still
 stamp=$(date -u +%Y%m%dT%H%M%S)
 
@@ -74,10 +74,7 @@ fi
 
 say "stopping etcd and what works with it …"
 trap put_back EXIT
-mkdir -p "$aside"
-for pod in kube-controller-manager kube-scheduler kube-apiserver etcd; do
-    if [[ -e $manifests/$pod.yaml ]]; then mv -- "$manifests/$pod.yaml" "$aside/"; fi
-done
+set_aside "$aside"
 end=$((SECONDS + limit))
 while listening || [[ -n $(own_etcd) ]]; do
     ((SECONDS < end)) || die "etcd or the API server did not end within $limit s; nothing was changed. Is kubelet running?"

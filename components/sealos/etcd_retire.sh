@@ -7,10 +7,6 @@ dir=$1
 # shellcheck source=lib.sh
 . "$dir/lib.sh"
 
-manifests=/etc/kubernetes/manifests aside=/etc/kubernetes/sealos-istio-retired
-[[ -e $manifests/etcd.yaml ]] || exit 0
-mkdir -p "$aside"
-for pod in kube-controller-manager kube-scheduler kube-apiserver etcd; do
-    if [[ -e $manifests/$pod.yaml ]]; then mv -- "$manifests/$pod.yaml" "$aside/"; fi
-done
+[[ -e /etc/kubernetes/manifests/etcd.yaml ]] || exit 0
+set_aside /etc/kubernetes/sealos-istio-retired
 echo retired

@@ -9,6 +9,7 @@ from typing import Literal
 from components.login import Machine, MachineError
 from components.sealos.facts import Facts
 from components.sealos.nodes import BRING_BACK, Node
+from components.sealos.owner import run
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def judge(machine: Machine, facts: Facts, cluster: str, ca: str, present: Mappin
     if (facts.leftovers or "kubelet" in facts.alive) and facts.alive and not half_joined:
         return Verdict(
             "refuse",
-            f"{_all(facts.alive)} there, and it is no node of this cluster: {_whose(facts, ca)}. Nothing was changed on it. Use another "
+            f"{run(facts.alive)} there, and it is no node of this cluster: {_whose(facts, ca)}. Nothing was changed on it. Use another "
             f"machine; or, when nothing on it is needed, `kubeadm reset -f` on it and run `pulumi up`",
         )
     return Verdict("clean" if facts.leftovers else "join")
@@ -95,10 +96,6 @@ def silent(name: str, seen: Facts | MachineError) -> str:
             f"old Node out and joins the machine"
         )
     return f"{what}, and the machine is up. Look at its kubelet there: `journalctl -u kubelet`, `systemctl restart kubelet`"
-
-
-def _all(programs: frozenset[str]) -> str:
-    return f"{', '.join(sorted(programs))} {'runs' if len(programs) == 1 else 'run'}"
 
 
 def _whose(facts: Facts, ca: str) -> str:

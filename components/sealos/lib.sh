@@ -145,6 +145,12 @@ replace() {
     fi
 }
 
+# keep NAME: the request's file of that name becomes what this machine has written down under it.
+keep() {
+    mkdir -p "$etc"
+    replace "$etc/$1" cat -- "$dir/$1"
+}
+
 # Text without colours, bootstrap tokens, CA hashes and certificate keys, which sealos prints in plain.
 plain() {
     sed -E 's/\x1b\[[0-9;]*[A-Za-z]//g; s/\b[a-z0-9]{6}\.[a-z0-9]{16}\b/<token>/g; s/\b[0-9a-f]{64}\b/<hash or key>/g'
@@ -186,12 +192,15 @@ package_facts() {
     rm -rf -- "$place"
 }
 
-# etcd_call VERB BODY: its JSON gateway on this machine (/v3 since etcd 3.4, /v3beta up to 3.4), by the API server's own certificate.
+# How curl logs in to etcd: by the API server's own certificate.
+pki=/etc/kubernetes/pki
+etcd_login=(--cacert "$pki/etcd/ca.crt" --cert "$pki/apiserver-etcd-client.crt" --key "$pki/apiserver-etcd-client.key")
+
+# etcd_call VERB BODY: its JSON gateway on this machine (/v3 since etcd 3.4, /v3beta up to 3.4).
 etcd_call() {
-    local version pki=/etc/kubernetes/pki
+    local version
     for version in v3 v3beta; do
-        if curl -sSf --max-time 20 --cacert "$pki/etcd/ca.crt" --cert "$pki/apiserver-etcd-client.crt" \
-            --key "$pki/apiserver-etcd-client.key" --data "$2" "https://127.0.0.1:2379/$version/cluster/member/$1" 2>"$dir/why"; then
+        if curl -sSf --max-time 20 "${etcd_login[@]}" --data "$2" "https://127.0.0.1:2379/$version/cluster/member/$1" 2>"$dir/why"; then
             return 0
         fi
     done
@@ -205,9 +214,7 @@ etcd_members() {
 }
 
 etcd_healthy() {
-    local pki=/etc/kubernetes/pki
-    curl -sSf --max-time 5 --cacert "$pki/etcd/ca.crt" --cert "$pki/apiserver-etcd-client.crt" \
-        --key "$pki/apiserver-etcd-client.key" "https://$1:2379/health" 2>/dev/null | grep -Eq '"health": *"true"'
+    curl -sSf --max-time 5 "${etcd_login[@]}" "https://$1:2379/health" 2>/dev/null | grep -Eq '"health": *"true"'
 }
 
 # Ends the script with why etcd can't do without the master $1, whose member has the address $2; it can without one that is no member.
@@ -239,6 +246,15 @@ etcd_forget() {
             etcd_call remove "{\"ID\":\"$id\"}" >/dev/null || die "etcd member $id of $1 could not be removed: $(tail -n 1 "$dir/why")"
         fi
     done <"$dir/members"
+}
+
+# Ends this master's etcd and what works with it, as kubelet ends a static pod whose manifest is gone. The manifests stay in the folder $1.
+set_aside() {
+    local pod manifests=/etc/kubernetes/manifests
+    mkdir -p "$1"
+    for pod in kube-controller-manager kube-scheduler kube-apiserver etcd; do
+        if [[ -e $manifests/$pod.yaml ]]; then mv -- "$manifests/$pod.yaml" "$1/"; fi
+    done
 }
 
 # sealos's config without the keys named in $1 (top level, with what is indented below them).

@@ -6,5 +6,4 @@ dir=$1
 # shellcheck source=lib.sh
 . "$dir/lib.sh"
 
-mkdir -p "$etc"
-replace "$etc/member.json" cat -- "$dir/member.json"
+keep member.json

@@ -5,6 +5,7 @@ An address or a name in a list is no evidence: a machine may have been given to 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,10 +69,15 @@ def living(facts: Facts) -> frozenset[str]:
     return facts.alive if facts.leftovers else facts.alive - {"etcd"}
 
 
+def run(programs: Collection[str]) -> str:
+    """That these programs run, in words."""
+    return f"{', '.join(sorted(programs))} {'runs' if len(programs) == 1 else 'run'}"
+
+
 def _seen(facts: Facts, others: set[str]) -> str:
     told = []
-    if programs := sorted(living(facts)):
-        told.append(f"{', '.join(programs)} {'runs' if len(programs) == 1 else 'run'}")
+    if programs := living(facts):
+        told.append(run(programs))
     if facts.kubelet_ca:
         told.append(
             f"its kubelet is node {facts.node_name or 'without a name'} of the cluster with CA {facts.kubelet_ca[:_SHORT]}…"

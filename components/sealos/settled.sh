@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# On the first master: takes the machine's facts when no job of ours is at work on it. A job itself, as it may have to wait.
-# $1: the script's private directory, with lib.sh, facts.sh and lock-wait.
+# On the first master: waits until no job of ours is at work on it, and takes the machine's facts then, where facts.sh is sent along.
+# A job itself, as it may have to wait.
+# $1: the script's private directory, with lib.sh, lock-wait, and facts.sh (perhaps).
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
@@ -11,4 +12,4 @@ lock
 if [[ -e $config && (-e $etc/cluster.json || -e $etc/installing.json) ]]; then
     disarm
 fi
-bash "$dir/facts.sh" "$dir"
+if [[ -e $dir/facts.sh ]]; then bash "$dir/facts.sh" "$dir"; fi

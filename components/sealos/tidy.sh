@@ -9,5 +9,4 @@ dir=$1
 
 rm -f -- /root/kubeadm-join-config.yaml
 close_files
-mkdir -p "$etc"
-replace "$etc/member.json" cat -- "$dir/member.json"
+keep member.json

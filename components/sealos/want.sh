@@ -7,8 +7,7 @@ dir=$1
 # shellcheck source=lib.sh
 . "$dir/lib.sh"
 
-mkdir -p "$etc"
-replace "$etc/wanted.json" cat -- "$dir/wanted.json"
+keep wanted.json
 mkdir -p "$etc/machines"
 for machine in "$dir"/machine.*; do
     if [[ -e $machine ]]; then replace "$etc/machines/${machine##*/machine.}" cat -- "$machine"; fi
