@@ -72,6 +72,27 @@ def standing(project: Project) -> Iterator[Project]:
     assert done.status == 0, done.text
 
 
+def taken_down(project: Project, lab: Lab) -> None:
+    """At the end of a fixture whose machines may be dead: they come back, the stack is destroyed, and what the dead kept is gone."""
+    for name in lab.names:
+        lab.start_machine(name)
+    done = project.destroy()
+    lab.reset()
+    assert done.status == 0, done.text
+
+
+def out(lab: Lab, name: str, *command: str, stdin: str | None = None) -> str:
+    """Standard output of a command that succeeds on a machine."""
+    done = lab.run(name, *command, stdin=stdin)
+    assert done.returncode == 0, (name, command, done.stdout, done.stderr)
+    return done.stdout
+
+
+def shell(lab: Lab, name: str, text: str, *arguments: str, stdin: str | None = None) -> str:
+    """The same of a piece of bash, with its arguments."""
+    return out(lab, name, "bash", "-c", text, "bash", *arguments, stdin=stdin)
+
+
 def listed(lab: Lab, masters: int | tuple[int, ...], nodes: tuple[int, ...]) -> dict[str, Any]:
     """The settings masters and nodes, by the numbers of the lab's machines."""
 

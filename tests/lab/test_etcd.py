@@ -15,19 +15,13 @@ import pytest
 from components.sealos.etcd import damage
 from lab.machines import Lab
 from tests.documented import Terminal
-from tests.lab.conftest import Kubectl, in_plain, listed
+from tests.lab.conftest import Kubectl, in_plain, listed, shell, taken_down
 from tests.project import Project
 from tools import parts
 
 PAGE = "docs/operations.md"
 HEADING = "Back up and restore what lives in the cluster"
 SECRET = "planted-in-a-secret-of-the-cluster"
-
-
-def bash(lab: Lab, name: str, text: str, stdin: str = "") -> str:
-    done = lab.run(name, "bash", "-c", text, stdin=stdin)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +32,7 @@ def project(lab: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.Temp
     done = project.up()
     assert done.status == 0, done.text
     yield project
-    for name in lab.names:
-        lab.start_machine(name)
-    done = project.destroy()
-    lab.reset()  # of what the dead kept
-    assert done.status == 0, done.text
+    taken_down(project, lab)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +74,7 @@ def etcdctl(lab: Lab, script: str) -> None:
     """Runs a script that has etcdctl as $program."""
     program = base64.b64encode(parts.etcd().with_name("etcdctl").read_bytes()).decode()
     start = "program=$(mktemp) && base64 -d >$program && chmod 755 $program; "
-    bash(lab, "sealos01", start + script, stdin=program)
+    shell(lab, "sealos01", start + script, stdin=program)
 
 
 def give_the_image_its_etcdctl(lab: Lab) -> None:
@@ -112,14 +102,14 @@ def test_it_is_saved_on_demand_whole_and_for_its_owner_alone(
     Terminal.of(project).documented(PAGE, HEADING, "python3 -m components.etcd save", replace={"prod": project.stack})
     whole(snapshots(project))
     assert len(snapshots(project)) == 1
-    assert bash(lab, "sealos01", "ls /var/lib | grep sealos-istio-etcd || true") == ""
+    assert shell(lab, "sealos01", "ls /var/lib | grep sealos-istio-etcd || true") == ""
 
 
 def test_a_workloads_configmap_survives_the_loss_of_the_only_masters_etcd(
     project: Project, lived: tuple[str, str], lab: Lab
 ) -> None:
     Kubectl(project)("create", "configmap", "later")
-    bash(lab, "sealos01", "rm -rf /var/lib/etcd/*; pkill -9 -x etcd")
+    shell(lab, "sealos01", "rm -rf /var/lib/etcd/*; pkill -9 -x etcd")
     give_the_image_its_etcdctl(lab)
     (file,) = snapshots(project)
     printed = restore(project, file)

@@ -19,7 +19,7 @@ import pytest
 from lab import faults
 from lab.machines import Lab
 from tests.documented import Terminal
-from tests.lab.conftest import Kubectl, bare, listed, standing
+from tests.lab.conftest import Kubectl, bare, listed, shell, standing
 from tests.lab.test_members import etcd_members
 from tests.project import Project
 
@@ -38,19 +38,13 @@ setsid /root/kubelet 100000 </dev/null >/dev/null 2>&1 &
 """
 
 
-def sh(lab: Lab, name: str, text: str) -> str:
-    done = lab.run(name, "bash", "-c", text)
-    assert done.returncode == 0, f"{name}: {text}: {done.stderr}"
-    return done.stdout
-
-
 def freeze(lab: Lab, name: str) -> None:
-    sh(lab, name, "kill -STOP $(pgrep -x kubelet)")
+    shell(lab, name, "kill -STOP $(pgrep -x kubelet)")
 
 
 def restart_kubelet(lab: Lab, name: str) -> None:
     """Stands for `systemctl restart kubelet`."""
-    sh(lab, name, "kill -CONT $(pgrep -x kubelet)")
+    shell(lab, name, "kill -CONT $(pgrep -x kubelet)")
     for _ in range(120):
         if lab.run("sealos01", "kubectl", "get", "node", name).returncode == 0:
             return
@@ -92,7 +86,7 @@ def living(lab: Lab, *names: str) -> dict[str, str]:
 
 def test_a_node_with_another_or_a_second_address_is_a_member(project: Project, lab: Lab) -> None:
     for name in ("sealos01", "sealos02", "sealos03"):
-        sh(lab, name, "echo mine >/etc/kubernetes/canary")
+        shell(lab, name, "echo mine >/etc/kubernetes/canary")
         freeze(lab, name)
     before = living(lab, "sealos01", "sealos02", "sealos03")
     assert "kube-apiserver" in before["sealos01"]
@@ -106,7 +100,7 @@ def test_a_node_with_another_or_a_second_address_is_a_member(project: Project, l
     for name in ("sealos01", "sealos02", "sealos03"):
         restart_kubelet(lab, name)
     for _ in range(60):
-        if lab.addresses["sealos01"] in sh(lab, "sealos01", "kubectl get node sealos01 -o wide"):
+        if lab.addresses["sealos01"] in shell(lab, "sealos01", "kubectl get node sealos01 -o wide"):
             break
         time.sleep(0.5)
     done = project.up()
@@ -116,7 +110,7 @@ def test_a_node_with_another_or_a_second_address_is_a_member(project: Project, l
 def test_a_living_worker_without_its_node_is_not_wiped_and_others_join(project: Project, lab: Lab) -> None:
     freeze(lab, "sealos02")
     before = living(lab, "sealos02")
-    sh(lab, "sealos01", "kubectl delete node sealos02")
+    shell(lab, "sealos01", "kubectl delete node sealos02")
 
     def one_more(config: dict[str, Any]) -> None:
         config.update(listed(lab, 1, (2, 3, 4, 5)))
@@ -138,12 +132,12 @@ def test_a_living_worker_without_its_node_is_not_wiped_and_others_join(project: 
 def test_the_first_master_without_its_node_is_never_cleaned(project: Project, lab: Lab) -> None:
     freeze(lab, "sealos01")
     before = living(lab, "sealos01")
-    uid = sh(lab, "sealos01", "kubectl get namespace kube-system -o jsonpath={.metadata.uid}")
-    sh(lab, "sealos01", "kubectl delete node sealos01")
+    uid = shell(lab, "sealos01", "kubectl get namespace kube-system -o jsonpath={.metadata.uid}")
+    shell(lab, "sealos01", "kubectl delete node sealos01")
     project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3, 4, 5, 6))))
     done = project.up()
     assert living(lab, "sealos01") == before
-    assert sh(lab, "sealos01", "kubectl get namespace kube-system -o jsonpath={.metadata.uid}") == uid
+    assert shell(lab, "sealos01", "kubectl get namespace kube-system -o jsonpath={.metadata.uid}") == uid
     assert done.status != 0
     assert "sealos01: it is a member of this cluster by what is on it, but the cluster has no Node of that name" in done.text
     bare(lab, "sealos06")
@@ -151,9 +145,9 @@ def test_the_first_master_without_its_node_is_never_cleaned(project: Project, la
     assert ways_out[0] == "systemctl restart kubelet"
     restart_kubelet(lab, "sealos01")
     for command in ways_out[1:3]:
-        sh(lab, "sealos01", command)
+        shell(lab, "sealos01", command)
     # while the machine that was to join has become somebody else's
-    sh(lab, "sealos06", FOREIGN)
+    shell(lab, "sealos06", FOREIGN)
     foreign = living(lab, "sealos06")
     assert "kubelet" in foreign["sealos06"]
     done = project.up()
@@ -162,7 +156,7 @@ def test_the_first_master_without_its_node_is_never_cleaned(project: Project, la
     assert "its kubelet trusts another cluster's CA" in done.text
     assert living(lab, "sealos06") == foreign
     assert living(lab, "sealos01") == before
-    sh(lab, "sealos06", "kill $(pgrep -x kubelet); rm -r /etc/kubernetes")
+    shell(lab, "sealos06", "kill $(pgrep -x kubelet); rm -r /etc/kubernetes")
     done = project.up()
     assert done.status == 0, done.text
     assert nodes(project) == {"sealos01": "master"} | {f"sealos0{n}": "node" for n in range(2, 7)}
@@ -172,7 +166,7 @@ def test_a_machine_that_sealos_can_not_reach_stops_no_other(project: Project, la
     project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3, 4))))
     assert project.up().status == 0
     refuse = f"ip saddr {lab.addresses['sealos01']} tcp dport 22 reject with tcp reset"
-    sh(lab, "sealos06", f"nft 'add table inet t; add chain inet t in {{ type filter hook input priority 0; }}; add rule inet t in {refuse}'")
+    shell(lab, "sealos06", f"nft 'add table inet t; add chain inet t in {{ type filter hook input priority 0; }}; add rule inet t in {refuse}'")
     project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3, 4, 5, 6))))
     done = project.up()
     assert done.status != 0
@@ -180,7 +174,7 @@ def test_a_machine_that_sealos_can_not_reach_stops_no_other(project: Project, la
     assert "sealos06: did not join as asked for" in done.text
     assert "sealos05: did not join" not in done.text
     bare(lab, "sealos06")
-    sh(lab, "sealos06", "nft delete table inet t")
+    shell(lab, "sealos06", "nft delete table inet t")
     done = project.up()
     assert done.status == 0, done.text
 
@@ -188,8 +182,8 @@ def test_a_machine_that_sealos_can_not_reach_stops_no_other(project: Project, la
 def test_a_machine_with_another_port_and_a_service_on_2379_leaves_and_comes_back(project: Project, lab: Lab) -> None:
     """sealos's own list has today's ports, once each."""
     address, key = lab.addresses["sealos03"], next(host.host_key for host in lab.hosts if host.name == "sealos03")
-    sh(lab, "sealos03", "printf 'Port 22\\nPort 2222\\n' >>/etc/ssh/sshd_config")
-    sh(lab, "sealos03", "(sleep 0.3; kill $(pgrep -o -x sshd)) </dev/null >/dev/null 2>&1 &")
+    shell(lab, "sealos03", "printf 'Port 22\\nPort 2222\\n' >>/etc/ssh/sshd_config")
+    shell(lab, "sealos03", "(sleep 0.3; kill $(pgrep -o -x sshd)) </dev/null >/dev/null 2>&1 &")
     time.sleep(2)
     faults.listen(lab, "sealos03", 2379)
 
@@ -203,12 +197,12 @@ def test_a_machine_with_another_port_and_a_service_on_2379_leaves_and_comes_back
     done = project.up()
     assert done.status == 0, done.text
     bare(lab, "sealos03")
-    assert f"{address}:" not in sh(lab, "sealos01", "cat /root/.sealos/config.yaml")
+    assert f"{address}:" not in shell(lab, "sealos01", "cat /root/.sealos/config.yaml")
     project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3, 4, 5, 6))))
     project.edit_config(another_port)
     done = project.up()
     assert done.status == 0, done.text
-    assert sh(lab, "sealos01", "cat /root/.sealos/config.yaml").count(f"{address}:2222") == 1
+    assert shell(lab, "sealos01", "cat /root/.sealos/config.yaml").count(f"{address}:2222") == 1
 
 
 def new_host_key(lab: Lab, name: str) -> str:
@@ -252,7 +246,7 @@ def test_a_worker_that_was_set_up_anew_is_told_and_joined_again(project: Project
     Terminal.of(project).documented(
         "docs/operations.md", "A machine that was set up anew", replace={"sealos03": "sealos05"}
     )
-    assert "True" in sh(lab, "sealos01", READY.format("sealos05"))
+    assert "True" in shell(lab, "sealos01", READY.format("sealos05"))
     assert nodes(project)["sealos05"] == "node"
 
 

@@ -23,6 +23,7 @@ import yaml
 
 from lab import checks, package, played
 from lab.machines import BINARIES, IMAGES, ISTIO, NAMES, Lab, LabError
+from tests.lab.conftest import out, shell
 from tools import doctor
 
 NETWORK = "198.18.5.0/24"
@@ -52,17 +53,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory, programs: dict[str, Path], can
     lab = Lab(tmp_path_factory.mktemp("lab"), NETWORK, binaries=programs)
     with lab:
         yield lab
-
-
-def out(lab: Lab, name: str, *command: str, stdin: str | None = None) -> str:
-    """Standard output of a command that succeeds on a machine."""
-    done = lab.run(name, *command, stdin=stdin)
-    assert done.returncode == 0, (command, done.stdout, done.stderr)
-    return done.stdout
-
-
-def shell(lab: Lab, name: str, text: str, stdin: str | None = None) -> str:
-    return out(lab, name, "bash", "-c", text, stdin=stdin)
 
 
 def cli(lab: Lab, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ import pytest
 from lab import faults
 from lab.machines import Lab
 from tests.documented import Terminal
-from tests.lab.conftest import Kubectl, bare, in_plain, listed, sealos_runs
+from tests.lab.conftest import Kubectl, bare, in_plain, listed, sealos_runs, taken_down
 from tests.project import Project, changes
 
 COMMAND = "command:local:Command"
@@ -48,11 +48,7 @@ def project(lab: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.Temp
     lab.reset()
     project = Project.copy(tmp_path_factory.mktemp("members") / "project", "members", bare_config)
     yield project
-    for name in lab.names:
-        lab.start_machine(name)
-    done = project.destroy()
-    lab.reset()  # of what the dead kept
-    assert done.status == 0, done.text
+    taken_down(project, lab)
 
 
 def members(preview: dict[str, Any]) -> dict[str, str]:

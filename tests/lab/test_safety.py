@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab.machines import Lab
-from tests.lab.conftest import Kubectl, listed
+from tests.lab.conftest import Kubectl, listed, shell
 from tests.project import Project
 
 CONFIG = "/root/.sealos/config.yaml"
@@ -30,12 +30,6 @@ mv /root/.sealos-was /root/.sealos
 FILL = "head -c 5M /dev/zero >/root/.sealos/filler 2>/dev/null; test $(df --output=avail /root/.sealos | tail -n 1) = 0"
 
 
-def bash(lab: Lab, text: str) -> str:
-    done = lab.run("sealos01", "bash", "-c", text)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module")
 def project(lab: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     lab.reset()
@@ -43,9 +37,9 @@ def project(lab: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.Temp
     project = Project.copy(tmp_path_factory.mktemp("safety") / "project", "safety", config)
     done = project.up()
     assert done.status == 0, done.text
-    bash(lab, SMALL_DISK)
+    shell(lab, "sealos01", SMALL_DISK)
     yield project
-    bash(lab, ORDINARY_DISK)
+    shell(lab, "sealos01", ORDINARY_DISK)
     done = project.destroy()
     assert done.status == 0, done.text
 
@@ -55,19 +49,19 @@ def nodes(project: Project) -> list[str]:
 
 
 def test_a_full_disk_during_a_join_costs_nothing_of_sealos_state(project: Project, lab: Lab) -> None:
-    bash(lab, FILL)
-    before = bash(lab, f"cat {CONFIG}")
+    shell(lab, "sealos01", FILL)
+    before = shell(lab, "sealos01", f"cat {CONFIG}")
     project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3))))
     done = project.up()
     assert done.status != 0
-    assert bash(lab, f"cat {CONFIG}") == before
+    assert shell(lab, "sealos01", f"cat {CONFIG}") == before
     assert "sealos01: the join of sealos03 failed" in done.text
     assert "could not be written (No space left on device); it stays as it was" in done.text
     assert nodes(project) == ["sealos01", "sealos02"]
 
 
 def test_with_room_it_joins(project: Project, lab: Lab) -> None:
-    bash(lab, "rm /root/.sealos/filler")
+    shell(lab, "sealos01", "rm /root/.sealos/filler")
     done = project.up()
     assert done.status == 0, done.text
     assert nodes(project) == ["sealos01", "sealos02", "sealos03"]
@@ -76,11 +70,11 @@ def test_with_room_it_joins(project: Project, lab: Lab) -> None:
 def test_a_disk_that_fills_while_sealos_is_at_work_leaves_it_a_config_and_no_login(project: Project, lab: Lab) -> None:
     """sealos's own log takes the last of the room, and its config is written over itself."""
     waiting = f"until grep -q '^privatekey: /run' {CONFIG}; do sleep 0.05; done; {FILL}; sed -i /never/d {CONFIG} || true"
-    bash(lab, f"setsid bash -c {waiting!r} </dev/null >/dev/null 2>&1 & sleep 0.1")
+    shell(lab, "sealos01", f"setsid bash -c {waiting!r} </dev/null >/dev/null 2>&1 & sleep 0.1")
     project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3, 4))))
     project.up()
-    bash(lab, "rm -f /root/.sealos/filler")
-    config = bash(lab, f"cat {CONFIG}")
+    shell(lab, "sealos01", "rm -f /root/.sealos/filler")
+    config = shell(lab, "sealos01", f"cat {CONFIG}")
     assert "certpath: " in config
     assert f"{lab.addresses['sealos02']}:22" in config
     assert "privatekey: /run" not in config

@@ -18,7 +18,7 @@ import pytest
 
 from lab.machines import Lab
 from tests.documented import Terminal
-from tests.lab.conftest import Kubectl, bare, listed
+from tests.lab.conftest import Kubectl, bare, listed, shell
 from tests.lab.test_members import BUDGET
 from tests.lab.test_safety import FILL, ORDINARY_DISK
 from tests.project import Project
@@ -29,12 +29,6 @@ UNLABEL = """export KUBECONFIG=/etc/kubernetes/admin.conf
 until [ -x /usr/bin/kubectl ]; do sleep 0.1; done
 while [ -x /usr/bin/kubectl ]; do kubectl label node sealos01 node-role.kubernetes.io/master-; sleep 0.1; done"""
 SMALL_DISK = "mkdir -m 700 /root/.sealos && mount -t tmpfs -o size=4m,mode=700 tmpfs /root/.sealos"
-
-
-def bash(lab: Lab, name: str, text: str, *arguments: str) -> str:
-    done = lab.run(name, "bash", "-c", text, "bash", *arguments)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +46,13 @@ def project(lab: Lab, config: dict[str, Any], tmp_path_factory: pytest.TempPathF
 
 
 def test_a_full_disk_during_the_installation_says_at_once_what_it_takes(project: Project, lab: Lab) -> None:
-    bash(lab, "sealos01", SMALL_DISK)
+    shell(lab, "sealos01", SMALL_DISK)
     waiting = f"until grep -q '^privatekey: /run' {CONFIG}; do sleep 0.05; done; {FILL}"
-    bash(lab, "sealos01", f"setsid bash -c {waiting!r} </dev/null >/dev/null 2>&1 & sleep 0.1")
+    shell(lab, "sealos01", f"setsid bash -c {waiting!r} </dev/null >/dev/null 2>&1 & sleep 0.1")
     done = project.up()
     assert done.status != 0
     assert "It left parts of a cluster on sealos01. When the cause is gone: set cluster.recover: true" in done.text
-    bash(lab, "sealos01", ORDINARY_DISK)
+    shell(lab, "sealos01", ORDINARY_DISK)
     done = project.up()
     assert done.status != 0
     assert "our own installation of cluster teardown did not come to its end on sealos01" in done.text
@@ -67,14 +61,14 @@ def test_a_full_disk_during_the_installation_says_at_once_what_it_takes(project:
 
 def test_after_an_installation_that_failed_a_destroy_leaves_the_machine_clean(project: Project, lab: Lab) -> None:
     fault = {"faults": [{"step": "cni", "action": "fail", "times": 1, "message": "played"}]}
-    bash(lab, "sealos01", f"umask 077; cat >{FAULTS} <<'END'\n{json.dumps(fault)}\nEND")
+    shell(lab, "sealos01", f"umask 077; cat >{FAULTS} <<'END'\n{json.dumps(fault)}\nEND")
     project.edit_config(lambda config: config["cluster"].update(recover=True))
     done = project.up()
     assert done.status != 0
     assert "wiping it (cluster.recover)" in done.text
     assert "node sealos01 did not become Ready" in done.text
     assert "or `pulumi destroy`, which leaves the machine clean" in done.text.replace("machines", "machine")
-    assert "kube-apiserver" in bash(lab, "sealos01", "cat /proc/[0-9]*/comm 2>/dev/null || true")
+    assert "kube-apiserver" in shell(lab, "sealos01", "cat /proc/[0-9]*/comm 2>/dev/null || true")
     project.edit_config(lambda config: config["cluster"].pop("recover"))
     done = project.destroy()
     assert done.status == 0, done.text
@@ -85,7 +79,7 @@ def test_and_after_one_that_was_judged_wrong_and_whose_state_was_lost(
     lab: Lab, config: dict[str, Any], project: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Its node is no master, because somebody takes the label away."""
-    bash(lab, "sealos01", f"setsid timeout 300 bash -c {shlex.quote(UNLABEL)} </dev/null >/dev/null 2>&1 & sleep 0.1")
+    shell(lab, "sealos01", f"setsid timeout 300 bash -c {shlex.quote(UNLABEL)} </dev/null >/dev/null 2>&1 & sleep 0.1")
     done = project.up()
     assert done.status != 0
     wrong = "sealos01 is a node of the cluster, not a master"
@@ -146,14 +140,14 @@ def test_a_removal_that_a_budget_blocked_is_reached_and_what_is_not_clean_is_nam
     assert done.status != 0
     assert f"{blocked}: could not be drained within 4 s" in done.text
 
-    bash(lab, stays, "mount -t tmpfs tmpfs /etc/cni")
+    shell(lab, stays, "mount -t tmpfs tmpfs /etc/cni")
     for _ in range(2):
         done = project.destroy()
         assert done.status != 0, "a machine that is not clean was forgotten"
         assert f"  {stays}: still holds /etc/cni" in done.text
         assert "sealos01 keeps what it knows of the cluster until they are" in done.text
         bare(lab, blocked)
-    bash(lab, stays, "umount /etc/cni")
+    shell(lab, stays, "umount /etc/cni")
     Terminal.of(project).documented("docs/operations.md", "Tear down", "pulumi destroy")
     for name in ("sealos01", "sealos02", "sealos03", "sealos04"):
         bare(lab, name)
