@@ -130,6 +130,9 @@ func (k *Kubelet) join(ctx context.Context) {
 	if !try("login", func() error { return k.login(ctx) }) {
 		return
 	}
+	if !try("virtual IP", func() error { return serveVirtualIP(staticPods(lab.ManifestsDir, k.name)) }) {
+		return
+	}
 	if !try("register", func() error { return k.register(ctx) }) {
 		return
 	}

@@ -384,6 +384,17 @@ func TestStaticPods(t *testing.T) {
 	}
 }
 
+func TestAStaticPodOfLvscareTellsWhereTheVirtualIPLeads(t *testing.T) {
+	pod := kube.Pod{Spec: kube.PodSpec{Containers: []kube.Container{{Args: strings.Fields(
+		"care --vs 10.103.97.2:6443 --health-path /healthz --health-schem https --rs 198.51.100.11:6443 --rs 198.51.100.12:6443")}}}}
+	if vip, masters := balanced(pod); vip != "10.103.97.2" || !slices.Equal(masters, []string{"198.51.100.11", "198.51.100.12"}) {
+		t.Errorf("%q leads to %v", vip, masters)
+	}
+	if vip, masters := balanced(kube.Pod{Spec: kube.PodSpec{Containers: []kube.Container{{Args: []string{"--vs"}}, {}}}}); vip != "" || masters != nil {
+		t.Errorf("%q leads to %v", vip, masters)
+	}
+}
+
 func TestCalico(t *testing.T) {
 	pod := testPod(t)
 	if _, _, err := serviceAccount(pod, sources); err != nil {

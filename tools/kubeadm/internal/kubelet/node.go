@@ -172,6 +172,43 @@ func (k *Kubelet) renewLease(ctx context.Context) error {
 	}, nil)
 }
 
+// serveVirtualIP does what lvscare's static pod does on a node whose kubelet starts with the machine: the API server, which
+// has to be asked before all else, is behind the virtual IP.
+func serveVirtualIP(static map[string]kube.Pod) error {
+	network := lab.LoadNetwork()
+	if len(network.Masters) > 0 {
+		return nil // the kubeadm that joined this machine found them
+	}
+	for _, pod := range static {
+		if vip, masters := balanced(pod); vip != "" && len(masters) > 0 {
+			network.VIPs, network.Masters = append(network.VIPs, vip), append(network.Masters, masters...)
+		}
+	}
+	if len(network.Masters) == 0 {
+		return nil
+	}
+	return network.Apply()
+}
+
+// balanced reads the arguments of lvscare: the virtual IP that it serves and the masters that this leads to.
+func balanced(pod kube.Pod) (vip string, masters []string) {
+	for _, container := range pod.Spec.Containers {
+		for index := 1; index < len(container.Args); index++ {
+			host, _, err := net.SplitHostPort(container.Args[index])
+			if err != nil {
+				continue
+			}
+			switch container.Args[index-1] {
+			case "--vs":
+				vip = host
+			case "--rs":
+				masters = append(masters, host)
+			}
+		}
+	}
+	return vip, masters
+}
+
 // keepNetwork lets the service address and the virtual IP lead to the masters that answer, whichever they are at the time.
 func (k *Kubelet) keepNetwork(ctx context.Context) {
 	for tick := time.NewTicker(2 * time.Second); ; {
