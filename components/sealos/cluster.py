@@ -280,7 +280,7 @@ class SealosCluster(pulumi.ComponentResource):
                 additional_secret_outputs=["stdout", "stderr"],
             ),
         )
-        self._say_who_is_silent(mesh=settings.istio is not None)
+        self._say_what_no_step_sees(mesh=settings.istio is not None)
         self.sealos_backup = pulumi.Output.secret(backup.stdout)
         self.kubeconfig = pulumi.Output.secret(kubeconfig.stdout)
         self.api_server = pulumi.Output.from_input(sealos_config.api_server(first.address))
@@ -315,13 +315,18 @@ class SealosCluster(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(replace_with=[self.anchor]))
         return pulumi.ResourceTransformationResult(args.props, opts)
 
-    def _say_who_is_silent(self, *, mesh: bool) -> None:
-        """An update without a change runs no step, so the cluster is asked beside them; a preview has no host to need."""
+    def _say_what_no_step_sees(self, *, mesh: bool) -> None:
+        """An update without a change runs no step, so the cluster is asked beside them; a preview has no host to need.
+
+        After the list of wanted machines was written, if it is: one that has more than the settings is another state's then.
+        """
         if pulumi.runtime.is_dry_run():
             return
         looked = local.run_output(
             command=_driver("look"),
-            stdin=self._fleet.apply(lambda fleet: json.dumps({"fleet": fleet, "mesh": mesh})),
+            stdin=pulumi.Output.all(self._fleet, self.wanted.stdout).apply(
+                lambda known: json.dumps({"fleet": known[0], "mesh": mesh})
+            ),
             add_previous_output_in_env=False,
             logging=local.Logging.NONE,
         )

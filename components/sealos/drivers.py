@@ -834,11 +834,15 @@ async def _leave(request: requests.Member, first: Host, wanted: requests.Wanted,
 
 
 async def run_look(request: requests.Look) -> str:
-    """Looks for machines whose Node reports no more, and tells what is with each, as JSON; never an error, and nothing is changed."""
-    first = request.fleet.first_master
+    """Looks for machines whose Node reports no more, and for such as the settings lack, and tells what is with each, as JSON.
+
+    Never an error, and nothing is changed.
+    """
+    first, names = request.fleet.first_master, {machine.name for machine in request.fleet.machines}
     try:
         async with connect(first, request.fleet.login) as host:
             present = nodes.parse(json.loads(await show(host, "nodes")))
+            more = [machine for machine in (await wanted_of(host)).machines if machine.name not in names]
     except (MachineError, DriverError, ValueError):
         return "[]"  # not made yet, or a step that needs it says what is wrong
     silent = [m for m in request.fleet.machines if m != first and m.name in present and present[m.name].silent]
@@ -846,7 +850,7 @@ async def run_look(request: requests.Look) -> str:
     told = {
         name: seen for name, seen in found.items() if not (request.mesh and isinstance(seen, MachineError) and seen.gone)
     }
-    return json.dumps([joining.silent(name, seen) for name, seen in told.items()])
+    return json.dumps([*(joining.silent(name, seen) for name, seen in told.items()), *map(joining.unlisted, more)])
 
 
 async def run_kubeconfig(request: requests.Kubeconfig) -> str:

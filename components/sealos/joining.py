@@ -98,6 +98,14 @@ def silent(name: str, seen: Facts | MachineError) -> str:
     return f"{what}, and the machine is up. Look at its kubelet there: `journalctl -u kubelet`, `systemctl restart kubelet`"
 
 
+def unlisted(machine: Machine) -> str:
+    """Of a machine that the cluster shall have by the list on its first master, but not by the settings."""
+    return (
+        f"{machine.name}: the first master's own list of machines has it, and these settings don't: the cluster was changed with another "
+        f"state than this one (an older copy of it?). Add it to {machine.role}s and run `pulumi up`; if it shall leave, take it out again after that"
+    )
+
+
 def _whose(facts: Facts, ca: str) -> str:
     if facts.kubelet_ca is None:
         return "its kubelet has no login to any cluster"

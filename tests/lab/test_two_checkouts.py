@@ -1,4 +1,4 @@
-"""Two people bring up the same cluster from two checkouts, each with a state of its own: the second is told, and nothing is done twice."""
+"""Two people work on the same cluster from two checkouts, each with a state of its own: each is told what the other one does."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from lab.machines import Lab
-from tests.lab.conftest import Kubectl, listed, sealos_runs
-from tests.project import Project
+from tests.lab.conftest import Kubectl, bare, listed, sealos_runs
+from tests.project import Project, changes
 
 
 @pytest.fixture(scope="module")
 def both(lab: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Project]]:
     lab.reset()
-    config = bare_config | listed(lab, 1, (2,))
+    config = bare_config | listed(lab, 1, (2, 3))
     folder: Path = tmp_path_factory.mktemp("checkouts")
     projects = [Project.copy(folder / name, "same", config) for name in ("first", "second")]
     yield projects
@@ -47,4 +47,26 @@ def test_the_second_waits_for_the_first_and_makes_nothing_again(both: list[Proje
     assert lab.run("sealos01", "cat", "/root/.sealos-standin-count").stdout.strip() == "1", "initialised twice"
     assert len(sealos_runs(lab, "join")) == 1
     for project in both:
-        assert {n["metadata"]["name"] for n in Kubectl(project).json("get", "nodes")["items"]} == {"sealos01", "sealos02"}
+        assert {n["metadata"]["name"] for n in Kubectl(project).json("get", "nodes")["items"]} == {"sealos01", "sealos02", "sealos03"}
+
+
+def test_a_state_that_lacks_a_machine_is_told_so(both: list[Project], lab: Lab) -> None:
+    """The first one's state is the one of before the second one's change: for the engine nothing is to be done."""
+    first, second = both
+    said = "the first master's own list of machines has it, and these settings don't"
+    second.edit_config(lambda config: config.update(listed(lab, 1, (2, 3, 4))))
+    done = second.up()
+    assert done.status == 0, done.text
+    assert said not in done.text
+    assert changes(first.preview()) == {}
+    done = first.up()
+    assert done.status == 0, done.text
+    assert f"sealos04: {said}" in done.text
+    for nodes in ((2, 3, 4), (2, 3)):  # the way out that it names
+        first.edit_config(lambda config, nodes=nodes: config.update(listed(lab, 1, nodes)))  # type: ignore[misc]
+        done = first.up()
+        assert done.status == 0, done.text
+        assert said not in done.text
+        present = {n["metadata"]["name"] for n in Kubectl(first).json("get", "nodes")["items"]}
+        assert present == {"sealos01", *(f"sealos{n:02}" for n in nodes)}
+    bare(lab, "sealos04")
