@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -48,8 +49,8 @@ func TestInitOrderAndTraces(t *testing.T) {
 	}
 	inOrder(t, l.net.Texts(m0), slices.Concat(named(m0), send, []string{
 		"docker info -f", `(?s)^echo ".*" > /root/kubeadm-config.yaml$`, "^hostname$", "^hostname$",
-		"^put /etc/kubernetes/kubelet.conf$", "^md5sum /etc/kubernetes/kubelet.conf", "^put /etc/kubernetes/admin.conf$", "^put /etc/kubernetes/controller-manager.conf$",
-		"^put /etc/kubernetes/scheduler.conf$", "^put /etc/kubernetes/pki/apiserver.crt$", "^md5sum /etc/kubernetes/pki/apiserver.crt",
+		"^put /etc/kubernetes/kubelet.conf$", "^put /etc/kubernetes/admin.conf$", "^put /etc/kubernetes/controller-manager.conf$",
+		"^put /etc/kubernetes/scheduler.conf$", "^put /etc/kubernetes/pki/apiserver.crt$",
 		"^put /etc/kubernetes/pki/etcd/ca.key$", "^put /etc/kubernetes/pki/sa.pub$",
 		"^grep -qF '127.0.0.2 apiserver.cluster.local' /etc/hosts .. echo 127.0.0.2 apiserver.cluster.local >> /etc/hosts$",
 		"^kubeadm init --config=/root/kubeadm-config.yaml --upload-certs -v 0$",
@@ -184,12 +185,12 @@ func (l *lab) checkLocalTraces(early, output string) {
 	if c.DNSDomain != "cluster.local" || !slices.Contains(c.APIServerCertSANs, "api.example.com") || c.Network != "calico" || len(c.Masters) != 2 || len(c.Nodes) != 1 {
 		l.t.Errorf("config.yaml at the end: %+v", c)
 	}
-	for name, mode := range map[string]os.FileMode{"config.yaml": 0o644, "admin.conf": 0o600, "kubelet.conf": 0o600, "cni.yaml": 0o755, "sealos.log": 0o640} {
+	for name, mode := range map[string]os.FileMode{"config.yaml": 0o644, "admin.conf": 0o600, "kubelet.conf": 0o600, "cni.yaml": 0o755, "sealos.log": 0o660} {
 		info, err := os.Stat(l.path(".sealos/" + name))
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		if info.Mode().Perm() != mode { // sealos.log is 0660 less the umask 022
+		if info.Mode().Perm() != mode {
 			l.t.Errorf("%s has mode %v, want %v", name, info.Mode().Perm(), mode)
 		}
 	}
@@ -206,6 +207,15 @@ func (l *lab) checkLocalTraces(early, output string) {
 				l.t.Errorf("%s is not in the %s, where the real one leaves it", secret, where)
 			}
 		}
+	}
+	if !strings.Contains(log, "[####]JoinToken :"+sshtest.Token) {
+		l.t.Error("the token is not in the log once more, where the real one leaves it")
+	}
+	if !regexp.MustCompile(`\[DEBG\] .*\]command result is: .*\n(?:[^0-9\n].*\n|\n)*  kubeadm join `).MatchString(log) {
+		l.t.Error("what kubeadm init printed is not one entry with raw lines")
+	}
+	if text := l.read(".sealos/config.yaml"); !strings.HasPrefix(text, "masters:\n- 127.0.0.2:") {
+		l.t.Errorf("lists are indented, which the real one's are not:\n%s", text)
 	}
 	if strings.Contains(log, "\x1b[") || !strings.Contains(output, "\x1b[") {
 		l.t.Error("colours belong on the console only")
@@ -225,7 +235,10 @@ func TestInitIgnoresFailures(t *testing.T) {
 	l.net.On(nil, "^kubectl apply", sshtest.Reply{Status: 1})
 	good.BreakMD5("/root/kube1.16.3.tar.gz")
 	r := l.init([]*sshtest.Host{l.host(0), m1}, []*sshtest.Host{bad, good})
-	l.want(r, 0, "sealos install success.", "md5 of /root/kube1.16.3.tar.gz differs")
+	l.want(r, 0, "sealos install success.", "md5 of /root/kube1.16.3.tar.gz differs", "[ssh]["+bad.Address+"] error execution phase preflight")
+	if n := strings.Count(r.output, "Error exec command failed: Process exited with status 1"); n != 1 {
+		t.Errorf("%d commands tell that they failed; only kubectl's does, not a join's or init.sh's", n)
+	}
 	if c := l.load(); !slices.Equal(c.Masters, l.net.Addresses()[:2]) || !slices.Equal(c.Nodes, l.net.Addresses()[2:]) {
 		t.Errorf("members are %v and %v", c.Masters, c.Nodes)
 	}
@@ -348,7 +361,7 @@ func TestInitCheck(t *testing.T) {
 		phrase string
 		change func(l *lab)
 	}{
-		"host down":      {"connection ssh is failed", func(l *lab) { l.host(1).Stop() }},
+		"host down":      {"]Error create ssh session failed,dial tcp", func(l *lab) { l.host(1).Stop() }},
 		"same name":      {"duplicate hostnames is not allowed", func(l *lab) { l.host(1).Name = "sealos01" }},
 		"empty name":     {"hostname", func(l *lab) { l.host(1).Name = "" }},
 		"wrong password": {"unable to authenticate", func(l *lab) {}},

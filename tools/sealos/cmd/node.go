@@ -83,7 +83,7 @@ func changeRoute(words []string, host, gateway string) error {
 			return exit(1, "%s %q is not an IPv4 address", name, value)
 		}
 	}
-	arguments := append(append([]string{}, words...), host+"/32", "via", gateway)
+	arguments := append(append([]string{}, words...), host+"/32", "via", gateway, "metric", "50")
 	if output, err := exec.Command("ip", arguments...).CombinedOutput(); err != nil {
 		return exit(1, "ip %s: %s %s", strings.Join(arguments, " "), err, output)
 	}

@@ -85,7 +85,7 @@ func (c *Cluster) check(targets []string) error {
 	owner := map[string]string{}
 	for _, host := range targets {
 		if err := c.fleet.Check(host); err != nil {
-			console.Error("[%s] ------------ check error: %s", host, err)
+			console.Error("[%s] ------------ check error", host)
 			unreachable++
 			continue
 		}
@@ -101,7 +101,7 @@ func (c *Cluster) check(targets []string) error {
 		if c.minor() >= 20 && c.fleet.Word(faults.None, host, "command -v dockerd || true") != "" {
 			return exit(255, "[%s] docker is installed; Kubernetes 1.20 and later needs a host without it", host)
 		}
-		console.Emergency("[%s]  ------------ check ok", host)
+		console.Info("[%s]  ------------ check ok", host)
 	}
 	if unreachable > 0 {
 		return exit(1, "has some linux server is connection ssh is failed")
@@ -130,11 +130,11 @@ func (c *Cluster) sendPackage(targets []string) {
 	hook := strings.Join([]string{
 		"cd /root && rm -rf kube && tar zxvf " + name + " ", "cd /root/kube/shell", "rm -f ../bin/sealos", "bash init.sh", "rm -rf /opt/cni/bin/*",
 		"sed -i '/kubectl/d;/sealos/d' /root/.bashrc", "echo 'command -v kubectl &>/dev/null && source <(kubectl completion bash)' >> /root/.bashrc",
-		"echo 'command -v sealos &>/dev/null && source <(sealos completion bash)' >> /root/.bashrc", "source /root/.bashrc",
+		"echo '[ -x /usr/bin/sealos ] && source <(sealos completion bash)' >> /root/.bashrc", "source /root/.bashrc",
 	}, " && ")
 	hosts.Each(targets, func(host string) {
 		c.fleet.Send(faults.SendPackage, host, c.Config.PkgURL, "/root/"+name)
-		c.fleet.Try(faults.InitSh, host, hook)
+		c.fleet.Follow(faults.InitSh, host, hook)
 	})
 }
 

@@ -98,7 +98,7 @@ func (c *Cluster) makeCertificates() error {
 
 func (c *Cluster) sendConfs(host string, names ...string) {
 	for _, name := range names {
-		c.fleet.Send(faults.SendConfs, host, filepath.Join(c.folder(), name), kubernetesFolder+"/"+name)
+		c.fleet.Put(faults.SendConfs, host, filepath.Join(c.folder(), name), kubernetesFolder+"/"+name)
 	}
 }
 
@@ -106,7 +106,7 @@ func (c *Cluster) installMaster0() error {
 	master0 := c.Config.Masters[0]
 	ip := address.IP(master0)
 	c.sendConfs(master0, "kubelet.conf", "admin.conf", "controller-manager.conf", "scheduler.conf")
-	c.fleet.SendTree(faults.SendPki, master0, c.Config.CertPath, kubernetesFolder+"/pki")
+	c.fleet.PutTree(faults.SendPki, master0, c.Config.CertPath, kubernetesFolder+"/pki")
 	if err := appendOwnHosts(c.EtcHosts, ip, c.Config.APIServerDomain); err != nil {
 		return exit(1, "write %s: %s", c.EtcHosts, err)
 	}
@@ -115,7 +115,7 @@ func (c *Cluster) installMaster0() error {
 	if err != nil {
 		return exit(1, "[%s] install kubernetes failed. please clean and uninstall.", master0)
 	}
-	c.join = mustParse(manifests.ParseJoin(output))
+	c.readJoin(output)
 	c.fleet.Try(faults.Kubeconfig, master0, "mkdir -p /root/.kube && cp /etc/kubernetes/admin.conf /root/.kube/config && chmod 600 /root/.kube/config")
 	if c.Options.WithoutCNI {
 		console.Info("--without-cni is true, so we not install calico or flannel, install it by yourself")
@@ -199,7 +199,7 @@ func (c *Cluster) installCNI(master0 string) {
 func (c *Cluster) joinMasters(masters []string) {
 	for _, master := range masters {
 		c.sendConfs(master, "admin.conf", "controller-manager.conf", "scheduler.conf")
-		c.fleet.SendTree(faults.SendPki, master, c.Config.CertPath, kubernetesFolder+"/pki")
+		c.fleet.PutTree(faults.SendPki, master, c.Config.CertPath, kubernetesFolder+"/pki")
 	}
 	hosts.Each(masters, c.joinMaster)
 }
@@ -210,7 +210,7 @@ func (c *Cluster) joinMaster(master string) {
 	name := c.fleet.Word(faults.None, master, "hostname")
 	c.fleet.Try(faults.Cert, master, c.certCommand(ip, name))
 	c.fleet.Try(faults.HostsFile, master, fmt.Sprintf("echo %s %s >> /etc/hosts", master0, c.Config.APIServerDomain))
-	c.fleet.Try(faults.JoinMaster, master, c.kubeadm("join --config="+kubeadmJoin))
+	c.fleet.Follow(faults.JoinMaster, master, c.kubeadm("join --config="+kubeadmJoin))
 	c.fleet.Try(faults.HostsFile, master, fmt.Sprintf(`sed "s/%[1]s %[3]s/%[2]s %[3]s/g" -i /etc/hosts`, master0, ip, c.Config.APIServerDomain))
 	c.fleet.Try(faults.Kubeconfig, master, "mkdir -p /root/.kube && cp /etc/kubernetes/admin.conf /root/.kube/config && chmod 600 /root/.kube/config")
 	c.fleet.Try(faults.RemovePackage, master, "rm -rf /root/kube || :")
@@ -257,7 +257,7 @@ func (c *Cluster) joinNode(node string) {
 		ipvs += " --rs " + address.IP(master) + ":6443"
 	}
 	c.fleet.Try(faults.Ipvs, node, ipvs+" --health-path /healthz --health-schem https --run-once")
-	c.fleet.Try(faults.JoinNode, node, c.kubeadm("join --config="+kubeadmJoin))
+	c.fleet.Follow(faults.JoinNode, node, c.kubeadm("join --config="+kubeadmJoin))
 	c.sendLvscare(node)
 	c.fleet.Try(faults.RemovePackage, node, "rm -rf /root/kube")
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"slices"
 
+	"sealos-istio/tools/sealos/internal/console"
 	"sealos-istio/tools/sealos/internal/faults"
 	"sealos-istio/tools/sealos/internal/hosts"
 	"sealos-istio/tools/sealos/internal/manifests"
@@ -59,8 +60,16 @@ func (c *Cluster) fetchCertificateKey() {
 func (c *Cluster) fetchToken() {
 	output, _ := c.fleet.Run(faults.TokenCreate, c.Config.Masters[0], c.kubeadm("token create --print-join-command"))
 	key := c.join.CertificateKey
-	c.join = mustParse(manifests.ParseJoin(output))
+	c.readJoin(output)
 	c.join.CertificateKey = key
+}
+
+// readJoin reads how to join out of kubeadm's words; the real one leaves it in its log once more.
+func (c *Cluster) readJoin(output string) {
+	c.join = mustParse(manifests.ParseJoin(output))
+	console.Debug("[####]JoinToken :%s", c.join.Token)
+	console.Debug("[####]TokenCaCertHash :%s", c.join.CACertHash)
+	console.Debug("[####]CertificateKey :%s", c.join.CertificateKey)
 }
 
 func (c *Cluster) rewriteLvscare() {

@@ -79,7 +79,8 @@ func (c *Config) Text() ([]byte, error) {
 	if err := encoder.Encode(&shown); err != nil {
 		return nil, err
 	}
-	return buffer.Bytes(), nil
+	// the real one's YAML library does not indent lists
+	return bytes.ReplaceAll(buffer.Bytes(), []byte("\n  - "), []byte("\n- ")), nil
 }
 
 func nonNil(list []string) []string {

@@ -20,11 +20,10 @@ type level struct {
 }
 
 var (
-	emergency = level{0, "EMER", "1;41"}
-	failure   = level{3, "EROR", "1;31"}
-	warning   = level{4, "WARN", "1;33"}
-	notice    = level{6, "INFO", "1;34"}
-	detail    = level{7, "DEBG", "1;44"}
+	failure = level{3, "EROR", "1;31"}
+	warning = level{4, "WARN", "1;33"}
+	notice  = level{6, "INFO", "1;34"}
+	detail  = level{7, "DEBG", "1;44"}
 )
 
 var (
@@ -34,7 +33,7 @@ var (
 	file      io.Writer
 )
 
-// Open directs a copy of every line to path (mode 0660, appended; its folder is made when missing) and sets whether
+// Open directs a copy of every line to path (mode 0660 whatever the umask, appended; its folder is made when missing) and sets whether
 // the console shows details. A log file that can't be opened is no error: the console still has everything.
 func Open(path string, infoOnly bool) {
 	mu.Lock()
@@ -47,6 +46,7 @@ func Open(path string, infoOnly bool) {
 		return
 	}
 	if f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o660); err == nil {
+		_ = f.Chmod(0o660)
 		file = f
 	}
 }
@@ -64,9 +64,6 @@ func write(l level, format string, args []any) {
 		fmt.Fprintln(file, text)
 	}
 }
-
-// Emergency prints a line that is always shown.
-func Emergency(format string, args ...any) { write(emergency, format, args) }
 
 // Error prints a failure; like sealos, it does not end the program.
 func Error(format string, args ...any) { write(failure, format, args) }

@@ -10,10 +10,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 
 	"github.com/pkg/sftp"
-	"golang.org/x/crypto/ssh"
 
 	"sealos-istio/tools/sealos/internal/console"
 	"sealos-istio/tools/sealos/internal/faults"
@@ -42,7 +40,14 @@ func (f *Fleet) Send(step faults.Step, host, local, remote string) {
 			}
 			f.Try(faults.None, host, "rm -rf "+remote)
 		}
-		return f.put(host, local, remote, want)
+		if err := f.put(host, local, remote); err != nil {
+			return err
+		}
+		if f.Word(faults.None, host, md5Command(remote)) != want {
+			return fmt.Errorf("md5 of %s differs from the local file's", remote)
+		}
+		console.Info("[%s] %s copied, md5 compared", host, remote)
+		return nil
 	}))
 }
 
@@ -52,7 +57,7 @@ func report(host, local, remote string, err error) {
 	}
 }
 
-func (f *Fleet) put(host, local, remote, want string) error {
+func (f *Fleet) put(host, local, remote string) error {
 	client, err := f.dial(host)
 	if err != nil {
 		return err
@@ -62,10 +67,12 @@ func (f *Fleet) put(host, local, remote, want string) error {
 		return err
 	}
 	defer func() { _ = files.Close() }()
-	if err := putFile(files, local, remote); err != nil {
-		return err
-	}
-	return sameMD5(host, remote, f.Word(faults.None, host, md5Command(remote)), want)
+	return putFile(files, local, remote)
+}
+
+// Put brings the local file to remote on host, without a look at what is there before or afterwards.
+func (f *Fleet) Put(step faults.Step, host, local, remote string) {
+	report(host, local, remote, f.Strike(step, host, func() error { return f.put(host, local, remote) }))
 }
 
 // PutText writes text to remote on host over SFTP; a failure is reported only.
@@ -80,13 +87,12 @@ func (f *Fleet) PutText(step faults.Step, host, text, remote string) {
 		if err := errors.Join(err, temporary.Close()); err != nil {
 			return err
 		}
-		want := md5.Sum([]byte(text))
-		return f.put(host, temporary.Name(), remote, hex.EncodeToString(want[:]))
+		return f.put(host, temporary.Name(), remote)
 	}))
 }
 
-// SendTree copies every file below local to remote on host over one connection and compares each MD5 sum.
-func (f *Fleet) SendTree(step faults.Step, host, local, remote string) {
+// PutTree copies every file below local to remote on host over one connection, as Put does.
+func (f *Fleet) PutTree(step faults.Step, host, local, remote string) {
 	report(host, local, remote, f.Strike(step, host, func() error {
 		client, err := f.dial(host)
 		if err != nil {
@@ -109,33 +115,9 @@ func (f *Fleet) SendTree(step faults.Step, host, local, remote string) {
 			if entry.IsDir() {
 				return files.MkdirAll(target)
 			}
-			if err := putFile(files, name, target); err != nil {
-				return err
-			}
-			report(host, name, target, compareOn(client, host, target, name))
-			return nil
+			return putFile(files, name, target)
 		})
 	}))
-}
-
-func compareOn(client *ssh.Client, host, remote, local string) error {
-	want, err := fileMD5(local)
-	if err != nil {
-		return err
-	}
-	output, err := runOn(client, md5Command(remote))
-	if err != nil {
-		return err
-	}
-	return sameMD5(host, remote, string(output), want)
-}
-
-func sameMD5(host, remote, got, want string) error {
-	if strings.TrimSpace(got) != want {
-		return fmt.Errorf("md5 of %s differs from the local file's", remote)
-	}
-	console.Info("[%s] %s copied, md5 compared", host, remote)
-	return nil
 }
 
 func putFile(files *sftp.Client, local, remote string) (err error) {

@@ -3,8 +3,8 @@
 package hosts
 
 import (
+	"bufio"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -61,7 +61,8 @@ func (f *Fleet) dial(host string) (*ssh.Client, error) {
 		HostKeyCallback: func(string, net.Addr, ssh.PublicKey) error { return nil },
 	})
 	if err != nil {
-		return nil, err
+		console.Error("[ssh][%s]Error create ssh session failed,%s", host, err)
+		return nil, &unreachable{err}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,38 +102,62 @@ func ignoreEOF(err error) error {
 }
 
 // Run runs command on host and returns all that it printed (the terminal's CRLF line ends included); the error says
-// that the host could not be reached or that the status was not 0.
+// that the host could not be reached or that the status was not 0. What it printed is one entry of the log: its lines
+// after the first stand there raw.
 func (f *Fleet) Run(step faults.Step, host, command string) (string, error) {
-	var output string
-	err := f.Strike(step, host, func() (err error) {
-		output, err = f.run(host, command)
+	var output []byte
+	err := f.Strike(step, host, func() error {
+		console.Info("[ssh][%s] %s", host, command)
+		client, err := f.dial(host)
+		if err != nil {
+			return err
+		}
+		output, err = runOn(client, command)
+		console.Debug("[ssh][%s]command result is: %s", host, output)
 		return err
 	})
-	if err != nil {
-		err = fmt.Errorf("[%s] %s: %w", host, firstWords(command), err)
-		console.Error("%s", err)
+	if err != nil && !errors.As(err, new(*unreachable)) {
+		console.Error("[ssh][%s]Error exec command failed: %s", host, err)
 	}
-	return output, err
+	return string(output), err
 }
+
+// Follow runs command on host and logs each line that it prints. As with the real one, nobody is told when it fails.
+func (f *Fleet) Follow(step faults.Step, host, command string) {
+	err := f.Strike(step, host, func() error {
+		console.Debug("[%s] %s", host, command)
+		client, err := f.dial(host)
+		if err != nil {
+			return err
+		}
+		s, err := session(client)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = s.Close() }()
+		output, err := s.StdoutPipe() // with a terminal, errors too
+		if err != nil {
+			return err
+		}
+		if err := s.Start(command); err != nil {
+			return err
+		}
+		for lines := bufio.NewScanner(output); lines.Scan(); {
+			console.Info("[ssh][%s] %s", host, lines.Text())
+		}
+		return s.Wait()
+	})
+	if err != nil && !errors.As(err, new(*ssh.ExitError)) && !errors.As(err, new(*unreachable)) {
+		console.Info("[ssh][%s] error: %s", host, err) // a fault's words stand for what the command would have printed
+	}
+}
+
+// unreachable is the error of a connection that could not be made, which the log has already.
+type unreachable struct{ error }
 
 // Strike does operation as the faults have it for step on host.
 func (f *Fleet) Strike(step faults.Step, host string, operation func() error) error {
 	return f.faults.Strike(step, host, operation)
-}
-
-func (f *Fleet) run(host, command string) (string, error) {
-	console.Info("[ssh][%s] %s", host, command)
-	client, err := f.dial(host)
-	if err != nil {
-		return "", err
-	}
-	output, err := runOn(client, command)
-	for _, line := range strings.Split(strings.TrimSpace(string(output)), "\n") {
-		if line != "" {
-			console.Debug("[%s] %s", host, strings.TrimRight(line, "\r"))
-		}
-	}
-	return string(output), err
 }
 
 // Word runs command and returns what it printed as one line, whatever its status; empty when host could not be reached.
@@ -151,14 +176,6 @@ func runOn(client *ssh.Client, command string) ([]byte, error) {
 	}
 	defer func() { _ = s.Close() }()
 	return s.CombinedOutput(command)
-}
-
-func firstWords(command string) string {
-	line, _, _ := strings.Cut(command, "\n")
-	if len(line) > 60 {
-		line = line[:60] + "…"
-	}
-	return line
 }
 
 // Each calls work for every host at the same time and waits for all.
