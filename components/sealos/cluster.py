@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -176,13 +176,7 @@ class SealosCluster(pulumi.ComponentResource):
                 protect=cluster.protect,
                 delete_before_replace=True,
                 replace_on_changes=["environment"] if cluster.identity_change == "replace" else None,
-                hooks=pulumi.ResourceHookBinding(
-                    before_update=[
-                        pulumi.ResourceHook(
-                            f"{name}-identity", _refuse_another_identity, pulumi.ResourceHookOptions(on_dry_run=True)
-                        )
-                    ]
-                ),
+                hooks=_hooks(f"{name}-identity", _refuse_another_identity, ("update",)),
             ),
         )
         # What follows goes with the cluster, on a destroy and when the installation is replaced, and is made again then. It is
@@ -203,7 +197,12 @@ class SealosCluster(pulumi.ComponentResource):
                 "limit": cluster.timeouts.clean,
                 **backups,
             },
-            opts=pulumi.ResourceOptions(depends_on=[self.anchor], deleted_with=self.anchor, replace_with=[self.anchor]),
+            opts=pulumi.ResourceOptions(
+                depends_on=[self.anchor],
+                deleted_with=self.anchor,
+                replace_with=[self.anchor],
+                hooks=_hooks(f"{name}-looked-at", _refuse_what_was_not_looked_at(f"{name}-preflight", preflight, settings.machines), ("create", "update")),
+            ),
         )
         members = [
             # taken out of the program, a member leaves properly; on a full destroy its leave is skipped
@@ -388,6 +387,42 @@ def _host_ports(settings: Settings) -> list[dict[str, Any]]:
         for host, taken in host_ports(settings.istio).items()
         for port, gateway in taken.items()
     ]
+
+
+def _hooks(
+    name: str, refuse: Callable[[pulumi.ResourceHookArgs], None], before: Iterable[Literal["create", "update"]]
+) -> pulumi.ResourceHookBinding:
+    """What may refuse a change of a resource before it is made, and in a preview."""
+    hook = pulumi.ResourceHook(name, refuse, pulumi.ResourceHookOptions(on_dry_run=True))
+    return pulumi.ResourceHookBinding(**{f"before_{operation}": [hook] for operation in before})  # type: ignore[arg-type]
+
+
+def _refuse_what_was_not_looked_at(
+    name: str, preflight: local.Command, machines: Iterable[Machine]
+) -> Callable[[pulumi.ResourceHookArgs], None]:
+    """Before the list of these machines is written: each must have been looked at, which `--target` can leave out.
+
+    A preflight that is not targeted has the request of its last run, in which machines that are new to the settings are missing.
+
+    Raises:
+        ValueError: by the hook; the engine shows its text as the resource's error.
+    """
+    wanted = {(machine.name, machine.address) for machine in machines}
+    known: list[set[tuple[str, str]]] = []  # stays empty where its request can't be known, as in some previews
+
+    def remember(request: str | None) -> None:
+        known.append({(machine["name"], machine["address"]) for machine in json.loads(request or "")["fleet"]["machines"]})
+
+    pulumi.Output.unsecret(preflight.stdin).apply(remember)
+
+    def refuse(_: pulumi.ResourceHookArgs) -> None:
+        if known and (more := sorted(new for new, _ in wanted - known[0])):
+            raise ValueError(
+                f"{', '.join(more)}: the preflight has not looked at it, since --target leaves it out. Add --target '**::{name}', or run "
+                f"`pulumi up` without --target"
+            )
+
+    return refuse
 
 
 def _refuse_another_identity(args: pulumi.ResourceHookArgs) -> None:

@@ -175,6 +175,8 @@ def stage(facts: Facts, first: Machine) -> str:
         return "sealos had handed out the certificates; kubeadm init had not begun, or failed at once"
     if "/root/.sealos/pki" in left:
         return "sealos had made the certificates and went no further"
+    if "/var/lib/kubelet/config.yaml" in left:
+        return "sealos had sent the package and run its init.sh, and went no further"
     if left == {"/root/.sealos/config.yaml"}:
         return "sealos wrote its configuration and went no further, as when a host could not be logged in to"
     return "parts of a cluster lie about"

@@ -383,7 +383,9 @@ run_sealos() {
     arm
     tail -s 0.3 -n 0 -f --pid=$$ -- "$sealos_log" 2>/dev/null | phrases 9>&- &
     watcher=$!
-    "$program" "$@" </dev/null >>"$sealos_log" 2>&1 || status=$?
+    # in a group without errors of its own, because of a sealos that is killed bash itself would tell the line and the process
+    { "$program" "$@" </dev/null >>"$sealos_log" 2>&1 || status=$?; } 2>/dev/null
+    if ((status > 128)); then say "sealos was ended by signal $((status - 128))"; fi
     kill "$watcher" 2>/dev/null || true
     keep_config_whole
     return "$status"

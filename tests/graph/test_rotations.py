@@ -135,6 +135,27 @@ def test_previews_as_what_it_is(
         stack.config_file.write_text(before)
 
 
+def test_no_machine_joins_that_targets_keep_from_the_preflight(stack: Project, config: Config) -> None:
+    before = stack.config_file.read_text()
+    config["nodes"].append({"name": "sealos04", "address": "192.0.2.14", "hostKey": host_key()})
+    stack.write_config(config)
+    calls = len(verbs(stack))
+    try:
+        done = stack.up("--target", "**::cluster-wanted", "--target-dependents")
+        assert done.status != 0
+        assert "sealos04: the preflight has not looked at it, since --target leaves it out. Add --target '**::cluster-preflight'" in done.text
+        assert "Traceback" not in done.text
+        assert "want" not in verbs(stack)[calls:]
+        assert "join" not in verbs(stack)[calls:]
+        done = stack.up("--target", "**::cluster-preflight", "--target", "**::cluster-wanted", "--target-dependents")
+        assert done.status == 0, done.text
+        assert {"preflight", "want", "join"} <= set(verbs(stack)[calls:])
+    finally:
+        stack.config_file.write_text(before)
+        done = stack.up()
+        assert done.status == 0, done.text
+
+
 def test_a_new_password_changes_nothing_but_how_one_logs_in(stack: Project) -> None:
     """Previewed, done, and then nothing is left to do; the installation is looked at and never made again."""
     done = stack.pulumi(

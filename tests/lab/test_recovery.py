@@ -58,6 +58,7 @@ def drive(
 
 HALF_DONE = [
     ("check", "kill", "sealos wrote its configuration and went no further"),
+    ("init-sh", "kill-after", "sealos had sent the package and run its init.sh"),
     ("send-pki", "kill", "sealos had handed out the certificates"),
     ("kubeadm-init", "fail", "sealos had handed out the certificates"),
     ("kubeadm-init", "kill-after", "the control plane runs, but node sealos01 is not Ready"),
@@ -73,6 +74,8 @@ def test_each_half_done_installation_is_named_and_recovered(lab: Lab, bare_confi
         # from the second on, this is the recovery of the one before, and itself struck again
         done = drive(lab, bare_config, "install", recover=number > 0)
         assert done.returncode == 1, f"{step}: {done.stderr}"
+        assert ("sealos was ended by signal 9" in done.stderr) == action.startswith("kill"), done.stderr
+        assert "Killed" not in done.stderr, "bash's own words"
         refused = drive(lab, bare_config, "install")
         assert refused.returncode == 1, step
         assert (

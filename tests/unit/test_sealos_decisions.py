@@ -240,6 +240,7 @@ def test_certificate_names_repository_and_state_are_compared() -> None:
         ),
         (("/var/lib/etcd",), "kubeadm init began"),
         (("/etc/kubernetes/kubelet.conf", "/etc/kubernetes/pki"), "joined to another cluster as a node"),
+        (("/root/.sealos/config.yaml", "/var/lib/kubelet/config.yaml"), "sent the package and run its init.sh, and went no further"),
         (("/etc/cni/net.d",), "parts of a cluster"),
     ],
 )
