@@ -95,7 +95,7 @@ def left_behind(kubectl: Kubectl, lab: Lab) -> list[str]:
         for o in kubectl.json("get", kinds, "--all-namespaces")["items"]
         if "istio" in o["metadata"]["name"]
     ]
-    for name in NAMES:
+    for name in (node["metadata"]["name"] for node in kubectl.json("get", "nodes")["items"]):
         chain = json.loads(lab.run(name, "cat", "/etc/cni/net.d/10-calico.conflist").stdout)["plugins"]
         found += [f"{name}: istio-cni in its chain" for plugin in chain if plugin["type"] == "istio-cni"]
         files = lab.run(name, "sh", "-c", "ls /etc/cni/net.d/ZZZ-istio-cni-kubeconfig /opt/cni/bin/istio-cni").stdout
@@ -202,7 +202,7 @@ def test_a_broken_chain_is_found_by_the_next_up(project: Project, kubectl: Kubec
 def test_every_race_of_the_plugin_is_found(project: Project, kubectl: Kubectl, lab: Lab, tmp_path: Path) -> None:
     """Another one on every node, and its rights gone on all; then put right as people would, and found to be."""
     file = "/etc/cni/net.d/10-calico.conflist"
-    request = request_of(project, "istio-cni-sealos02") | {"fleet": request_of(project, "istio-leftovers")["fleet"]}
+    request = request_of(project, "istio-cni-sealos02") | {"node": None, "fleet": request_of(project, "istio-leftovers")["fleet"]}
     before = lab.run("sealos03", "cat", file).stdout
     # the repair's role lets the same account get pods
     names = ("istio-cni", "istio-cni-repair-rolebinding")
