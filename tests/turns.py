@@ -21,7 +21,7 @@ from tools import parts
 
 MINUTE = 60.0
 LAST_START = 55 * MINUTE
-"""Since the start; no shard begins later, unless the caller says another time."""
+"""Since the start; no shard begins later."""
 
 PLANNED_END = 75 * MINUTE
 """No shard begins that would probably end later."""
@@ -128,9 +128,7 @@ def said(ran: list[int], order: list[int]) -> str:
     return f"ran: core{shards}; next: shard {left[0]}"
 
 
-def take_turns(
-    clock: Clock, order: list[int], plan: Callable[[int], float], run: Run, last_start: float = LAST_START
-) -> int:
+def take_turns(clock: Clock, order: list[int], plan: Callable[[int], float], run: Run) -> int:
     """`make test`, and the shards in that order as far as the time goes; one that would take too long now is left for later.
 
     Args:
@@ -138,7 +136,6 @@ def take_turns(
         order: every shard once.
         plan: seconds that a shard will take.
         run: runs a command, with what the tests shall say and a limit in seconds.
-        last_start: seconds since the start after which no shard begins.
 
     Returns:
         The exit status of the first that failed, else 0.
@@ -149,7 +146,7 @@ def take_turns(
     slowness, ran = SPARE, list[int]()
     for shard in order:
         began, expected = clock.gone(), plan(shard)
-        if began > last_start:
+        if began > LAST_START:
             break
         if began + slowness * expected > PLANNED_END:
             continue
@@ -166,11 +163,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; exit status 0 when everything that ran succeeded."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.turns", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--gone", type=float, default=0.0, help="seconds since the build server began")
-    parser.add_argument(
-        "--until", type=float, default=LAST_START / MINUTE, help="minute after which no shard begins (55)"
-    )
     chosen = parser.parse_args(arguments)
-    return take_turns(Clock(chosen.gone), list(turns()), planned, run, chosen.until * MINUTE)
+    return take_turns(Clock(chosen.gone), list(turns()), planned, run)
 
 
 if __name__ == "__main__":
