@@ -27,7 +27,7 @@ help: ## show this
 	@echo
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
-up: venv ## everything from nothing: tools, lab, `pulumi up` of stack dev (the first time 12 minutes on two cores)
+up: venv ## everything from nothing: tools, lab, `pulumi up` of stack dev (the first time 10 to 12 minutes on two cores)
 	@$(VENV)/python -m tools up
 
 preview: venv ## what `make up` (or STACK=…) would change, as a reviewer reads it, with a picture; needs no lab and no root
