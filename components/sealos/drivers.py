@@ -390,8 +390,10 @@ async def _forget_lost(host: Host, request: requests.Want) -> None:
                 node,
                 begun,
                 "waiting until the cluster sees that it is gone …",
-                "cluster.lost names it, but its kubelet reports to the cluster. A machine that is there leaves properly when it is taken "
-                "out of the list of machines; take it out of cluster.lost",
+                DriverError(
+                    f"{name}: cluster.lost names it, but its kubelet reports to the cluster. A machine that is there leaves properly "
+                    f"when it is taken out of the list of machines; take it out of cluster.lost"
+                ),
             ):
                 progress(name, "taking it out of the cluster (cluster.lost); what it holds of it, keys included, stays on it")
                 await _take_out(host, node, request.limit)
@@ -482,7 +484,7 @@ async def forget(first: Host, name: str) -> None:
         raise DriverError(f"{first.machine.name}: the note about {name} could not be removed: {result.last_words}")
 
 
-async def _still_reports(first: Host, node: nodes.Node, begun: float, waiting: str, never: str) -> bool:
+async def _still_reports(first: Host, node: nodes.Node, begun: float, waiting: str, never: DriverError) -> bool:
     """Whether a kubelet reports as this Node. If so, it tells that only after a pause: the cluster is slow to see that one is gone.
 
     Args:
@@ -493,13 +495,13 @@ async def _still_reports(first: Host, node: nodes.Node, begun: float, waiting: s
         never: what is wrong if it reports for so long that its machine must be there.
 
     Raises:
-        DriverError: with `never`.
+        DriverError: `never`.
     """
     answer = json.loads(await show(first, "leases"))
     if not nodes.reports(node, answer["leases"], answer["now"]):
         return False
     if time.monotonic() - begun > _GRACE:
-        raise DriverError(f"{node.name}: {never}")
+        raise never
     progress(node.name, waiting)
     await asyncio.sleep(5 * _PAUSE)
     return True
@@ -575,8 +577,10 @@ async def _former_life(first: Host, own: Host) -> nodes.Node | None:
             node,
             begun,
             "holds nothing of the cluster; waiting until the cluster sees that its Node is gone …",
-            f"nothing of the cluster is on the machine at {own.machine.address}, but a kubelet reports as node {name}. Which machine is that "
-            f"({node.address})? Switch it off, or correct the address, and run this again",
+            DriverError(
+                f"{name}: nothing of the cluster is on the machine at {own.machine.address}, but a kubelet reports as node {name}. Which "
+                f"machine is that ({node.address})? Switch it off, or correct the address, and run this again"
+            ),
         ):
             return node
     return None
