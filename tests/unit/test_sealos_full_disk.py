@@ -31,6 +31,10 @@ mount -t overlay -o "lowerdir=/usr/bin,upperdir=$place/other/bin,workdir=$place/
 mount --bind "$place/disk/root" /root
 mount --bind "$place/disk/log" /var/log
 mount --bind "$place/other/run" /run
+# what a test writes to a link would reach the host's own program
+for program in /usr/bin/curl /usr/bin/hostname /usr/bin/kubectl; do
+    if [ -L "$program" ]; then rm -f "$program"; fi
+done
 printf '#!/bin/sh\\n' >/usr/bin/kubectl
 chmod 0755 /usr/bin/kubectl
 chmod 0700 /root
