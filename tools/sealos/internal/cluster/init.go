@@ -106,7 +106,7 @@ func (c *Cluster) installMaster0() error {
 	master0 := c.Config.Masters[0]
 	ip := address.IP(master0)
 	c.sendConfs(master0, "kubelet.conf", "admin.conf", "controller-manager.conf", "scheduler.conf")
-	c.fleet.PutTree(faults.SendPki, master0, c.Config.CertPath, kubernetesFolder+"/pki")
+	c.fleet.Put(faults.SendPki, master0, c.Config.CertPath, kubernetesFolder+"/pki")
 	if err := appendOwnHosts(c.EtcHosts, ip, c.Config.APIServerDomain); err != nil {
 		return exit(1, "write %s: %s", c.EtcHosts, err)
 	}
@@ -199,7 +199,7 @@ func (c *Cluster) installCNI(master0 string) {
 func (c *Cluster) joinMasters(masters []string) {
 	for _, master := range masters {
 		c.sendConfs(master, "admin.conf", "controller-manager.conf", "scheduler.conf")
-		c.fleet.PutTree(faults.SendPki, master, c.Config.CertPath, kubernetesFolder+"/pki")
+		c.fleet.Put(faults.SendPki, master, c.Config.CertPath, kubernetesFolder+"/pki")
 	}
 	hosts.Each(masters, c.joinMaster)
 }

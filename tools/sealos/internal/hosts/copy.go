@@ -57,6 +57,7 @@ func report(host, local, remote string, err error) {
 	}
 }
 
+// put copies a file, or every file below a folder, over one connection.
 func (f *Fleet) put(host, local, remote string) error {
 	client, err := f.dial(host)
 	if err != nil {
@@ -67,10 +68,23 @@ func (f *Fleet) put(host, local, remote string) error {
 		return err
 	}
 	defer func() { _ = files.Close() }()
-	return putFile(files, local, remote)
+	return filepath.WalkDir(local, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(local, name)
+		if err != nil {
+			return err
+		}
+		target := path.Join(remote, filepath.ToSlash(relative))
+		if entry.IsDir() {
+			return files.MkdirAll(target)
+		}
+		return putFile(files, name, target)
+	})
 }
 
-// Put brings the local file to remote on host, without a look at what is there before or afterwards.
+// Put brings the local file or folder to remote on host, without a look at what is there before or afterwards.
 func (f *Fleet) Put(step faults.Step, host, local, remote string) {
 	report(host, local, remote, f.Strike(step, host, func() error { return f.put(host, local, remote) }))
 }
@@ -88,35 +102,6 @@ func (f *Fleet) PutText(step faults.Step, host, text, remote string) {
 			return err
 		}
 		return f.put(host, temporary.Name(), remote)
-	}))
-}
-
-// PutTree copies every file below local to remote on host over one connection, as Put does.
-func (f *Fleet) PutTree(step faults.Step, host, local, remote string) {
-	report(host, local, remote, f.Strike(step, host, func() error {
-		client, err := f.dial(host)
-		if err != nil {
-			return err
-		}
-		files, err := sftp.NewClient(client)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = files.Close() }()
-		return filepath.WalkDir(local, func(name string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			relative, err := filepath.Rel(local, name)
-			if err != nil {
-				return err
-			}
-			target := path.Join(remote, filepath.ToSlash(relative))
-			if entry.IsDir() {
-				return files.MkdirAll(target)
-			}
-			return putFile(files, name, target)
-		})
 	}))
 }
 

@@ -70,7 +70,12 @@ func (f *Fleet) dial(host string) (*ssh.Client, error) {
 	return client, nil
 }
 
-func session(client *ssh.Client) (*ssh.Session, error) {
+// session opens a connection of its own with a terminal on it.
+func (f *Fleet) session(host string) (*ssh.Session, error) {
+	client, err := f.dial(host)
+	if err != nil {
+		return nil, err
+	}
 	s, err := client.NewSession()
 	if err != nil {
 		return nil, err
@@ -82,11 +87,7 @@ func session(client *ssh.Client) (*ssh.Session, error) {
 // Check logs in to host and out again.
 func (f *Fleet) Check(host string) error {
 	return f.Strike(faults.Check, host, func() error {
-		client, err := f.dial(host)
-		if err != nil {
-			return err
-		}
-		s, err := session(client)
+		s, err := f.session(host)
 		if err != nil {
 			return err
 		}
@@ -108,11 +109,12 @@ func (f *Fleet) Run(step faults.Step, host, command string) (string, error) {
 	var output []byte
 	err := f.Strike(step, host, func() error {
 		console.Info("[ssh][%s] %s", host, command)
-		client, err := f.dial(host)
+		s, err := f.session(host)
 		if err != nil {
 			return err
 		}
-		output, err = runOn(client, command)
+		defer func() { _ = s.Close() }()
+		output, err = s.CombinedOutput(command)
 		console.Debug("[ssh][%s]command result is: %s", host, output)
 		return err
 	})
@@ -126,11 +128,7 @@ func (f *Fleet) Run(step faults.Step, host, command string) (string, error) {
 func (f *Fleet) Follow(step faults.Step, host, command string) {
 	err := f.Strike(step, host, func() error {
 		console.Debug("[%s] %s", host, command)
-		client, err := f.dial(host)
-		if err != nil {
-			return err
-		}
-		s, err := session(client)
+		s, err := f.session(host)
 		if err != nil {
 			return err
 		}
@@ -168,15 +166,6 @@ func (f *Fleet) Word(step faults.Step, host, command string) string {
 
 // Try runs command and goes on whatever happened: most of sealos v3's commands are of this kind.
 func (f *Fleet) Try(step faults.Step, host, command string) { _, _ = f.Run(step, host, command) }
-
-func runOn(client *ssh.Client, command string) ([]byte, error) {
-	s, err := session(client)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = s.Close() }()
-	return s.CombinedOutput(command)
-}
 
 // Each calls work for every host at the same time and waits for all.
 func Each(hosts []string, work func(host string)) {
