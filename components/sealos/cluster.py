@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -176,8 +176,11 @@ class SealosCluster(pulumi.ComponentResource):
                 protect=cluster.protect,
                 delete_before_replace=True,
                 replace_on_changes=["environment"] if cluster.identity_change == "replace" else None,
-                hooks=_hooks(f"{name}-identity", _refuse_another_identity, ("update",)),
+                hooks=pulumi.ResourceHookBinding(before_update=[_refusal(f"{name}-identity", _refuse_another_identity)]),
             ),
+        )
+        looked_at = _refusal(
+            f"{name}-looked-at", _refuse_what_was_not_looked_at(f"{name}-preflight", preflight, settings.machines)
         )
         # What follows goes with the cluster, on a destroy and when the installation is replaced, and is made again then. It is
         # deleted_with this list and not with the installation: on a replacement the engine (3.220, step_generator.go) has what
@@ -201,7 +204,7 @@ class SealosCluster(pulumi.ComponentResource):
                 depends_on=[self.anchor],
                 deleted_with=self.anchor,
                 replace_with=[self.anchor],
-                hooks=_hooks(f"{name}-looked-at", _refuse_what_was_not_looked_at(f"{name}-preflight", preflight, settings.machines), ("create", "update")),
+                hooks=pulumi.ResourceHookBinding(before_create=[looked_at], before_update=[looked_at]),
             ),
         )
         members = [
@@ -389,12 +392,9 @@ def _host_ports(settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
-def _hooks(
-    name: str, refuse: Callable[[pulumi.ResourceHookArgs], None], before: Iterable[Literal["create", "update"]]
-) -> pulumi.ResourceHookBinding:
+def _refusal(name: str, refuse: Callable[[pulumi.ResourceHookArgs], None]) -> pulumi.ResourceHook:
     """What may refuse a change of a resource before it is made, and in a preview."""
-    hook = pulumi.ResourceHook(name, refuse, pulumi.ResourceHookOptions(on_dry_run=True))
-    return pulumi.ResourceHookBinding(**{f"before_{operation}": [hook] for operation in before})  # type: ignore[arg-type]
+    return pulumi.ResourceHook(name, refuse, pulumi.ResourceHookOptions(on_dry_run=True))
 
 
 def _refuse_what_was_not_looked_at(

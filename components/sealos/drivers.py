@@ -144,7 +144,7 @@ async def run_preflight(request: requests.Preflight) -> str:
     # what another `pulumi up` is about to change would be judged as somebody's leftovers; a machine that can't be asked is judged below
     with suppress(DriverError, MachineError):
         async with connect(first, request.fleet.login) as host:
-            await _settled(host, _SHORT)
+            await _settled(host, files(lock_wait=_SHORT))
     progress("preflight", f"looking at {len(request.fleet.machines)} machines …")
 
     async def seen_by(host: Host) -> preflight.Seen:
@@ -282,12 +282,13 @@ async def look(host: Host, given: Mapping[str, bytes] | None = None, limit: floa
 
 async def settled(host: Host, lock_wait: float) -> Facts:
     """A first master's facts, taken when no job of ours is at work on it (a killed `pulumi up` leaves its job running)."""
-    return facts_of.parse(await _settled(host, lock_wait, **{"facts.sh": (HERE / "facts.sh").read_bytes()}))
+    given = {**files(lock_wait=lock_wait), "facts.sh": (HERE / "facts.sh").read_bytes()}
+    return facts_of.parse(await _settled(host, given))
 
 
-async def _settled(host: Host, lock_wait: float, **given: bytes) -> str:
-    """Waits until no job of ours is at work on a first master; what its facts.sh, when it is `given`, then prints."""
-    result = await _job(host, "settled.sh", {**files(lock_wait=lock_wait), **given}, _PROBE)
+async def _settled(host: Host, given: Mapping[str, bytes]) -> str:
+    """Waits until no job of ours is at work on a first master; what facts.sh, when it is among the files `given`, then prints."""
+    result = await _job(host, "settled.sh", given, _PROBE)
     if result.status:
         raise DriverError(f"{host.machine.name}: could not be looked at: {result.last_words}")
     return result.stdout

@@ -8,7 +8,7 @@ dir=$1
 . "$dir/lib.sh"
 
 room=$(value room) limit=$(value limit)
-manifests=/etc/kubernetes/manifests data=/var/lib/etcd
+data=/var/lib/etcd
 aside=/etc/kubernetes/sealos-istio-restore # the static pods' manifests while they stand still
 stamp=$(date -u +%Y%m%dT%H%M%S)
 

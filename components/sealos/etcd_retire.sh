@@ -7,6 +7,6 @@ dir=$1
 # shellcheck source=lib.sh
 . "$dir/lib.sh"
 
-[[ -e /etc/kubernetes/manifests/etcd.yaml ]] || exit 0
+[[ -e $manifests/etcd.yaml ]] || exit 0
 set_aside /etc/kubernetes/sealos-istio-retired
 echo retired

@@ -248,9 +248,10 @@ etcd_forget() {
     done <"$dir/members"
 }
 
+manifests=/etc/kubernetes/manifests
 # Ends this master's etcd and what works with it, as kubelet ends a static pod whose manifest is gone. The manifests stay in the folder $1.
 set_aside() {
-    local pod manifests=/etc/kubernetes/manifests
+    local pod
     mkdir -p "$1"
     for pod in kube-controller-manager kube-scheduler kube-apiserver etcd; do
         if [[ -e $manifests/$pod.yaml ]]; then mv -- "$manifests/$pod.yaml" "$1/"; fi
