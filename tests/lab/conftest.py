@@ -93,6 +93,16 @@ def shell(lab: Lab, name: str, text: str, *arguments: str, stdin: str | None = N
     return out(lab, name, "bash", "-c", text, "bash", *arguments, stdin=stdin)
 
 
+def freeze(lab: Lab, name: str) -> None:
+    """Stops a machine's kubelet: the lab's registers a Node again that is gone, which a real one does at its start only."""
+    shell(lab, name, "kill -STOP $(pgrep -x kubelet)")
+
+
+def thaw(lab: Lab, name: str) -> None:
+    """Lets it go on."""
+    shell(lab, name, "kill -CONT $(pgrep -x kubelet)")
+
+
 def listed(lab: Lab, masters: int | tuple[int, ...], nodes: tuple[int, ...]) -> dict[str, Any]:
     """The settings masters and nodes, by the numbers of the lab's machines."""
 
@@ -152,6 +162,10 @@ class Kubectl:
         self.file = project.directory / "kubeconfig"
         self.file.touch(mode=0o600)
         self.file.write_text(project.outputs()["kubeconfig"])
+
+    def nodes(self) -> set[str]:
+        """The names of the cluster's Nodes."""
+        return {node["metadata"]["name"] for node in self.json("get", "nodes")["items"]}
 
     def __call__(self, *arguments: str, limit: float = 60) -> str:
         done = subprocess.run(

@@ -32,7 +32,7 @@ from lab.machines import NAMES, Lab
 from review.__main__ import STOPPED, status
 from review.previews import Checkout
 from review.summary import plain
-from tests.lab.conftest import Kubectl, bare, in_plain, listed, sealos_runs
+from tests.lab.conftest import Kubectl, bare, in_plain, listed, sealos_runs, shell
 from tests.project import ROOT, Done, Project, changes
 from tools import engine as engines
 
@@ -437,8 +437,7 @@ def jwt(days: float) -> str:
 
 
 def put(lab: Lab, machine: str, file: str, text: str) -> None:
-    done = lab.run(machine, "bash", "-c", f"cat > {file}", stdin=text)
-    assert done.returncode == 0, done.stderr
+    shell(lab, machine, f"cat > {file}", stdin=text)
 
 
 def test_each_of_ten_planted_drifts_is_found(up: Stack, kubectl: Kubectl, lab: Lab, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from components.sealos.etcd import damage
 from lab.machines import Lab
 from tests.documented import Terminal
-from tests.lab.conftest import Kubectl, in_plain, listed, shell, taken_down
+from tests.lab.conftest import Kubectl, freeze, in_plain, listed, shell, taken_down, thaw
 from tests.project import Project
 from tools import parts
 
@@ -59,10 +59,6 @@ def whole(files: list[Path]) -> None:
         assert damage(file) is None
         assert file.stat().st_mode & 0o777 == 0o600
         assert file.parent.stat().st_mode & 0o777 == 0o700
-
-
-def nodes(kubectl: Kubectl) -> set[str]:
-    return {node["metadata"]["name"] for node in kubectl.json("get", "nodes")["items"]}
 
 
 def unchanged(project: Project) -> None:
@@ -109,15 +105,14 @@ def test_a_workloads_configmap_survives_the_loss_of_the_only_masters_etcd(
     project: Project, lived: tuple[str, str], lab: Lab
 ) -> None:
     Kubectl(project)("create", "configmap", "later")
-    # the lab's kubelet registers a Node again that is gone, which a real one does at its start only
-    shell(lab, "sealos04", "kill -STOP $(pgrep -x kubelet)")
+    freeze(lab, "sealos04")
     try:
         shell(lab, "sealos01", "rm -rf /var/lib/etcd/*; pkill -9 -x etcd")
         give_the_image_its_etcdctl(lab)
         (file,) = snapshots(project)
         printed = restore(project, file)
     finally:
-        shell(lab, "sealos04", "kill -CONT $(pgrep -x kubelet)")
+        thaw(lab, "sealos04")
     assert SECRET not in printed
     kubectl = Kubectl(project)
     kubectl("wait", "--for=condition=Ready", "node/sealos04", "--timeout=60s", limit=70)
@@ -162,7 +157,7 @@ def test_what_is_there_survives_the_loss_of_the_quorum(project: Project, lived: 
     project.edit_config(without)
     done = project.up()
     assert done.status == 0, done.text
-    assert nodes(Kubectl(project)) == {"sealos01", "sealos04"}
+    assert Kubectl(project).nodes() == {"sealos01", "sealos04"}
 
 
 def test_and_the_loss_of_the_only_master_with_its_disk(project: Project, lived: tuple[str, str], lab: Lab) -> None:
@@ -171,12 +166,12 @@ def test_and_the_loss_of_the_only_master_with_its_disk(project: Project, lived: 
     restore(project, snapshots(project)[-1])
     kubectl = Kubectl(project)
     assert identity(kubectl) == lived
-    assert nodes(kubectl) == {"sealos01", "sealos04"}
+    assert kubectl.nodes() == {"sealos01", "sealos04"}
     # sealos knows the others, and has the CA's keys
     project.edit_config(lambda config: config.update(listed(lab, 1, (4, 5))))
     done = project.up()
     assert done.status == 0, done.text
-    assert nodes(Kubectl(project)) == {"sealos01", "sealos04", "sealos05"}
+    assert Kubectl(project).nodes() == {"sealos01", "sealos04", "sealos05"}
     unchanged(project)
 
 

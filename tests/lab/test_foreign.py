@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lab.machines import Lab
-from tests.lab.conftest import bare, listed
+from tests.lab.conftest import bare, listed, shell
 from tests.lab.test_recovery import drive
 from tests.project import Project
 
@@ -25,7 +25,7 @@ def state_of(lab: Lab, name: str) -> str:
 
 
 def signal_api(lab: Lab, signal: str) -> None:
-    lab.run("sealos01", "bash", "-c", f"kill -{signal} $(pgrep -x kube-apiserver)").check_returncode()
+    shell(lab, "sealos01", f"kill -{signal} $(pgrep -x kube-apiserver)")
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ import pytest
 from lab import faults
 from lab.machines import Lab
 from tests.documented import Terminal
-from tests.lab.conftest import Kubectl, bare, listed, shell, standing
+from tests.lab.conftest import Kubectl, bare, freeze, listed, shell, standing, thaw
 from tests.lab.test_members import etcd_members
 from tests.project import Project
 
@@ -38,13 +38,9 @@ setsid /root/kubelet 100000 </dev/null >/dev/null 2>&1 &
 """
 
 
-def freeze(lab: Lab, name: str) -> None:
-    shell(lab, name, "kill -STOP $(pgrep -x kubelet)")
-
-
 def restart_kubelet(lab: Lab, name: str) -> None:
     """Stands for `systemctl restart kubelet`."""
-    shell(lab, name, "kill -CONT $(pgrep -x kubelet)")
+    thaw(lab, name)
     for _ in range(120):
         if lab.run("sealos01", "kubectl", "get", "node", name).returncode == 0:
             return

@@ -95,7 +95,7 @@ def left_behind(kubectl: Kubectl, lab: Lab) -> list[str]:
         for o in kubectl.json("get", kinds, "--all-namespaces")["items"]
         if "istio" in o["metadata"]["name"]
     ]
-    for name in (node["metadata"]["name"] for node in kubectl.json("get", "nodes")["items"]):
+    for name in sorted(kubectl.nodes()):
         chain = json.loads(lab.run(name, "cat", "/etc/cni/net.d/10-calico.conflist").stdout)["plugins"]
         found += [f"{name}: istio-cni in its chain" for plugin in chain if plugin["type"] == "istio-cni"]
         files = lab.run(name, "sh", "-c", "ls /etc/cni/net.d/ZZZ-istio-cni-kubeconfig /opt/cni/bin/istio-cni").stdout

@@ -167,7 +167,7 @@ def test_an_adopted_cluster_grows(project: Project, lab: Lab, by_hand: str) -> N
     project.edit_config(lambda config: config.update(listed(lab, 1, (2, 3))))
     done = project.up()
     assert done.status == 0, done.text
-    assert sorted(n["metadata"]["name"] for n in Kubectl(project).json("get", "nodes")["items"]) == [
+    assert sorted(Kubectl(project).nodes()) == [
         "sealos01",
         "sealos02",
         "sealos03",

@@ -45,7 +45,7 @@ def project(lab: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.Temp
 
 
 def nodes(project: Project) -> list[str]:
-    return sorted(node["metadata"]["name"] for node in Kubectl(project).json("get", "nodes")["items"])
+    return sorted(Kubectl(project).nodes())
 
 
 def test_a_full_disk_during_a_join_costs_nothing_of_sealos_state(project: Project, lab: Lab) -> None:

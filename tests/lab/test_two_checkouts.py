@@ -47,7 +47,7 @@ def test_the_second_waits_for_the_first_and_makes_nothing_again(both: list[Proje
     assert lab.run("sealos01", "cat", "/root/.sealos-standin-count").stdout.strip() == "1", "initialised twice"
     assert len(sealos_runs(lab, "join")) == 1
     for project in both:
-        assert {n["metadata"]["name"] for n in Kubectl(project).json("get", "nodes")["items"]} == {"sealos01", "sealos02", "sealos03"}
+        assert Kubectl(project).nodes() == {"sealos01", "sealos02", "sealos03"}
 
 
 def test_a_state_that_lacks_a_machine_is_told_so(both: list[Project], lab: Lab) -> None:
@@ -67,6 +67,5 @@ def test_a_state_that_lacks_a_machine_is_told_so(both: list[Project], lab: Lab) 
         done = first.up()
         assert done.status == 0, done.text
         assert said not in done.text
-        present = {n["metadata"]["name"] for n in Kubectl(first).json("get", "nodes")["items"]}
-        assert present == {"sealos01", *(f"sealos{n:02}" for n in nodes)}
+        assert Kubectl(first).nodes() == {"sealos01", *(f"sealos{n:02}" for n in nodes)}
     bare(lab, "sealos04")
