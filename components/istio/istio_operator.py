@@ -114,6 +114,9 @@ def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> 
             "cniConfFileName": istio.cni.config_file,
             "podAnnotations": {CNI_ANNOTATION: _chain_digest(istio)},
         }
+        if release(istio.version).cni_pulls_always:
+            # the chart's `Always` asks the registry also for an image that is there, and nodes are often offline
+            cni["pullPolicy"] = "IfNotPresent"
         if release(istio.version).cni_agent:
             # 1.23.2's chart says EXCLUDED_NAMESPACES, which its installer does not read (cni/pkg/constants/constants.go), and the
             # plugin's level is that of this scope (cni/pkg/cmd/root.go)

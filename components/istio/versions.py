@@ -108,6 +108,7 @@ class Release:
         operator_user: the user that the container of a hardened one names; None leaves it to the image.
         operator_history: how many of its Deployment's earlier ReplicaSets are kept, where its chart says so.
         operator_monitored: whether it is told where to serve its metrics (and no longer when to pull its image).
+        cni_pulls_always: whether the CNI plugin's image is pulled though the node has it, unless values.cni.pullPolicy says otherwise.
         cni_agent: whether the CNI plugin's installer is told by its environment and arguments, names the settings in a flat entry of
             the chain, and keeps its kubeconfig beside its sockets (otherwise a template says them, and the chain's folder has it).
         completion: how istioctl writes completion files; `collateral` is a folder of files, `completion` prints one.
@@ -147,6 +148,7 @@ class Release:
     operator_user: int | None = 1337
     operator_history: int | None = None
     operator_monitored: bool = False
+    cni_pulls_always: bool = False
     cni_agent: bool = False
     completion: Literal["collateral", "completion"] = "collateral"
 
@@ -234,6 +236,7 @@ _FIVE = Release(
     ),
     operator_pods=("pods",),
     operator_hardened=False,
+    cni_pulls_always=True,
 )
 
 _STATUS_PORT = {"name": "status-port", "port": 15021, "targetPort": 15021}
@@ -318,6 +321,7 @@ _SEVEN = replace(
     operator_leases=True,
     operator_pods=("pods", "pods/proxy"),
     operator_hardened=True,
+    cni_pulls_always=False,
 )
 
 # 1.8.0: no mixer, and no add-ons but istiocoredns (releasenotes/notes/remove-addons-mixer-istioctl.yaml).

@@ -69,7 +69,7 @@ def test_nothing_of_the_file_is_lost(tmp_path: Path) -> None:
     assert spec["components"]["pilot"] == {"k8s": {"replicaCount": 2}}
     assert spec["components"]["cni"] == operator["spec"]["components"]["cni"]
     assert spec["values"]["global"] == operator["spec"]["values"]["global"]
-    added = {"podAnnotations": spec["values"]["cni"]["podAnnotations"]}
+    added = {"podAnnotations": spec["values"]["cni"]["podAnnotations"], "pullPolicy": "IfNotPresent"}
     assert spec["values"]["cni"] == operator["spec"]["values"]["cni"] | added
 
 

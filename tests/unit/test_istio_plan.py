@@ -23,7 +23,11 @@ def test_the_spec_pins_version_images_and_the_chain_that_cni_joins() -> None:
         "excludeNamespaces": ["kube-system", "monitoring"],
         "logLevel": "info",
         "cniConfFileName": "10-calico.conflist",
+        "pullPolicy": "IfNotPresent",  # Istio 1.5's chart would ask a registry for an image that the node has
     }
+    assert "pullPolicy" not in plan(settings(version="1.7.8")).manifest["spec"]["values"]["cni"]
+    own = plan(settings(values={"cni": {"pullPolicy": "Always"}})).manifest["spec"]["values"]["cni"]
+    assert own["pullPolicy"] == "Always"
 
 
 def test_another_chain_makes_the_installers_pods_anew() -> None:
