@@ -71,7 +71,7 @@ func TestInitOrderAndTraces(t *testing.T) {
 	})...)
 	all := l.net.Texts(nil)
 	inOrder(t, all, "grep sealos01", "grep sealos02", "grep sealos03", "^kubeadm init", "^kubectl apply", "^put /etc/kubernetes/admin.conf$", "sealos cert", "--rs 127.0.0.3:6443")
-	if n := count(l.net.Texts(m1), "kubelet.conf"); n != 0 {
+	if n := count(l.net.Texts(m1), "^put .*/kubelet.conf$"); n != 0 {
 		t.Errorf("kubelet.conf went to the second master, %d operations", n)
 	}
 	if count(l.net.Texts(node), "^put .*(pki|admin.conf)") != 0 {

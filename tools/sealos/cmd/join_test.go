@@ -58,7 +58,7 @@ func TestJoinMasterAndNode(t *testing.T) {
 	if manifest := string(l.host(1).File("/etc/kubernetes/manifests/kube-sealyun-lvscare.yaml")); !strings.Contains(manifest, "127.0.0.5:6443") {
 		t.Errorf("lvscare on the old node does not know the new master:\n%s", manifest)
 	}
-	if count(l.net.Texts(l.host(3)), "kubelet.conf") != 0 {
+	if count(l.net.Texts(l.host(3)), "^put .*/kubelet.conf$") != 0 {
 		t.Error("kubelet.conf went to the new master")
 	}
 	c := l.load()

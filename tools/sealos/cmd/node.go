@@ -5,10 +5,12 @@ import (
 	"net"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"sealos-istio/tools/sealos/internal/console"
+	"sealos-istio/tools/sealos/internal/ipvs"
 	"sealos-istio/tools/sealos/internal/pki"
 )
 
@@ -91,25 +93,30 @@ func changeRoute(words []string, host, gateway string) error {
 	return nil
 }
 
-// ipvsCommand takes what lvscare takes. The machines of the lab have no IPVS in their kernel: it warns, and the way to
-// the masters is the lab's own matter.
-func ipvsCommand() *cobra.Command {
-	var virtual, path, scheme string
-	var real []string
+// ipvsCommand takes what lvscare takes, which is built into sealos: as /usr/bin/lvscare in that image it is this program again.
+func ipvsCommand(name string) *cobra.Command {
+	server := ipvs.Server{}
 	var once bool
 	var interval int
 	command := &cobra.Command{
-		Use: "ipvs", Short: "Keep an IPVS service to the masters (played: the kernel has none)", Args: cobra.NoArgs,
+		Use: name, Short: "Keep a virtual server to the masters (no IPVS: by nftables)", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			console.Warn("no IPVS: the stand-in makes no virtual server %s for %s", virtual, strings.Join(real, ", "))
-			return nil
+			for {
+				if err := server.Keep(); err != nil {
+					console.Warn("virtual server %s: %s", server.Virtual, err)
+				}
+				if once {
+					return nil
+				}
+				time.Sleep(time.Duration(interval) * time.Second)
+			}
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&virtual, "vs", "", "virtual server, IP:PORT")
-	flags.StringSliceVar(&real, "rs", nil, "real servers, IP:PORT")
-	flags.StringVar(&path, "health-path", "/healthz", "path of the health check")
-	flags.StringVar(&scheme, "health-schem", "https", "scheme of the health check")
+	flags.StringVar(&server.Virtual, "vs", "", "virtual server, IP:PORT")
+	flags.StringSliceVar(&server.Real, "rs", nil, "real servers, IP:PORT")
+	flags.StringVar(&server.HealthPath, "health-path", "/healthz", "path of the health check")
+	flags.StringVar(&server.HealthScheme, "health-schem", "https", "scheme of the health check")
 	flags.IntVar(&interval, "interval", 5, "seconds between health checks")
 	flags.BoolVar(&once, "run-once", false, "do it once and end")
 	return command

@@ -23,7 +23,7 @@ func TestSmallCommands(t *testing.T) {
 		{1, "no template", []string{"config", "-t", "other"}},
 		{0, "name: calico-node", []string{"cni"}},
 		{0, "bash completion", []string{"completion", "bash"}},
-		{0, "no IPVS", []string{"ipvs", "--vs", "10.103.97.2:6443", "--rs", "10.0.0.1:6443", "--health-path", "/healthz", "--health-schem", "https", "--run-once"}},
+		{0, "virtual server $(reboot)", []string{"ipvs", "--vs", "$(reboot)", "--rs", "10.0.0.1:6443", "--health-path", "/healthz", "--health-schem", "https", "--run-once"}},
 		{0, "failed", []string{"route", "--host", "198.18.5.254"}},
 		{1, "not an IPv4 address", []string{"route", "add", "--host", "10.103.97.2", "--gateway", "$(reboot)"}},
 		{1, "disabled", []string{"delete", "--node", "10.0.0.1"}},

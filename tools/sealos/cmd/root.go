@@ -28,6 +28,10 @@ type program struct {
 // Execute runs the command line of the process and returns its exit status.
 func Execute() int {
 	root := newRoot()
+	if filepath.Base(os.Args[0]) == "lvscare" {
+		root = &cobra.Command{Use: "lvscare", SilenceUsage: true}
+		root.AddCommand(ipvsCommand("care"))
+	}
 	err := root.Execute()
 	var ending *cluster.Exit
 	switch {
@@ -65,7 +69,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().StringVar(&p.configFile, "config", "", "config file (default $HOME/.sealos/config.yaml)")
 	root.PersistentFlags().BoolVar(&p.infoOnly, "info", false, "show no details on the console")
 	root.AddCommand(
-		p.initCommand(), p.joinCommand(), p.cleanCommand(), p.execCommand(), configCommand(), certCommand(), routeCommand(), ipvsCommand(),
+		p.initCommand(), p.joinCommand(), p.cleanCommand(), p.execCommand(), configCommand(), certCommand(), routeCommand(), ipvsCommand("ipvs"),
 		etcdCommand(), upgradeCommand(), cniCommand(), versionCommand(), disabledCommand("delete"), disabledCommand("install"), disabledCommand("cloud"),
 	)
 	return root

@@ -16,6 +16,7 @@ import (
 	"sealos-istio/tools/sealos/internal/faults"
 	"sealos-istio/tools/sealos/internal/hosts"
 	"sealos-istio/tools/sealos/internal/manifests"
+	"sealos-istio/tools/sealos/internal/played"
 )
 
 // Exit is an error with the program's exit status; its text has been printed already when it is empty.
@@ -138,13 +139,18 @@ func (c *Cluster) sendPackage(targets []string) {
 	})
 }
 
-// cgroupDriver asks for the container runtime's, as sealos does; the stand-in makes no use of it.
-func (c *Cluster) cgroupDriver(host string) {
-	command := `driver=$(docker info -f "{{.CgroupDriver}}") && echo "${driver}"`
+// cgroupDriver asks for the container runtime's, as sealos does: whatever the machine answers, an error too, gets into kubeadm's
+// configuration.
+func (c *Cluster) cgroupDriver(host string) string {
+	command := `driver=$(docker info -f "{{.CgroupDriver}}"); echo "${driver}"`
 	if c.minor() >= 20 {
 		command = "grep -q 'SystemdCgroup = true' /etc/containerd/config.toml && echo systemd || echo cgroupfs"
 	}
-	c.fleet.Try(faults.None, host, command)
+	answer := c.fleet.Word(faults.None, host, command)
+	if played.Machine() {
+		return "cgroupfs"
+	}
+	return answer
 }
 
 // writeYAML uses the shell's double quotes as sealos does: $, ` and " in text are the shell's.

@@ -60,13 +60,12 @@ func (c *Cluster) configureMaster0() error {
 		custom = string(data)
 	}
 	text, err := manifests.KubeadmInit{
-		Version: c.Config.Version, ApiServer: c.Config.APIServerDomain, Repo: c.Config.Repo, PodCIDR: c.Config.PodCIDR, SvcCIDR: c.Config.SvcCIDR,
+		CgroupDriver: c.cgroupDriver(master0), Version: c.Config.Version, ApiServer: c.Config.APIServerDomain, Repo: c.Config.Repo, PodCIDR: c.Config.PodCIDR, SvcCIDR: c.Config.SvcCIDR,
 		VIP: c.Config.VIP, Master0: address.IP(master0), Masters: address.IPs(c.Config.Masters), CertSANS: c.Options.CertSANs,
 	}.Text(custom)
 	if err != nil {
 		return exit(1, "template parse failed: %s", err)
 	}
-	c.cgroupDriver(master0)
 	c.writeYAML(faults.KubeadmConfig, master0, text, kubeadmConfig)
 	c.Config.DNSDomain, c.Config.APIServerCertSANs, err = manifests.ClusterNames(text)
 	if err != nil {
@@ -233,12 +232,11 @@ func (c *Cluster) certCommand(ip, name string) string {
 }
 
 func (c *Cluster) writeJoinConfig(host, endpoint, master string) {
-	text, err := manifests.JoinConfig(c.Config.Version, endpoint, master, c.join)
+	text, err := manifests.JoinConfig(c.Config.Version, endpoint, master, c.cgroupDriver(host), c.join)
 	if err != nil {
 		console.Error("[%s] join configuration: %s", host, err)
 		return
 	}
-	c.cgroupDriver(host)
 	c.writeYAML(faults.JoinConfig, host, text, kubeadmJoin)
 }
 

@@ -52,16 +52,34 @@ func Minor(version string) (int, error) {
 
 // KubeadmInit is the data of kubeadm-config.yaml; the names are those that a --kubeadm-config template may use.
 type KubeadmInit struct {
-	Version, ApiServer, Repo, PodCIDR, SvcCIDR, VIP, Master0 string
-	Masters, CertSANS                                        []string
+	Version, ApiServer, Repo, PodCIDR, SvcCIDR, VIP, Master0, CgroupDriver string
+	Masters, CertSANS                                                      []string
 }
 
-// APIVersion is kubeadm's configuration version: v1beta2 since Kubernetes 1.20, v1beta1 before.
+// CriSocket is where the container runtime listens.
+func (k KubeadmInit) CriSocket() string {
+	_, socket := forVersion(k.Version)
+	return socket
+}
+
+// APIVersion is kubeadm's configuration version.
 func (k KubeadmInit) APIVersion() string {
-	if minor, err := Minor(k.Version); err == nil && minor >= 20 {
-		return "v1beta2"
+	version, _ := forVersion(k.Version)
+	return version
+}
+
+// forVersion is the version of kubeadm's configuration and the container runtime's socket for a Kubernetes: both changed with 1.20.
+func forVersion(version string) (apiVersion, criSocket string) {
+	if minor, err := Minor(version); err == nil && minor >= 20 {
+		return "v1beta2", "/run/containerd/containerd.sock"
 	}
-	return "v1beta1"
+	return "v1beta1", "/var/run/dockershim.sock"
+}
+
+// withKubelet adds the document that ends both configurations; kubeadm reads it in `init` alone.
+func withKubelet(text, cgroupDriver string) (string, error) {
+	kubelet, err := render("kubelet.yaml.tmpl", struct{ CgroupDriver string }{cgroupDriver})
+	return text + "\n---\n" + kubelet, err
 }
 
 // Text renders the built-in template, or custom when that is not empty.
@@ -69,7 +87,11 @@ func (k KubeadmInit) Text(custom string) (string, error) {
 	if custom != "" {
 		return renderText(custom, k)
 	}
-	return render("kubeadm-init.yaml.tmpl", k)
+	text, err := render("kubeadm-init.yaml.tmpl", k)
+	if err != nil {
+		return "", err
+	}
+	return withKubelet(text, k.CgroupDriver)
 }
 
 // Template is the built-in template for `sealos config -t NAME` (kubeadm or join).
@@ -152,15 +174,16 @@ func ParseCertificateKey(output string) (string, error) {
 }
 
 // JoinConfig renders kubeadm-join-config.yaml: for a master when master (its IP) is given, else for a node.
-func JoinConfig(version, endpoint, master string, join Join) (string, error) {
-	apiVersion, socket := "v1beta1", "/var/run/dockershim.sock"
-	if minor, err := Minor(version); err == nil && minor >= 20 {
-		apiVersion, socket = "v1beta2", "/run/containerd/containerd.sock"
-	}
-	return render("kubeadm-join.yaml.tmpl", struct {
+func JoinConfig(version, endpoint, master, cgroupDriver string, join Join) (string, error) {
+	apiVersion, socket := forVersion(version)
+	text, err := render("kubeadm-join.yaml.tmpl", struct {
 		Join
 		APIVersion, Endpoint, Master, CriSocket string
 	}{join, apiVersion, endpoint, master, socket})
+	if err != nil {
+		return "", err
+	}
+	return withKubelet(text, cgroupDriver)
 }
 
 // Lvscare renders the static pod that keeps the way to the masters on a node.
