@@ -1,6 +1,7 @@
 """``python -m lab``: the embedded lab's command line (docs/lab.md)."""
 
 import os
+import subprocess
 import sys
 import time
 from typing import Annotated
@@ -17,7 +18,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Linux machines on this one, for trying the program: sealos01 (master) to sealos04, or more.",
-    epilog="Environment: LAB_DIR (state directory, default .lab), LAB_NETWORK (default 198.51.100.0/24), LAB_MACHINES (how many, default 4), LAB_KUBERNETES (v1.16.3, v1.19.16 or v1.20.15, default v1.16.3), LAB_SEALOS (path of a real sealos).",
+    epilog="Environment: LAB_DIR (state directory, default .lab), LAB_NETWORK (default 198.51.100.0/24), LAB_MACHINES (how many, default 4), LAB_KUBERNETES (v1.16.3, v1.19.16 or v1.20.15, default v1.16.3), LAB_SEALOS (path of a real sealos), LAB_CONTAINERS (yes: containers and kubelet are real).",
 )
 out = Console()
 err = Console(stderr=True)
@@ -25,6 +26,7 @@ err = Console(stderr=True)
 # Programs worth a mention in `lab status`; the rest is sshd, shells and what a person started.
 NOTABLE = (
     "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kwok", "istio-operator", "contour", "sealos", "kubeadm",
+    "dockerd", "kube-proxy", "coredns", "operator", "pilot-discovery", "pilot-agent",
 )  # fmt: skip
 
 
@@ -83,9 +85,12 @@ def status() -> None:
     )
     out.print(table)
     sealos_real = now.sealos == "real"
+    real, stand_ins = (
+        (played.REAL_CONTAINERS, played.PLAYED_CONTAINERS) if lab.containers else (played.REAL, played.PLAYED)
+    )
     for title, rows in (
-        ("Real", (*played.REAL, *([played.SEALOS_REAL] if sealos_real else []))),
-        ("Played", (*played.PLAYED, *([] if sealos_real else [played.SEALOS_PLAYED]))),
+        ("Real", (*real, *([played.SEALOS_REAL] if sealos_real else []))),
+        ("Played", (*stand_ins, *([] if sealos_real else [played.SEALOS_PLAYED]))),
     ):
         listing = Table(title, "", box=None, pad_edge=False)
         for row in rows:
@@ -109,11 +114,16 @@ def logs(
     host: Annotated[str | None, typer.Argument(help="a machine; without it, the lab itself")] = None, lines: int = 40
 ) -> None:
     """Show the last lines of the lab's log, or of a machine's console and its Kubernetes programs."""
-    for file in Lab().log_files(host):
+    lab = Lab()
+    for file in lab.log_files(host):
         if file.exists():
             out.rule(file.name, align="left")
             for text in file.read_text(errors="replace").splitlines()[-lines:]:
                 out.print(text, markup=False, highlight=False, soft_wrap=True)
+    if host is not None and lab.containers:
+        out.rule("journal", align="left")
+        journal = ["journalctl", "--directory", str(lab.root(host) / "var/log/journal"), "--no-pager", f"--lines={lines}"]
+        subprocess.run(journal, check=False)
 
 
 @app.command()

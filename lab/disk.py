@@ -27,8 +27,35 @@ HIDDEN_PROGRAMS = (
     "calicoctl", "containerd", "crictl", "ctr", "docker", "dockerd", "etcd", "etcdctl", "helm", "istioctl", "kubeadm", "kubectl", "kubelet",
     "kubelet-pre-start.sh", "kwok", "nerdctl", "podman", "sealos",
     "swapoff", "swapon",  # swap is the host's
-    "systemctl", "service", "reboot", "poweroff", "shutdown", "halt",  # a machine has no systemd
 )  # fmt: skip
+OF_SYSTEMD = ("systemctl", "service", "reboot", "poweroff", "shutdown", "halt")  # hidden, too, on machines without it
+
+# Units of the host's systemd that are the host's: its clock, kernel, devices, terminals and network.
+MASKED_UNITS = (
+    "console-getty.service", "dev-hugepages.mount", "getty.target", "kmod-static-nodes.service", "ldconfig.service", "modprobe@.service",
+    "proc-sys-fs-binfmt_misc.automount", "sys-fs-fuse-connections.mount", "sys-kernel-config.mount", "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount", "systemd-logind.service", "systemd-modules-load.service", "systemd-networkd.service",
+    "systemd-remount-fs.service", "systemd-resolved.service", "systemd-sysctl.service", "systemd-timesyncd.service",
+    "systemd-tmpfiles-setup-dev.service", "systemd-udev-trigger.service", "systemd-udevd-control.socket",
+    "systemd-udevd-kernel.socket", "systemd-udevd.service", "dbus.service", "dbus.socket", "e2scrub_reap.service", "apt-daily.timer",
+    "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer", "systemd-tmpfiles-clean.timer",
+    "systemd-update-utmp.service", "systemd-update-utmp-runlevel.service", "systemd-user-sessions.service",
+)  # fmt: skip
+
+SSH_UNIT = """\
+[Unit]
+Description=OpenBSD Secure Shell server
+After=network.target
+
+[Service]
+ExecStart=/usr/sbin/sshd -D -e
+Restart=always
+RestartSec=300ms
+KillMode=process
+RuntimeDirectory=sshd
+RuntimeDirectoryPreserve=yes
+LimitNOFILE=infinity
+"""
 HIDDEN_DIRECTORIES = ("libexec/kubernetes", "libexec/cni", "lib/cni")
 
 SSHD_CONFIG = """\
@@ -109,23 +136,38 @@ def _etc(etc: Path, name: str, *, password_hash: str, host_key: Path) -> None:
         (etc / directory).mkdir(parents=True, exist_ok=True)
 
 
-def _usr(upper: Path) -> None:
+def _units(system: Path) -> None:
+    """What systemd starts: sshd, and what is enabled later."""
+    for unit in MASKED_UNITS:
+        (system / unit).symlink_to("/dev/null")
+    (system / "default.target").symlink_to("/usr/lib/systemd/system/multi-user.target")
+    write(system / "ssh.service", SSH_UNIT)
+    (system / "multi-user.target.wants").mkdir()
+    (system / "multi-user.target.wants/ssh.service").symlink_to("../ssh.service")
+    # the kernel's log, where systemd writes without a journal, is the host's
+    write(system.parent / "system.conf", "[Manager]\nLogTarget=journal\nShowStatus=no\nDefaultTimeoutStopSec=10s\n")
+    write(system.parent / "journald.conf", "[Journal]\nStorage=persistent\nReadKMsg=no\nForwardToSyslog=no\nRateLimitBurst=0\n")
+
+
+def _usr(upper: Path, *, systemd: bool) -> None:
     """Changes above the host's /usr: an empty /usr/local, hidden programs, the machine's first process."""
     local = upper / "local"
     for directory in ("bin", "sbin", "lib", "share", "etc", "include", "src"):
         (local / directory).mkdir(parents=True)
     os.setxattr(local, "trusted.overlay.opaque", b"y")
-    hidden = [Path(place, program) for place in ("bin", "sbin") for program in HIDDEN_PROGRAMS]
+    programs = HIDDEN_PROGRAMS if systemd else (*HIDDEN_PROGRAMS, *OF_SYSTEMD)
+    hidden = [Path(place, program) for place in ("bin", "sbin") for program in programs]
     hidden += [path.relative_to("/usr") for path in Path("/usr/bin").glob("kube*")]
     hidden += map(Path, HIDDEN_DIRECTORIES)
     for path in dict.fromkeys(hidden):
         if os.path.lexists("/usr" / path):
             (upper / path).parent.mkdir(parents=True, exist_ok=True)
             os.mknod(upper / path, stat.S_IFCHR, os.makedev(0, 0))  # overlayfs: this name is gone
-    place(upper / "sbin/init", HERE / "init.sh", 0o755)
+    if not systemd:
+        place(upper / "sbin/init", HERE / "init.sh", 0o755)
 
 
-def create(disk: Path, name: str, *, password_hash: str, public_key: Path, host_key: Path) -> None:
+def create(disk: Path, name: str, *, password_hash: str, public_key: Path, host_key: Path, systemd: bool) -> None:
     """Make a bare machine's disk, whole or not at all.
 
     Args:
@@ -134,18 +176,19 @@ def create(disk: Path, name: str, *, password_hash: str, public_key: Path, host_
         password_hash: crypt(3) hash of root's password.
         public_key: OpenSSH public key that may log in as root.
         host_key: the machine's ed25519 private host key, with its public half beside it.
+        systemd: whether its first process is systemd.
     """
     half = disk.with_name(f".{disk.name}.part")
     remove(half)
     umask = os.umask(0o022)  # whatever the person's own is
     try:
-        _fill(half, name, password_hash=password_hash, public_key=public_key, host_key=host_key)
+        _fill(half, name, password_hash=password_hash, public_key=public_key, host_key=host_key, systemd=systemd)
     finally:
         os.umask(umask)
     half.rename(disk)
 
 
-def _fill(half: Path, name: str, *, password_hash: str, public_key: Path, host_key: Path) -> None:
+def _fill(half: Path, name: str, *, password_hash: str, public_key: Path, host_key: Path, systemd: bool) -> None:
     root = half / "root"
     for directory in ("boot", "dev", "etc", "home", "media", "mnt", "opt", "proc", "run", "srv", "sys", "usr", "var"):
         (root / directory).mkdir(parents=True)
@@ -169,7 +212,31 @@ def _fill(half: Path, name: str, *, password_hash: str, public_key: Path, host_k
     _etc(root / "etc", name, password_hash=password_hash, host_key=host_key)
     (half / "usr").mkdir()
     (half / "work").mkdir()
-    _usr(half / "usr")
+    if systemd:
+        _units(root / "etc/systemd/system")
+        (root / "opt/cni/bin").mkdir(parents=True)
+    _usr(half / "usr", systemd=systemd)
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a machine that is off a folder whose files it shares with others: hard links where the file system allows them.
+
+    Databases, which are written in place, are the machine's own. Nothing to do when the folder is there.
+    """
+    if target.exists():
+        return
+    half = target.with_name(f".{target.name}.part")
+    remove(half)
+    linked = subprocess.run(["cp", "-al", source, half], capture_output=True, check=False)
+    if linked.returncode:  # another file system
+        remove(half)
+        subprocess.run(["cp", "-a", source, half], check=True)
+    for database in half.rglob("*.db"):
+        content = database.read_bytes()
+        database.unlink()
+        database.write_bytes(content)
+        database.chmod(0o600)
+    half.rename(target)
 
 
 def bring(disk: Path, files: Mapping[str, tuple[Path, int]]) -> None:

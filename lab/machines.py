@@ -22,6 +22,7 @@ import json
 import os
 import secrets
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,7 +35,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from lab import checks, disk, package
+from lab import cgroups, checks, disk, images, package
 from tools import doctor
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -45,9 +46,17 @@ FIRST_HOST = 11  # sealos01 is .11; the host's own end is .1
 # Programs that the machines find at /var/lib/lab-images/bin, in place of the package's images.
 IMAGES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "istio-operator")
 CONTOUR = "contour"  # there as far as it is built: few stacks install it
-BINARIES = (*IMAGES, *package.PROGRAMS, "istioctl", "sealos")
-OF_KUBERNETES = {"kube-apiserver", "kube-controller-manager", "kube-scheduler", *package.PROGRAMS}
+PLAYED = ("kubeadm", "kubelet")  # on machines without containers
+BINARIES = (*IMAGES, "played-kubeadm", "played-kubelet", "kubectl", "istioctl", "sealos")
+OF_KUBERNETES = {
+    "kube", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "played-kubeadm", "played-kubelet", *package.PROGRAMS
+}  # fmt: skip
 ISTIO = "1.5.0"
+# What is needed of tools/ on machines on which containers run: what they are made of, the images, and what a person brings.
+OF_CONTAINERS = (
+    "usr", "images", "etcd", "kube", "kubeadm", "kubelet", "kubectl", "coredns", "istio-operator", "pilot-discovery", "pilot-agent",
+    "istio-iptables", "envoy-bootstrap", "istio-cni", "istio-cni-repair", "istio-cni-iptables", "istioctl", "sealos",
+)  # fmt: skip
 
 
 class LabError(Exception):
@@ -112,6 +121,7 @@ class Lab:
         sealos: a real sealos for the first master; default $LAB_SEALOS, else the stand-in.
         count: how many machines; default $LAB_MACHINES, else as many as it had last, else 4.
         kubernetes: version of the offline package and the control plane; default $LAB_KUBERNETES, else what it had last, else v1.16.3.
+        containers: whether containers, kubelet, kubeadm and systemd are real; default $LAB_CONTAINERS (yes), else what it had last.
 
     Attributes:
         names: the machines', sealos01 first.
@@ -127,6 +137,7 @@ class Lab:
         sealos: Path | str | None = None,
         count: int | None = None,
         kubernetes: str | None = None,
+        containers: bool | None = None,
     ) -> None:
         self.directory = Path(directory or os.environ.get("LAB_DIR") or PROJECT / ".lab").resolve()
         wanted = network or os.environ.get("LAB_NETWORK") or self._last_network() or DEFAULT_NETWORK
@@ -140,6 +151,8 @@ class Lab:
         if self.network.num_addresses <= FIRST_HOST + len(self.names):
             raise LabError(f"LAB_NETWORK: {wanted} is too small, take a /24. Example: {DEFAULT_NETWORK}")
         self.release = self._release(kubernetes)
+        told = os.environ.get("LAB_CONTAINERS") == "yes" if "LAB_CONTAINERS" in os.environ else "layer" in self._last_plan()
+        self.containers = told if containers is None else containers
         self._binaries = binaries
         given = sealos or os.environ.get("LAB_SEALOS")
         self.sealos = Path(given).resolve() if given else None
@@ -227,13 +240,13 @@ class Lab:
         if os.geteuid() == 0:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         else:
-            self._refuse(checks.findings(self.directory, self.network, self._unavailable()))
+            self._refuse(self._findings())
         while (lock := self._try_lock()) is None:
             with contextlib.suppress(FileNotFoundError):  # it ended in between
                 return self._power_on_rest(progress)
         try:
             self._settle()
-            self._refuse(checks.findings(self.directory, self.network, self._unavailable()))
+            self._refuse(self._findings())
             progress("making keys, package and disks")
             self._make_login()
             self._make_disks(self.names)
@@ -244,6 +257,9 @@ class Lab:
             os.close(lock)
         try:
             self._wait_until_greeting(self.names)
+            if self.containers and not self._store().exists():
+                progress("loading the images, once for this package")
+                self._fill_store()
         except BaseException:
             self.down()
             raise
@@ -258,7 +274,7 @@ class Lab:
         with contextlib.suppress(FileNotFoundError):
             outer, inner = self._owner()
             with contextlib.suppress(ProcessLookupError):
-                os.kill(outer, signal.SIGKILL)
+                os.kill(inner or outer, signal.SIGKILL)
             # The supervisor is waited for, because the kernel ends every process of the lab before it lets go of its first one.
             deadline = time.monotonic() + 15
             while any(pid is not None and _exists(pid) for pid in (inner, outer)):
@@ -393,6 +409,11 @@ class Lab:
 
     # How ------------------------------------------------------------------------------------------------------------------------
 
+    def _findings(self) -> list[str]:
+        """What keeps the lab from starting here."""
+        found = checks.findings(self.directory, self.network, self._unavailable())
+        return [*found, *cgroups.missing()] if self.containers else found
+
     @staticmethod
     def _refuse(findings: Sequence[str]) -> None:
         if findings:
@@ -413,6 +434,58 @@ class Lab:
             raise parts.ToolMissing(f"{name} is not among the binaries given to Lab.")
         return self._binaries[name]
 
+    def _store(self) -> Path:
+        """What Docker keeps after it has loaded the package's images: every machine begins with it, hard-linked."""
+        return self._package().parent / "store"
+
+    def _fill_store(self) -> None:
+        """Has the first machine load the images, keeps the result, and makes the machines bare again."""
+        first = self.names[0]
+        load = (
+            f"mkdir /tmp/load && cd /tmp/load && tar xzf /root/{self.release.file_name} && cd kube/shell && bash docker.sh && "
+            "for archive in ../images/*.tar; do docker load -q -i $archive || exit; done && systemctl stop docker.socket docker containerd"
+        )
+        done = self.run(first, "bash", "-c", load, timeout=300)
+        if done.returncode:
+            raise LabError(f"the images could not be loaded on {first}: {done.stderr.strip() or done.stdout.strip()}")
+        self.stop_machine(first)
+        half = self._store().with_name(f"store.{os.getpid()}.part")
+        _run(["cp", "-a", str(self.root(first) / "var/lib/docker"), str(half)])
+        try:
+            half.rename(self._store())
+        except OSError:  # another lab was faster
+            shutil.rmtree(half)
+        self.start_machine(first)
+        self.reset()
+
+    def _package(self) -> Path:
+        """The offline package's file."""
+        from tools import parts
+
+        if not self.containers:
+            programs = {program: self._binary(f"played-{program}" if program in PLAYED else program) for program in package.PROGRAMS}
+            return package.build(self.directory / "package", self.release, package.contents(self.release, programs))
+        from lab.package import catalog
+
+        programs = {program: self._binary(program) for program in package.PROGRAMS}
+        kept = parts.cache_root() / "packages" / self.release.version
+        archives = {
+            "images.tar": images.archive(kept, "images", catalog.kubernetes(self.release, self._binary)),
+            "istio.tar": images.archive(kept, "istio", catalog.istio(ISTIO, self._binary)),
+        }
+        return package.build(kept / "package", self.release, package.with_containers(self.release, programs, archives))
+
+    def _layer(self) -> Path:
+        """What lies between this host's /usr and the machines' own: a copy, since what tools/ built goes when it is built anew."""
+        from tools import parts
+
+        kept = self.directory / "layer"
+        if kept.exists():
+            shutil.rmtree(kept)
+        kept.mkdir()
+        _run(["cp", "-a", str(parts.binary("usr")), str(kept)])
+        return kept
+
     def _built(self, name: str) -> Iterator[tuple[str, Path]]:
         """A program that the lab can do without: its name and path, or nothing when it isn't built."""
         from tools.parts import ToolMissing
@@ -425,7 +498,7 @@ class Lab:
         from tools.parts import ToolMissing
 
         unbuilt, others = [], dict[str, None]()
-        for name in BINARIES:
+        for name in BINARIES if not self.containers else OF_CONTAINERS:
             try:
                 self._binary(name)
             except ToolMissing as error:
@@ -469,12 +542,14 @@ class Lab:
                 )
             time.sleep(0.05)
         outer = int(text)
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            return outer, int(Path(f"/proc/{outer}/task/{outer}/children").read_text().split()[0])
+        for namespaces in _children(outer):
+            for inner in _children(namespaces):
+                return outer, inner
         return outer, None
 
     def _settle(self) -> None:
-        """Wait until the kernel has taken the interface of a lab that ended off the host (at most 15 seconds)."""
+        """Wait until the kernel has taken the interface of a lab that ended off the host (at most 15 seconds); its cgroups go, too."""
+        cgroups.remove(cgroups.name_of(self.directory))
         record = self.directory / "interface"
         if not record.exists():
             return
@@ -532,10 +607,13 @@ class Lab:
                     password_hash=hashed,
                     public_key=self.key.with_suffix(".pub"),
                     host_key=self.directory / "host_keys" / name,
+                    systemd=self.containers,
                 )
+        if self.containers and self._store().exists():
+            for name in names:
+                disk.link(self._store(), self.root(name) / "var/lib/docker")
         if self.names[0] in names:
-            programs = {program: self._binary(program) for program in package.PROGRAMS}
-            offline = package.build(self.directory / "package", self.release, programs)
+            offline = self._package()
             brought = {
                 f"root/{offline.name}": (offline, 0o644),
                 "root/sealos": (self._binary("sealos"), 0o755),
@@ -552,6 +630,15 @@ class Lab:
             else:
                 (self.directory / "sealos-is-real").unlink(missing_ok=True)
 
+    def _programs(self) -> dict[str, str]:
+        """The programs that machines without containers find in place of images, by name."""
+        always = {f"{name}-{ISTIO}" if name == "istio-operator" else name: self._binary(name) for name in IMAGES}
+        further = (CONTOUR, *(f"istio-operator-{version}" for version in self.release.istios))
+        return {
+            name: str(path.resolve())
+            for name, path in (*always.items(), *(found for name in further for found in self._built(name)))
+        }
+
     def _write_plan(self) -> Path:
         logs = self.directory / "logs"
         logs.mkdir(exist_ok=True)
@@ -560,21 +647,13 @@ class Lab:
         prefix = self.network.prefixlen
         plan = {
             "host": f"{self.network[1]}/{prefix}",
+            "router": f"{self.network[2]}/{prefix}",
             "kubernetes": self.release.version,
+            "cgroup": cgroups.name_of(self.directory),
             "machines": [
                 {"name": n, "address": f"{a}/{prefix}", "disk": str(self._disk(n))} for n, a in self.addresses.items()
             ],
-            "images": {
-                **{
-                    f"{name}-{ISTIO}" if name == "istio-operator" else name: str(self._binary(name).resolve())
-                    for name in IMAGES
-                },
-                **{
-                    name: str(path.resolve())
-                    for further in (CONTOUR, *(f"istio-operator-{version}" for version in self.release.istios))
-                    for name, path in self._built(further)
-                },
-            },
+            **({"layer": str(self._layer())} if self.containers else {"images": self._programs()}),
             "logs": str(logs),
         }
         path = self.directory / "plan.json"
@@ -587,7 +666,9 @@ class Lab:
         try:
             with (self.directory / "logs" / "supervisor.log").open("ab") as log:
                 process = subprocess.Popen(
-                    ["unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net", "--uts", "--ipc",
+                    ["sh", "-c", _KEEPER, "lab", cgroups.name_of(self.directory),
+                     "setpriv", "--pdeathsig", "KILL",
+                     "unshare", "--pid", "--fork", "--kill-child", "--mount", "--mount-proc", "--net", "--uts", "--ipc",
                      sys.executable, "-m", "lab.supervisor", str(plan), str(hostnet)],
                     cwd=PROJECT, env={"PATH": doctor.SYSTEM_PATH, "LANG": "C.UTF-8", "HOME": "/root"},
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[lock, hostnet], start_new_session=True,
@@ -674,6 +755,29 @@ class Lab:
         if "error" in reply:
             raise LabError(f"the lab refused: {reply['error']}")
         return reply
+
+
+# The outermost process of a lab: everything that has a name outside is taken away when the lab has ended. Machines that still end let
+# nobody take their cgroups, for some milliseconds.
+_KEEPER = r"""
+name=$1
+shift
+"$@"
+status=$?
+for _ in $(seq 100); do
+  find /sys/fs/cgroup/*/"$name" -depth -type d -exec rmdir {} + 2>/dev/null
+  ls -d /sys/fs/cgroup/*/"$name" >/dev/null 2>&1 || break
+  sleep 0.05
+done
+exit $status
+"""
+
+
+def _children(pid: int) -> list[int]:
+    """Processes that a process started."""
+    with contextlib.suppress(OSError, ValueError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
 
 
 def _index(interface: str) -> str:

@@ -51,3 +51,47 @@ SEALOS_PLAYED = (
     "a stand-in for v3.3.9 that keeps its contract; LAB_SEALOS=path puts a real one in its place",
 )
 SEALOS_REAL = ("sealos", "the one given by LAB_SEALOS")
+
+# The same for a lab with LAB_CONTAINERS=yes ---------------------------------------------------------------------------------------
+
+REAL_CONTAINERS: tuple[tuple[str, str], ...] = (
+    REAL[0],
+    (
+        "machines",
+        "own network, host name, processes, cgroups and disk each, systemd as first process, Debian's Docker; kernel and clock are this host's",
+    ),
+    (
+        "Kubernetes",
+        "kubeadm, kubelet, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy (iptables) and kubectl v1.16.3; etcd 3.5.1; CoreDNS 1.6.2 with the plugins of kubeadm's Corefile; all in containers as kubeadm has them",
+    ),
+    ("pods", "run, with probes, logs, exec and port-forward, and reach each other and Services across machines"),
+    (
+        "Istio",
+        "operator, istiod (it injects), pilot-agent and istio-iptables 1.5.0; the plugin istio-cni and its repair of 1.7.8, the first that can be had",
+    ),
+    ("istioctl", "1.5.0, and the further ones as far as they are built"),
+)
+
+PLAYED_CONTAINERS: tuple[tuple[str, str], ...] = (
+    (
+        "Envoy",
+        "no registry has Istio's: a small server that answers pilot-agent as an Envoy that has its configuration, and carries no traffic",
+    ),
+    (
+        "IPVS",
+        "this host's kernel may have none: lvscare and `sealos ipvs` make the virtual address with nftables; kube-proxy uses iptables by itself",
+    ),
+    (
+        "Calico",
+        "its objects are applied; its plugin asks Debian's ptp and host-local, and its node's pod keeps the routes to the other nodes' pods",
+    ),
+    (
+        "install-cni.sh",
+        "our own code: appends istio-cni to the chain from the ConfigMap and ends when its work is undone, as the script of 1.5 does",
+    ),
+    ("Grafana, Kiali, Prometheus, Jaeger", "a small server that answers on their ports; real pods, probes and Services"),
+    (
+        "kube-proxy's connection tables",
+        "left as they are, since they are this host's; and runc starts what lacks a right that this host's root has not",
+    ),
+)

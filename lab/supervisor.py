@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab import cgroups
+
 HERE = Path(__file__).parent
 # What a machine must not do to the host it shares a kernel with: its clock, its modules, its ports.
 WITHHELD = "-sys_time,-sys_module,-sys_rawio"
@@ -45,9 +47,13 @@ def ip(batch: str, *, hostnet: int | None = None) -> None:
         raise subprocess.CalledProcessError(done.returncode, "ip", stderr=done.stderr)
 
 
-def connect_host(hostnet: int, address: str) -> str:
-    """Lay the one cable between the lab's bridge and the host; returns the name of the host's end (lab0, or the next free one)."""
-    ip("link set lo up\nlink add br0 type bridge\nlink set br0 up\n")
+def connect_host(hostnet: int, address: str, router: str) -> str:
+    """Lay the one cable between the lab's bridge and the host; returns the name of the host's end (lab0, or the next free one).
+
+    The machines' default route ends at `router`, here: what they try to reach beyond the lab is unreachable at once.
+    """
+    ip(f"link set lo up\nlink add br0 type bridge\naddress add {router} dev br0\nlink set br0 up\n")
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     for number in range(10):
         end = f"lab{number}"
         try:
@@ -107,7 +113,10 @@ class Supervisor:
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.machines = {entry["name"]: Machine(**entry) for entry in plan["machines"]}
-        self.images: dict[str, str] = plan["images"]
+        self.images: dict[str, str] = plan.get("images", {})
+        self.layer: str | None = plan.get("layer")
+        self.router: str = plan["router"]
+        self.cgroup: str = plan["cgroup"]
         self.logs = Path(plan["logs"])
         self.interface = ""
         self.labnet = os.open("/proc/self/ns/net", os.O_RDONLY)
@@ -119,10 +128,7 @@ class Supervisor:
             return
         with (self.logs / f"{machine.name}.log").open("ab") as console:
             machine.process = await asyncio.create_subprocess_exec(
-                "unshare", "--net", "--uts", "--ipc", "--mount", "--pid", "--fork", "--kill-child",
-                "setpriv", f"--bounding-set={WITHHELD}",
-                "bash", str(HERE / "machine.sh"), machine.name, machine.address, machine.disk, str(self.labnet),
-                *(f"{name}={path}" for name, path in self.images.items()),
+                *(self.with_containers(machine) if self.layer else self.without_containers(machine)),
                 stdin=asyncio.subprocess.DEVNULL, stdout=console, stderr=console, pass_fds=[self.labnet], start_new_session=True,
             )  # fmt: skip
         log(f"{machine.name} is on")
@@ -130,11 +136,29 @@ class Supervisor:
         self.watchers.add(watcher)
         watcher.add_done_callback(self.watchers.discard)
 
+    def without_containers(self, machine: Machine) -> list[str]:
+        """What powers on a machine with the lab's own kubelet."""
+        return [
+            "unshare", "--net", "--uts", "--ipc", "--mount", "--pid", "--fork", "--kill-child",
+            "setpriv", f"--bounding-set={WITHHELD}",
+            "bash", str(HERE / "machine.sh"), machine.name, machine.address, machine.disk, str(self.labnet),
+            *(f"{name}={path}" for name, path in self.images.items()),
+        ]  # fmt: skip
+
+    def with_containers(self, machine: Machine) -> list[str]:
+        """What powers on a machine on which containers run; its cgroups are made here."""
+        cgroups.make(self.cgroup, machine.name)
+        return [
+            "bash", str(HERE / "power_on.sh"), machine.name, machine.address, self.router.partition("/")[0], machine.disk, str(self.labnet),
+            str(self.layer), f"{self.cgroup}/{machine.name}",
+        ]  # fmt: skip
+
     async def watch(self, machine: Machine, process: asyncio.subprocess.Process) -> None:
         """Notice that the machine went off, by whatever cause."""
         status = await process.wait()
         if machine.process is process:
             machine.process = None
+            cgroups.remove(self.cgroup, machine.name)
         log(f"{machine.name} is off ({status})")
 
     async def stop(self, machine: Machine) -> None:
@@ -146,6 +170,7 @@ class Supervisor:
         os.kill(first if first is not None else process.pid, signal.SIGKILL)
         await process.wait()
         machine.process = None
+        cgroups.remove(self.cgroup, machine.name)
 
     def status(self) -> dict[str, Any]:
         """The interface on the host and, per machine, whether it is on and what runs there."""
@@ -178,7 +203,7 @@ class Supervisor:
 
     async def run(self, hostnet: int, address: str, control: str) -> None:
         """Connect, power everything on, then answer requests for as long as this process lives."""
-        self.interface = connect_host(hostnet, address)
+        self.interface = connect_host(hostnet, address, self.router)
         os.close(hostnet)
         await asyncio.gather(*map(self.start, self.machines.values()))
         server = await asyncio.start_unix_server(self.answer, control)

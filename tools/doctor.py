@@ -81,6 +81,7 @@ PACKAGES = (
     Package("openssh-sftp-server", "up", "to send files to the lab's machines", files=("/usr/lib/openssh/sftp-server",)),
     Package("openssl", "up", "for the certificates of the lab's cluster", ("openssl",)),
     Package("sed", "up", "for scripts on the lab's machines", ("sed",)),
+    Package("systemd", "up", "the first process of the lab's machines", files=("/usr/lib/systemd/systemd",)),
     Package("tar", "up", "to pack the offline package", ("tar",)),
     Package(
         "util-linux", "up", "for the namespaces of the lab's machines",

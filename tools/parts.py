@@ -83,15 +83,16 @@ LATER_KUBERNETES = ("1.19.16", "1.20.15")
 def _kubernetes(version: str) -> Part:
     later = version in LATER_KUBERNETES
     suffix = f"-{version}" if later else ""
-    programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    programs = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubelet")
     return Part(
         name=f"kubernetes-{version.rpartition('.')[0]}" if later else "kubernetes",
-        title=f"Kubernetes {version} control plane and kubectl",
-        binaries=(*(f"{program}{suffix}" for program in programs), f"kubectl{suffix}"),
-        seconds=210,
+        title=f"Kubernetes {version}",
+        binaries=tuple(f"{program}{suffix}" for program in ("kube", *programs, "kubeadm", "kubectl")),
+        seconds=250,
         used_for="late" if later else "lab",
         checks=(
             *(Check(f"{program}{suffix}", ("--version",), f"Kubernetes v{version}") for program in programs),
+            Check(f"kubeadm{suffix}", ("version", "--output", "short"), f"v{version}"),
             Check(f"kubectl{suffix}", ("version", "--client", "--short"), f"v{version}"),
         ),
     )
@@ -104,12 +105,12 @@ def _kubeadm(kubernetes: str) -> Part:
     return Part(
         name=f"kubeadm-{kubernetes.rpartition('.')[0]}" if later else "kubeadm",
         title=f"the lab's kubeadm and kubelet for {kubernetes}",
-        binaries=(f"kubeadm{suffix}", f"kubelet{suffix}"),
+        binaries=(f"played-kubeadm{suffix}", f"played-kubelet{suffix}"),
         seconds=5,
         used_for="late" if later else "lab",
         checks=(
-            Check(f"kubeadm{suffix}", ("version",), f"v{kubernetes}"),
-            Check(f"kubelet{suffix}", ("--version",), f"Kubernetes v{kubernetes}"),
+            Check(f"played-kubeadm{suffix}", ("version",), f"v{kubernetes}"),
+            Check(f"played-kubelet{suffix}", ("--version",), f"Kubernetes v{kubernetes}"),
         ),
         module="kubeadm",
     )
@@ -171,14 +172,24 @@ PARTS: tuple[Part, ...] = (
     *(_kubernetes(version) for version in ("1.16.3", *LATER_KUBERNETES)),
     Part(
         name="istio",
-        title="Istio 1.5.0 operator and istioctl",
-        binaries=("istio-operator", "istioctl"),
+        title="Istio 1.5.0",
+        binaries=("istio-operator", "istioctl", "pilot-discovery", "pilot-agent", "istio-iptables", "envoy-bootstrap"),
         seconds=150,
         used_for="lab",
         checks=(
             Check("istio-operator", ("version",), 'Version:"1.5.0"'),
             Check("istioctl", ("version", "--remote=false"), "1.5.0"),
+            Check("pilot-discovery", ("version",), 'Version:"1.5.0"'),
+            Check("pilot-agent", ("version",), 'Version:"1.5.0"'),
         ),
+    ),
+    Part(
+        name="cni-plugin",
+        title="Istio's CNI plugin 1.7.8, for 1.5.0 too",
+        binaries=("istio-cni", "istio-cni-repair", "istio-cni-iptables"),
+        seconds=60,
+        used_for="lab",
+        module="istio-1.7",
     ),
     *(_istio(version, "versions") for version in ("1.6.5", "1.7.8", "1.8.0")),
     *(_istio(version, "late") for version in ("1.9.4", "1.11.4", "1.12.7", "1.13.4")),
@@ -202,6 +213,21 @@ PARTS: tuple[Part, ...] = (
         seconds=80,
         used_for="dashboards",
         checks=(Check("contour", ("version",), "v1.9.0"),),
+    ),
+    Part(
+        name="coredns",
+        title="CoreDNS 1.6.2",
+        binaries=("coredns",),
+        seconds=60,
+        used_for="lab",
+        checks=(Check("coredns", ("-version",), "CoreDNS-1.6.2"),),
+    ),
+    Part(
+        name="machine",
+        title="what is on the lab's machines",
+        binaries=("usr", "images"),
+        seconds=10,
+        used_for="lab",
     ),
     Part(
         name="sealos",
@@ -387,8 +413,8 @@ def is_built(chosen: Part) -> bool:
 
 
 def has_module(chosen: Part) -> bool:
-    """Whether the part's module is in the checkout."""
-    return (chosen.folder / "go.mod").is_file()
+    """Whether what the part is built from is in the checkout."""
+    return (chosen.folder / "go.mod").is_file() or (chosen.folder / "build.sh").is_file()
 
 
 def etcd() -> Path:
@@ -419,7 +445,7 @@ def binary(name: str) -> Path:
     for candidate in PARTS:
         if name in candidate.binaries:
             path = directory(candidate) / name
-            if path.is_file():
+            if path.exists():
                 return path
             raise ToolMissing(
                 f"{name} is not built yet for the present sources. Run `make tools`, or only "

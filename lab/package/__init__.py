@@ -13,10 +13,12 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 HERE = Path(__file__).parent
 PROGRAMS = ("kubeadm", "kubelet", "kubectl")
@@ -91,23 +93,22 @@ RELEASES: tuple[Release, ...] = (
 """The first is the one that a lab has unless it is told another."""
 
 
-def _tar(entries: Mapping[str, tuple[bytes | Path, int]], time: int) -> bytes:
-    """A tar of the entries in name order, {path: (content, mode)}, with nothing in it that depends on when or where it is made."""
+def _tar(entries: Mapping[str, tuple[bytes | Path, int]], time: int, out: IO[bytes] | gzip.GzipFile) -> None:
+    """Writes a tar of the entries in name order, {path: (content, mode)}, with nothing in it that depends on when or where it is made."""
     directories = sorted({str(parent) for path in entries for parent in Path(path).parents if str(parent) != "."})
-    out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for path in sorted([*directories, *entries]):
             info = tarfile.TarInfo(path)
             info.mtime, info.uname, info.gname = time, "root", "root"
             if path in entries:
                 source, info.mode = entries[path]
-                content = source if isinstance(source, bytes) else source.read_bytes()
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
+                with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as content:
+                    info.size = content.seek(0, io.SEEK_END)
+                    content.seek(0)
+                    tar.addfile(info, content)
             else:
                 info.type, info.mode = tarfile.DIRTYPE, 0o755
                 tar.addfile(info)
-    return out.getvalue()
 
 
 def contents(release: Release, programs: Mapping[str, Path]) -> dict[str, tuple[bytes | Path, int]]:
@@ -119,29 +120,47 @@ def contents(release: Release, programs: Mapping[str, Path]) -> dict[str, tuple[
     """
     manifest = [{"Config": "config.json", "RepoTags": [image], "Layers": []} for image in release.images]
     listed = {"manifest.json": (json.dumps(manifest).encode(), 0o644), "config.json": (b"{}", 0o644)}
-    images = _tar(listed, release.released)
+    images = io.BytesIO()
+    _tar(listed, release.released, images)
     entries: dict[str, tuple[bytes | Path, int]] = {f"kube/bin/{name}": (programs[name], 0o755) for name in PROGRAMS}
     entries["kube/bin/kubelet-pre-start.sh"] = (HERE / "bin/kubelet-pre-start.sh", 0o755)
     for file in sorted((HERE / "conf").iterdir()):
         entries[f"kube/conf/{file.name}"] = (file, 0o644)
     entries["kube/shell/init.sh"] = (HERE / "shell/init.sh", 0o755)
     entries["kube/Metadata"] = (json.dumps(release.metadata).encode() + b"\n", 0o644)
-    entries["kube/images/images.tar"] = (images, 0o644)
+    entries["kube/images/images.tar"] = (images.getvalue(), 0o644)
     return entries
 
 
-def build(directory: Path, release: Release, programs: Mapping[str, Path]) -> Path:
+def with_containers(release: Release, programs: Mapping[str, Path], archives: Mapping[str, Path]) -> dict[str, tuple[bytes | Path, int]]:
+    """What goes into a package for machines on which containers run: {path: (file, mode)}.
+
+    Args:
+        release: whose package.
+        programs: files of kubeadm, kubelet and kubectl.
+        archives: the images' archives, by the names that they have in the package.
+    """
+    real = HERE / "real"
+    entries: dict[str, tuple[bytes | Path, int]] = {f"kube/bin/{name}": (programs[name], 0o755) for name in PROGRAMS}
+    for file in sorted(real.glob("*/*")):
+        entries[f"kube/{file.relative_to(real)}"] = (file, 0o644 if file.parent.name == "conf" else 0o755)
+    entries["kube/Metadata"] = (json.dumps(release.metadata).encode() + b"\n", 0o644)
+    for name, archive in archives.items():
+        entries[f"kube/images/{name}"] = (archive, 0o644)
+    return entries
+
+
+def build(directory: Path, release: Release, entries: Mapping[str, tuple[bytes | Path, int]]) -> Path:
     """Build the package unless it is there from the same inputs.
 
     Args:
         directory: where packages are kept; made when missing. Packages from other inputs are removed from it.
         release: whose package.
-        programs: files of kubeadm, kubelet and kubectl.
+        entries: what goes into it.
 
     Returns:
         The package's file, in a directory named after its inputs.
     """
-    entries = contents(release, programs)
     digest = hashlib.sha256()
     for path, (source, mode) in sorted(entries.items()):
         if isinstance(source, bytes):
@@ -159,12 +178,10 @@ def build(directory: Path, release: Release, programs: Mapping[str, Path]) -> Pa
         half.open("wb") as file,
         gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=release.released) as packed,
     ):
-        packed.write(_tar(entries, release.released))
+        _tar(entries, release.released, packed)
         packed.flush()
     half.replace(package)
     for other in directory.iterdir():
         if other != package.parent:
-            for file_ in other.iterdir():
-                file_.unlink()
-            other.rmdir()
+            shutil.rmtree(other)
     return package

@@ -35,7 +35,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("programs")
     for name in BINARIES:
-        (directory / name).write_text(f"#!/bin/bash\necho {name} of the test\n")
+        (directory / name).write_text(f"#!/bin/bash\necho {name.removeprefix('played-')} of the test\n")
         (directory / name).chmod(0o755)
     return {name: directory / name for name in BINARIES}
 
@@ -301,14 +301,18 @@ def test_package_has_the_real_layout(lab: Lab) -> None:
 
 
 def test_package_is_the_same_bytes_wherever_and_whenever_it_is_built(programs: dict[str, Path], tmp_path: Path) -> None:
-    first = package.build(tmp_path / "one", RELEASE, programs)
-    copies = {name: Path(shutil.copy(programs[name], tmp_path / name)) for name in package.PROGRAMS}
-    second = package.build(tmp_path / "two", RELEASE, copies)
+    def built(folder: str, files: dict[str, Path]) -> Path:
+        return package.build(tmp_path / folder, RELEASE, package.contents(RELEASE, files))
+
+    own = {name: programs[f"played-{name}" if f"played-{name}" in programs else name] for name in package.PROGRAMS}
+    first = built("one", own)
+    copies = {name: Path(shutil.copy(file, tmp_path / name)) for name, file in own.items()}
+    second = built("two", copies)
     assert first.read_bytes() == second.read_bytes()
     inode = first.stat().st_ino
-    assert package.build(tmp_path / "one", RELEASE, programs).stat().st_ino == inode  # not built again
+    assert built("one", own).stat().st_ino == inode  # not built again
     (tmp_path / "kubeadm").write_text("#!/bin/bash\necho another\n")
-    third = package.build(tmp_path / "two", RELEASE, copies)
+    third = built("two", copies)
     assert third.read_bytes() != first.read_bytes()
     assert not second.exists()
 
@@ -457,7 +461,7 @@ def test_status_tells_machines_and_what_is_played(lab: Lab) -> None:
 
 def test_the_document_says_the_same_as_status() -> None:
     document = (PROJECT / "docs/lab.md").read_text()
-    for name, text in (*played.REAL, *played.PLAYED, played.SEALOS_PLAYED):
+    for name, text in (*played.REAL, *played.PLAYED, played.SEALOS_PLAYED, *played.REAL_CONTAINERS, *played.PLAYED_CONTAINERS):
         assert f"| {name} | {text} |" in document
 
 

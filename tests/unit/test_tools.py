@@ -119,8 +119,8 @@ class TestKeys:
 class TestTable:
     def test_every_part_is_a_pinned_module(self) -> None:
         for part in parts.PARTS:
-            assert (part.folder / "go.mod").is_file(), part.name
-            assert (part.folder / "go.sum").is_file(), part.name
+            pins = (part.folder / "go.mod").read_text()
+            assert (part.folder / "go.sum").is_file() == ("require" in pins), part.name
 
     def test_names_are_unique(self) -> None:
         binaries = [name for part in parts.PARTS for name in part.binaries]
@@ -132,7 +132,7 @@ class TestTable:
             minor = "" if release is RELEASES[0] else f"-{release.version.removeprefix('v').rpartition('.')[0]}"
             plane = parts.part(f"kubernetes{minor}")
             assert (plane.folder / "VERSION").read_text().split()[0] == release.version.removeprefix("v")
-            assert f"kubelet{release.suffix}" in parts.part(f"kubeadm{minor}").binaries
+            assert f"played-kubelet{release.suffix}" in parts.part(f"kubeadm{minor}").binaries
             assert plane.binaries[-1] == f"kubectl{release.suffix}"
             assert {version for version in release.istios if check_pair(version, release.version)} == set()
             for version in release.istios:

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# build.sh OUTDIR: istioctl, and the operator where tools.go has it, of the Istio that go.mod pins and the file VERSION names. Run by
+# build.sh OUTDIR BINARY…: istioctl, operator, and what runs in the mesh's containers, of the Istio that go.mod pins and the file VERSION
+# names; a binary's name is its own and the version, but for the CNI plugin's that Istio 1.5.0 has (tools/parts.py). Run by
 # `python -m tools build` in a copy of this folder; the other releases whose charts stand outside the program's sources link to it.
 set -euo pipefail
 out=$1
@@ -22,9 +23,20 @@ stamp="-s -w"
 for value in buildVersion="$version" buildGitRevision="${revision##*-}" buildTag="$version" buildHub=docker.io/istio buildStatus=Clean; do
     stamp+=" -X istio.io/pkg/version.$value"
 done
-packages=(istio.io/istio/istioctl/cmd/istioctl)
-if grep -q '"istio.io/istio/operator/cmd/operator"' tools.go; then packages+=(istio.io/istio/operator/cmd/operator); fi
-mkdir built
-go build -ldflags "$stamp" -o built/ "${packages[@]}"
-mv built/istioctl "$out/istioctl-$version"
-if [[ -e built/operator ]]; then mv built/operator "$out/istio-operator-$version"; fi
+declare -A packages=(
+    [istioctl]=istioctl/cmd/istioctl [istio-operator]=operator/cmd/operator
+    [pilot-discovery]=pilot/cmd/pilot-discovery [pilot-agent]=pilot/cmd/pilot-agent
+    [install-cni]=cni/cmd/install-cni [istio-cni]=cni/cmd/istio-cni [istio-cni-repair]=cni/cmd/istio-cni-repair
+    [istio-cni-iptables]=tools/istio-iptables [istio-iptables]=tools/istio-iptables
+)
+for binary in "${@:2}"; do
+    name=${binary%"-$version"}
+    if [[ $name = envoy-bootstrap ]]; then
+        bootstraps=(module/tools/packaging/common/envoy_bootstrap{,_v2}.json)
+        for bootstrap in "${bootstraps[@]}"; do
+            if [[ -e $bootstrap ]]; then install -m 0755 "$bootstrap" "$out/$binary"; fi
+        done
+    else
+        go build -ldflags "$stamp" -o "$out/$binary" "istio.io/istio/${packages[$name]}"
+    fi
+done

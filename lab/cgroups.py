@@ -1,0 +1,65 @@
+"""The cgroups of machines on which containers run: in every hierarchy of this host, one for the lab and one in it per machine.
+
+A machine sees its own as the root of all (a cgroup namespace), so that what runs on several machines can't collide. They have names on
+the host, the only thing of the lab that has: the shell that started the lab takes them away when it has ended, however that was.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path("/sys/fs/cgroup")
+HIERARCHIES = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd")
+PREFIX = "sealos-istio-lab-"
+
+
+def missing() -> list[str]:
+    """What this host lacks of cgroups (version 1, which Kubernetes 1.16 needs), with the fix; empty when nothing does."""
+    absent = [name for name in HIERARCHIES if not (ROOT / name / "cgroup.procs").exists()]
+    if not absent:
+        return []
+    fix = "boot with systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1; in a container, run it privileged"
+    return [
+        f"this host has no cgroup hierarchy of version 1 for {', '.join(absent)}, which kubelet 1.16 needs. Fix: {fix}"
+    ]
+
+
+def name_of(directory: Path) -> str:
+    """The cgroup of the lab with this state directory."""
+    return PREFIX + hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
+
+
+def make(lab: str, machine: str) -> None:
+    """Makes a machine's cgroups."""
+    for hierarchy in HIERARCHIES:
+        for place in (ROOT / hierarchy / lab, ROOT / hierarchy / lab / machine):
+            place.mkdir(exist_ok=True)
+            if hierarchy == "cpuset":  # empty at first, and nothing can run in it
+                for setting in ("cpuset.cpus", "cpuset.mems"):
+                    (place / setting).write_text((place.parent / setting).read_text())
+
+
+def remove(lab: str, machine: str = "") -> None:
+    """Takes away the lab's cgroups, or those of one machine, when nothing runs there any more (waits 5 seconds at most)."""
+    deadline = time.monotonic() + 5
+    for hierarchy in HIERARCHIES:
+        for place in _deepest_first(ROOT / hierarchy / lab / machine):
+            while True:
+                try:
+                    place.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    if time.monotonic() > deadline:
+                        break
+                    time.sleep(0.02)
+                else:
+                    break
+
+
+def _deepest_first(top: Path) -> Iterator[Path]:
+    for folder, _, _ in os.walk(top, topdown=False):
+        yield Path(folder)
+

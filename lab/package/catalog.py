@@ -1,0 +1,148 @@
+"""The images of the offline package: what is real in them, what is a stand-in, and under which names."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.images import Image, Layer, libraries
+from lab.package import CALICO, Release
+
+HERE = Path(__file__).parent
+
+
+def kubernetes(release: Release, binary: Callable[[str], Path]) -> list[Image]:
+    """What a real package has in images.tar.
+
+    Args:
+        release: whose package.
+        binary: finds a program that tools/ built; ToolMissing when there is none.
+    """
+    made, usr = binary("images"), binary("usr")
+    pods, busybox = made / "pods", made / "busybox"
+    programs = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    kube = "/usr/local/bin/kube"
+    plane = Layer(
+        {
+            kube[1:]: binary("kube"),
+            **dict.fromkeys((*(f"usr/local/bin/{name}" for name in programs), "usr/local/libexec/kube-proxy"), kube),
+        }
+    )
+    network = [usr / "sbin/nft", usr / "sbin/xtables-nft-multi"]
+    modules = usr / "lib/x86_64-linux-gnu/xtables"
+    names = ("iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore")
+    tables = Layer(
+        {
+            **{path: f"usr/{path}" for path in ("bin", "sbin", "lib", "lib64")},
+            **libraries([*network, *sorted(modules.glob("*.so"))], usr),
+            "usr/lib/x86_64-linux-gnu/xtables": modules,
+            **{f"usr/sbin/{program.name}": program for program in network},
+            **{f"usr/sbin/{name}": "xtables-nft-multi" for name in names},
+            "usr/sbin/conntrack": usr / "sbin/conntrack",
+            "usr/bin/busybox": busybox,
+            **{f"usr/bin/{name}": "busybox" for name in ("sh", "sed", "cat", "ip", "ls")},
+            "tmp": None,
+            "run": None,
+        }
+    )
+    shell = Layer({"bin/busybox": busybox, **{f"bin/{name}": "busybox" for name in ("sh", "ip", "cat", "ls")}})
+
+    def pod(*paths: str) -> Layer:
+        return Layer(dict.fromkeys(paths, pods))
+
+    repo, tags = "k8s.gcr.io", release.tags
+    return [
+        Image(tuple(f"{repo}/{name}:{release.version}" for name in programs), (plane,)),
+        Image(
+            (f"{repo}/kube-proxy:{release.version}",),
+            (plane, tables, Layer({"usr/local/bin/kube-proxy": HERE / "real/proxy.sh"})),
+        ),
+        Image((f"{repo}/etcd:{tags['etcd']}",), (Layer({"usr/local/bin/etcd": binary("etcd")}), shell)),
+        Image((f"{repo}/coredns:{tags['coredns']}",), (Layer({"coredns": binary("coredns")}),), ("/coredns",)),
+        Image((f"{repo}/pause:{tags['pause']}",), (pod("pause"),), ("/pause",)),
+        Image(
+            (f"calico/cni:{CALICO}",),
+            (
+                Layer({"install-cni.sh": "calico-install"}),
+                pod("calico-install", "opt/cni/bin/calico"),
+                Layer({"opt/cni/bin": made / "cni"}),
+            ),
+        ),
+        Image((f"calico/node:{CALICO}",), (shell, pod("bin/calico-node")), ("/bin/calico-node",)),
+        Image((f"calico/kube-controllers:{CALICO}",), (pod("idle"),), ("/idle",)),
+        Image(("fanux/lvscare:latest",), (tables, Layer({"usr/bin/lvscare": binary("sealos")}))),
+    ]
+
+
+# Beside Istio's own images: those of the dashboards and what they keep, with the ports that they answer on.
+_SERVED = {
+    "docker.io/prom/prometheus": "9090",
+    "grafana/grafana": "3000",
+    "quay.io/kiali/kiali": "20001,9090",
+    "docker.io/jaegertracing/all-in-one": "9411,14250,14267,14268,14269,16686",
+}
+_DASHBOARDS = {
+    "1.5.0": ("v2.15.1", "6.5.2", "v1.14", "1.16"),
+    "1.6.5": ("v2.15.1", "6.7.4", "v1.18", "1.16"),
+    "1.7.8": ("v2.19.2", "7.0.5", "v1.22", "1.18"),
+}
+
+
+def istio(version: str, binary: Callable[[str], Path]) -> list[Image]:
+    """What a mesh of that version runs: operator, istiod and pilot-agent are real.
+
+    Args:
+        version: Istio's.
+        binary: finds a program that tools/ built; ToolMissing when there is none.
+    """
+    suffix = "" if version == "1.5.0" else f"-{version}"
+    own_cni = version not in {"1.5.0", "1.6.5"}
+    made = binary("images")
+    hub = "docker.io/istio"
+    shell = Layer({"bin/busybox": made / "busybox", "bin/sh": "busybox", "tmp": None})
+    local = "usr/local/bin"
+    plugins = ("istio-cni", *(() if own_cni and version != "1.7.8" else ("istio-cni-repair",)))
+    plugin = suffix if own_cni else ""
+    images = [
+        Image((f"{hub}/operator:{version}",), (shell, Layer({f"{local}/operator": binary(f"istio-operator{suffix}")})), (f"/{local}/operator",)),
+        Image(
+            (f"{hub}/pilot:{version}",),
+            (shell, Layer({f"{local}/pilot-discovery": binary(f"pilot-discovery{suffix}"), "var/lib/istio": None, "etc/istio": None})),
+            (f"/{local}/pilot-discovery",),
+            user="1337:1337",
+        ),
+        Image(
+            (f"{hub}/proxyv2:{version}",),
+            (
+                shell,
+                Layer(
+                    {
+                        f"{local}/pilot-agent": binary(f"pilot-agent{suffix}"),
+                        f"{local}/istio-iptables": binary(f"istio-iptables{suffix}"),
+                        f"{local}/envoy": made / "pods",
+                        "var/lib/istio/envoy/envoy_bootstrap_tmpl.json": binary(f"envoy-bootstrap{suffix}"),
+                        "etc/istio/proxy": None,
+                        "etc/certs": None,
+                    }
+                ),
+            ),
+            (f"/{local}/pilot-agent",),
+            env=(f"ISTIO_META_ISTIO_VERSION={version}",),
+        ),
+        Image(
+            (f"{hub}/install-cni:{version}",),
+            (
+                shell,
+                Layer(
+                    {
+                        **{f"opt/cni/bin/{name}": binary(f"{name}{plugin}") for name in plugins},
+                        "opt/cni/bin/istio-iptables": binary(f"istio-cni-iptables{plugin}"),
+                        **({f"{local}/install-cni": binary(f"install-cni{suffix}")} if own_cni else {"istio-install": made / "pods", "install-cni.sh": "istio-install"}),
+                    }
+                ),
+            ),
+            *(((f"/{local}/install-cni",),) if own_cni else ()),
+        ),
+    ]
+    for (name, ports), tag in zip(_SERVED.items(), _DASHBOARDS.get(version, ()), strict=False):
+        layer = Layer({"serve": made / "pods", "opt/kiali/kiali": "/serve"})
+        images.append(Image((f"{name}:{tag}",), (layer,), ("/serve",), env=(f"PORTS={ports}", f"STANDS_FOR={name}:{tag}")))
+    return images

@@ -1,0 +1,119 @@
+"""Container images out of files of this host (lab/images.py), and the cgroups of machines that run them (lab/cgroups.py)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import cgroups, images
+from lab.images import Image, Layer
+
+
+def tree(tmp_path: Path) -> dict[str, Path]:
+    program, folder = tmp_path / "program", tmp_path / "folder"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    folder.mkdir()
+    (folder / "b").write_text("b")
+    (folder / "a").symlink_to("b")
+    return {"program": program, "folder": folder}
+
+
+def read(data: bytes) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        names = tar.getnames()
+        files = {name: extracted.read() for name in names if (extracted := tar.extractfile(name))}
+    assert len(names) == len(set(names))
+    manifest: list[dict[str, Any]] = json.loads(files["manifest.json"])
+    return manifest, files
+
+
+def saved(*made: Image) -> bytes:
+    out = io.BytesIO()
+    images.save(made, out)
+    return out.getvalue()
+
+
+def test_an_archive_is_what_docker_save_writes(tmp_path: Path) -> None:
+    sources = tree(tmp_path)
+    base = Layer({"usr/bin/program": sources["program"], "bin": "usr/bin", "tmp": None})
+    image = Image(("a.example/x:1", "a.example/y:1"), (base, Layer({"opt": sources["folder"]})), ("/x",), ("A=b",), "1:2")
+    manifest, files = read(saved(image, Image(("z:2",), (base,))))
+    assert [entry["RepoTags"] for entry in manifest] == [["a.example/x:1", "a.example/y:1"], ["z:2"]]
+    assert len([name for name in files if name.endswith("/layer.tar")]) == 2  # the layer that both have is there once
+    for entry in manifest:
+        config = json.loads(files[entry["Config"]])
+        assert entry["Config"] == hashlib.sha256(files[entry["Config"]]).hexdigest() + ".json"
+        digests = ["sha256:" + hashlib.sha256(files[layer]).hexdigest() for layer in entry["Layers"]]
+        assert config["rootfs"] == {"type": "layers", "diff_ids": digests}
+    first = json.loads(files[manifest[0]["Config"]])["config"]
+    assert (first["Entrypoint"], first["User"], first["Env"][1:]) == (["/x"], "1:2", ["A=b"])
+    assert first["Env"][0].startswith("PATH=/")
+
+
+def test_a_layer_has_folders_links_and_modes(tmp_path: Path) -> None:
+    sources = tree(tmp_path)
+    layer = Layer({"usr/bin/program": sources["program"], "bin": "usr/bin", "tmp": None, "opt/x": sources["folder"]})
+    with tarfile.open(fileobj=io.BytesIO(layer.tar())) as tar:
+        found = {member.name: member for member in tar.getmembers()}
+    assert {name for name, member in found.items() if member.isdir()} == {"usr", "usr/bin", "opt", "opt/x", "tmp"}
+    assert {name: member.linkname for name, member in found.items() if member.issym()} == {"bin": "usr/bin", "opt/x/a": "b"}
+    assert {name: member.mode for name, member in found.items() if member.isfile()} == {
+        "usr/bin/program": 0o755,
+        "opt/x/b": 0o644,
+    }
+    assert found["tmp"].mode == 0o1777
+    assert {(member.uid, member.gid, member.mtime) for member in found.values()} == {(0, 0, 0)}
+
+
+def test_it_is_made_again_only_for_other_inputs(tmp_path: Path) -> None:
+    sources = tree(tmp_path)
+    made = [Image(("x:1",), (Layer({"p": sources["program"]}),))]
+    first = images.archive(tmp_path / "kept", "x", made)
+    inode = first.stat().st_ino
+    assert images.archive(tmp_path / "kept", "x", made).stat().st_ino == inode
+    other = images.archive(tmp_path / "kept", "other", made)
+    assert other.read_bytes() == first.read_bytes()
+    sources["program"].chmod(0o700)
+    second = images.archive(tmp_path / "kept", "x", made)
+    assert sorted(file.name for file in (tmp_path / "kept").iterdir()) == sorted([second.name, other.name])
+
+
+@pytest.fixture
+def hierarchies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in cgroups.HIERARCHIES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cgroup.procs").write_text("")
+    for setting in ("cpus", "mems"):
+        (tmp_path / "cpuset" / f"cpuset.{setting}").write_text("0-1\n")
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_cgroups_of_a_machine_are_made_whole_and_taken_away(hierarchies: Path) -> None:
+    lab = cgroups.name_of(Path("/somewhere"))
+    assert lab != cgroups.name_of(Path("/elsewhere"))
+    cgroups.make(lab, "sealos01")
+    cgroups.make(lab, "sealos02")
+    assert (hierarchies / "cpuset" / lab / "sealos01/cpuset.cpus").read_text() == "0-1\n"
+    for file in hierarchies.glob(f"cpuset/{lab}/**/cpuset.*"):  # the kernel's own go with their folder
+        file.unlink()
+    (hierarchies / "memory" / lab / "sealos01/kubepods/pod1").mkdir(parents=True)
+    cgroups.remove(lab, "sealos01")
+    assert {path.name for path in hierarchies.glob(f"*/{lab}/*")} == {"sealos02"}
+    cgroups.remove(lab)
+    assert not list(hierarchies.glob(f"*/{lab}"))
+
+
+def test_a_host_without_them_is_told(hierarchies: Path) -> None:
+    assert cgroups.missing() == []
+    (hierarchies / "memory/cgroup.procs").unlink()
+    [found] = cgroups.missing()
+    assert "for memory" in found
+    assert "Fix: " in found

@@ -1,0 +1,1 @@
+../../kubernetes/gonvml/gonvml.go

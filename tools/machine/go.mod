@@ -1,0 +1,3 @@
+module sealos-istio/tools/machine
+
+go 1.25.0
