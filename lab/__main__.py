@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab import played
+from lab import faults, played
 from lab.machines import Lab, LabError
 
 app = typer.Typer(
@@ -134,6 +134,26 @@ def reset(hosts: Annotated[list[str] | None, typer.Argument(help="machines; with
     with err.status(f"resetting {', '.join(names)}"):
         lab.reset(names)
     out.print(f"Bare again: {', '.join(names)}.")
+
+
+@app.command()
+def fault(
+    name: Annotated[str | None, typer.Argument(help="a fault; without one, they are listed")] = None,
+    host: Annotated[str | None, typer.Argument(help="sealos01 to sealos04")] = None,
+    value: Annotated[str, typer.Option(help="in place of the fault's own")] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="take it away again")] = False,
+) -> None:
+    """Put a fault on a machine, or take it away: python -m lab fault slow sealos03 --value 256."""
+    if name is None:
+        table = Table("fault", "value", "what it does", box=None, pad_edge=False)
+        for known in faults.FAULTS:
+            table.add_row(known.name, known.value, known.text)
+        out.print(table)
+        return
+    lab = Lab()
+    machine = host or lab.names[0]
+    faults.put(lab, machine, name, value, undo=undo)
+    out.print(f"{machine}: {name} {'taken away' if undo else 'put there'}.")
 
 
 def _shown(lab: Lab) -> str:

@@ -136,6 +136,27 @@ def _etc(etc: Path, name: str, *, password_hash: str, host_key: Path) -> None:
         (etc / directory).mkdir(parents=True, exist_ok=True)
 
 
+VIRTUAL_SERVER_UNIT = """\
+[Unit]
+Description=Way to the masters where the kernel has no IPVS
+
+[Service]
+ExecStart=/usr/sbin/lab-virtual-server {first}
+Restart=always
+"""
+
+
+def serve_virtually(disk: Path, first: str, lvscare: Path) -> None:
+    """Give a machine that is off what stands for IPVS in its kernel (virtual_server.sh); `first` is the first master's address."""
+    place(disk / "usr/sbin/lab-virtual-server", HERE / "virtual_server.sh", 0o755)
+    place(disk / "usr/lib/lab-containers/bin/lvscare", lvscare, 0o755)
+    system = disk / "root/etc/systemd/system"
+    write(system / "lab-virtual-server.service", VIRTUAL_SERVER_UNIT.format(first=first))
+    wanted = system / "multi-user.target.wants/lab-virtual-server.service"
+    if not wanted.is_symlink():
+        wanted.symlink_to("../lab-virtual-server.service")
+
+
 def _units(system: Path) -> None:
     """What systemd starts: sshd, and what is enabled later."""
     for unit in MASKED_UNITS:

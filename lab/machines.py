@@ -400,6 +400,31 @@ class Lab:
             check=False,
         )
 
+    def inside(self, name: str, *command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        """Run a program on a machine by way of its namespaces, so that SSH is not needed; the status is not checked.
+
+        Args:
+            name: the machine; it is on.
+            command: program and arguments.
+            timeout: seconds; subprocess.TimeoutExpired afterwards.
+        """
+        first = next((pid for machine in self._machine_processes(name) for pid in _children(machine)), None)
+        if first is None:
+            raise LabError(f"{name} is off. Power it on: python -m lab up")
+        return subprocess.run(
+            ["nsenter", f"--target={first}", "--all", "env", "-i", f"PATH={doctor.SYSTEM_PATH}", "HOME=/root", "LANG=C.UTF-8", *command],
+            input="", capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+
+    def _machine_processes(self, name: str) -> Iterator[int]:
+        """The process outside a machine's namespaces that made them."""
+        self._disk(name)
+        with contextlib.suppress(FileNotFoundError):
+            for child in _children(self._owner()[1] or 0):
+                with contextlib.suppress(OSError):
+                    if os.fsencode(name) in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
+                        yield child
+
     def log_files(self, name: str | None = None) -> list[Path]:
         """The supervisor's log, or a machine's console and the logs of the Kubernetes programs on it."""
         if name is None:
@@ -609,6 +634,11 @@ class Lab:
                     host_key=self.directory / "host_keys" / name,
                     systemd=self.containers,
                 )
+        if self.containers and self.sealos is not None:
+            from tools import parts
+
+            for name in names:
+                disk.serve_virtually(self._disk(name), self.addresses[self.names[0]], parts.binary("sealos"))
         if self.containers and self._store().exists():
             for name in names:
                 disk.link(self._store(), self.root(name) / "var/lib/docker")

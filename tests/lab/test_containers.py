@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lab import cgroups
+from lab import cgroups, faults
 from lab.machines import Lab
 from tests.lab.conftest import OTHER, Kubectl, bare, dev_of, shell
 from tests.project import Project
@@ -26,13 +26,18 @@ from tools import parts
 GATEWAY = ("-n", "istio-system", "-l", "app=istio-ingressgateway")
 BUSYBOX = "istio/proxyv2:1.5.0"
 """An image that is on every machine and has a busybox."""
+CHAIN = "/etc/cni/net.d/10-calico.conflist"
 REDIRECTED = "15001"
 """The port of a sidecar that the rules of istio-cni lead to."""
 
 
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Lab(tmp_path_factory.mktemp("containers"), OTHER, count=4, containers=True) as lab:
+    # the stand-in as a sealos that somebody gave: on sealos04 its `sealos ipvs` does nothing, as a real one's without IPVS
+    given = parts.binary("sealos")
+    with Lab(tmp_path_factory.mktemp("containers"), OTHER, count=4, containers=True, sealos=given) as lab:
+        without_ipvs = {"step": "ipvs", "host": lab.addresses["sealos04"], "action": "fail"}
+        shell(lab, "sealos01", "cat >/root/.sealos-standin-faults.json", stdin=json.dumps({"faults": [without_ipvs]}))
         yield lab
     assert not list(cgroups.ROOT.glob(f"*/{cgroups.name_of(lab.directory)}"))
 
@@ -182,8 +187,68 @@ def test_a_machine_comes_back_from_a_power_cut_with_its_pods(kubectl: Kubectl, m
     until(lambda: runs(machines, "sealos03", "kube-proxy"), "kube-proxy runs again", 90)
 
 
+def fails(lab: Lab, name: str, text: str) -> bool:
+    """Whether a piece of bash fails on a machine, asked without SSH."""
+    return lab.inside(name, "bash", "-c", f"export KUBECONFIG=/etc/kubernetes/admin.conf\n{text}").returncode != 0
+
+
+ACCOUNT = "system:serviceaccount:istio-operator:istio-operator"
+FELT = {  # what fails while a fault is there and not otherwise, and on which machine it is put
+    "refusing": ("sealos04", "timeout 3 bash -c 'exec 3<>/dev/tcp/$(hostname)/22'"),
+    "mute": ("sealos04", "timeout 3 bash -c 'exec 3<>/dev/tcp/127.0.0.1/22; read -r -t 2 <&3'"),
+    "host-key": ("sealos04", "ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub | grep -q sealos04"),
+    "clock": ("sealos04", "(( $(date +%s) + 30 > $(python3 -c 'import time; print(int(time.time()))') ))"),
+    "twin-hostname": ("sealos04", "[[ $(hostname) = sealos04 ]]"),
+    "full-disk": ("sealos04", "mkdir -p /root/.sealos && head -c 1M /dev/zero >/root/.sealos/more && rm /root/.sealos/more"),
+    "read-only": ("sealos04", "touch /etc/written && rm /etc/written"),
+    "half-package": ("sealos01", "gzip -t /root/kube*.tar.gz"),
+    "kubeadm": ("sealos04", "kubeadm version"),
+    "kubelet": ("sealos04", "systemctl is-active kubelet"),
+    "image": ("sealos04", "docker image inspect istio/pilot:1.5.0"),
+    "operator-rights": ("sealos01", f"kubectl auth can-i list deployments -n istio-system --as={ACCOUNT} --as-group=system:serviceaccounts"),
+    "webhook": ("sealos01", "kubectl -n default run tried --generator=run-pod/v1 --image=none --dry-run --server-dry-run"),
+    "finalizer": ("sealos01", "! kubectl -n istio-system get istiooperators -o yaml | grep -q lab.example/planted"),
+    "component": ("sealos01", "timeout 5 kubectl get nodes"),
+}
+TRIED_ELSEWHERE = {"runtime", "slow", "sealos-killed", "cni-chain"}
+
+
+def test_each_fault_is_felt_and_can_be_taken_away(kubectl: Kubectl, machines: Lab) -> None:
+    assert FELT.keys() | TRIED_ELSEWHERE == {fault.name for fault in faults.FAULTS}
+    for name, (machine, text) in FELT.items():
+        assert not fails(machines, machine, text), name
+        faults.put(machines, machine, name)
+        until(lambda machine=machine, text=text: fails(machines, machine, text), f"{name} is felt")  # type: ignore[misc]
+        faults.put(machines, machine, name, undo=True)
+        until(lambda machine=machine, text=text: not fails(machines, machine, text), f"{name} is gone")  # type: ignore[misc]
+
+
+def test_what_is_slow_is_slow(machines: Lab) -> None:
+    def seconds() -> float:
+        began = time.monotonic()
+        assert len(machines.run("sealos04", "head", "-c", "100000", "/dev/zero").stdout) == 100000
+        return time.monotonic() - began
+
+    faults.put(machines, "sealos04", "slow", "256")
+    slow = seconds()
+    faults.put(machines, "sealos04", "slow", undo=True)
+    assert slow > 2 > seconds()
+
+
+def test_sealos_is_killed_while_it_runs(machines: Lab) -> None:
+    shell(machines, "sealos01", "cp /usr/bin/sleep /tmp/sealos; (setsid /tmp/sealos 60 >/dev/null 2>&1 </dev/null &)")
+    faults.put(machines, "sealos01", "sealos-killed")
+    assert fails(machines, "sealos01", "pgrep -x sealos")
+
+
+def test_a_chain_without_istio_cni_is_put_right_by_its_installer(kubectl: Kubectl, machines: Lab) -> None:
+    chained = f"grep -q istio-cni {CHAIN}"
+    faults.put(machines, "sealos04", "cni-chain")
+    until(lambda: not fails(machines, "sealos04", chained), "the installer starts anew and appends it")
+
+
 def test_a_container_runtime_that_was_stopped_is_found_by_drift(project: Project, kubectl: Kubectl, machines: Lab) -> None:
-    shell(machines, "sealos04", "systemctl stop docker.socket docker containerd")
+    faults.put(machines, "sealos04", "runtime")
     kubectl("wait", "--for=condition=Ready=False", "node/sealos04", "--timeout=120s", limit=130)
     done = subprocess.run(
         [sys.executable, "-m", "drift", "--stack", project.stack, "--directory", str(project.directory)],
@@ -195,7 +260,7 @@ def test_a_container_runtime_that_was_stopped_is_found_by_drift(project: Project
     )
     assert done.returncode == 3, done.stdout + done.stderr
     assert "sealos04" in done.stdout
-    shell(machines, "sealos04", "systemctl start docker.socket containerd docker")
+    faults.put(machines, "sealos04", "runtime", undo=True)
     kubectl("wait", "--for=condition=Ready", "node/sealos04", "--timeout=120s", limit=130)
 
 
