@@ -140,7 +140,8 @@ def deployment(hub: str, istio: str, watch_namespace: str, identity: str) -> Man
         "image": f"{hub}/operator:{istio}",
         "command": ["operator", "server"],
         "env": environment,
-        "resources": {"limits": {"cpu": "200m", "memory": "256Mi"}, "requests": {"cpu": "50m", "memory": "128Mi"}},
+        # not the chart's limit of 200m: a first mesh takes two cores for some seconds, which it stretches to minutes
+        "resources": {"limits": {"memory": "256Mi"}, "requests": {"cpu": "50m", "memory": "128Mi"}},
     }
     annotations = {RESTART_ANNOTATION: identity}
     if known.operator_monitored:

@@ -138,7 +138,8 @@ class Versions:
         watched = container["env"][0]
         # from 1.7 on `dump` leaves open what `init` gives this value
         watched["value"] = watched["value"] or "istio-system"
-        # ours on purpose: what restarts it, and a label as on its pods
+        # ours on purpose: no limit of its share of the processor, what restarts it, and a label as on its pods
+        del container["resources"]["limits"]["cpu"]
         metadata = ours["Deployment"]["spec"]["template"]["metadata"]
         assert metadata["annotations"].pop(manifests.RESTART_ANNOTATION) == "an identity"
         if not metadata["annotations"]:
