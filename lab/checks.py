@@ -82,6 +82,12 @@ def host(directory: Path, network: ipaddress.IPv4Network) -> list[str]:
     return found
 
 
+def systemd() -> list[str]:
+    """Whether machines with containers find their first process in this host's /usr."""
+    [package] = [package for package in doctor.PACKAGES if package.name == "systemd"]
+    return doctor.check_packages([package] if doctor.absent(package) else [], apt=doctor.apt_get() is not None)
+
+
 def findings(directory: Path, network: ipaddress.IPv4Network, unavailable: Iterable[str]) -> list[str]:
     """Everything that keeps a lab from starting here.
 

@@ -36,8 +36,10 @@ class Fault:
 
 _KUBECTL = "export KUBECONFIG=/etc/kubernetes/admin.conf\n"
 _OPERATOR = "istio-operator -n istio-operator"
-_WEBHOOK = """kubectl get mutatingwebhookconfiguration istio-sidecar-injector -o json >istio-webhook.json
-kubectl patch mutatingwebhookconfiguration istio-sidecar-injector --type json -p '[
+# as v1beta1, which may leave open whether a webhook has side effects, as Istio's does
+_WEBHOOK = """webhook=mutatingwebhookconfigurations.v1beta1.admissionregistration.k8s.io/istio-sidecar-injector
+kubectl get "$webhook" -o json | sed '/"resourceVersion"/d' >istio-webhook.json
+kubectl patch "$webhook" --type json -p '[
   {"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Fail"},
   {"op": "replace", "path": "/webhooks/0/clientConfig/service/name", "value": "nobody"},
   {"op": "replace", "path": "/webhooks/0/namespaceSelector", "value": {}}]'"""
@@ -137,7 +139,7 @@ chmod 0755 /usr/local/bin/date""",
         "webhook",
         "no pod can be made: a webhook that must answer has nobody behind it",
         f"{_KUBECTL}{_WEBHOOK}",
-        f"{_KUBECTL}kubectl replace -f istio-webhook.json --force",
+        f"{_KUBECTL}kubectl replace -f istio-webhook.json",
         first_master=True,
     ),
     Fault(

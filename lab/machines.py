@@ -437,7 +437,7 @@ class Lab:
     def _findings(self) -> list[str]:
         """What keeps the lab from starting here."""
         found = checks.findings(self.directory, self.network, self._unavailable())
-        return [*found, *cgroups.missing()] if self.containers else found
+        return [*found, *checks.systemd(), *cgroups.missing()] if self.containers else found
 
     @staticmethod
     def _refuse(findings: Sequence[str]) -> None:
@@ -536,6 +536,7 @@ class Lab:
         if unbuilt:
             late = self.release.suffix and OF_KUBERNETES.intersection(unbuilt)
             fix = "make tools" + (", then python -m tools build --only late" if late else "")
+            fix += ", then python -m tools build --only containers" if self.containers else ""
             yield f"not built yet: {', '.join(unbuilt)}. Fix: {fix}"
         yield from others
 

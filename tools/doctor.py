@@ -81,7 +81,6 @@ PACKAGES = (
     Package("openssh-sftp-server", "up", "to send files to the lab's machines", files=("/usr/lib/openssh/sftp-server",)),
     Package("openssl", "up", "for the certificates of the lab's cluster", ("openssl",)),
     Package("sed", "up", "for scripts on the lab's machines", ("sed",)),
-    Package("systemd", "up", "the first process of the lab's machines", files=("/usr/lib/systemd/systemd",)),
     Package("tar", "up", "to pack the offline package", ("tar",)),
     Package(
         "util-linux", "up", "for the namespaces of the lab's machines",
@@ -93,6 +92,7 @@ PACKAGES = (
     ),
     Package("graphviz", "test", "to draw the picture of a change", ("dot",)),
     Package("postgresql", "test", "to keep a stack's state in", files=("/usr/lib/postgresql/*/bin/initdb",)),
+    Package("systemd", "test", "the first process of machines with containers for real", files=("/usr/lib/systemd/systemd",)),
     Package("zsh", "test", "to complete istioctl's commands in zsh", ("zsh",)),
 )  # fmt: skip
 

@@ -54,7 +54,8 @@ class Part:
         title: what people call it, with its version.
         binaries: the files that a build leaves in bin/.
         seconds: how long a first build usually takes on 2 cores.
-        used_for: "engine" (Pulumi and its plugins), "lab" (what `make up` needs beside it), "dashboards" (Contour), "versions" (the
+        used_for: "engine" (Pulumi and its plugins), "lab" (what `make up` needs beside it), "containers" (a
+            lab with containers for real), "dashboards" (Contour), "versions" (the
             further Istios for the lab's own Kubernetes), "late" (later ones, with the Kubernetes that they run on), or "rendered" (the
             istioctl of those that don't run on the lab).
         checks: what the binaries must answer.
@@ -188,7 +189,7 @@ PARTS: tuple[Part, ...] = (
         title="Istio's CNI plugin 1.7.8, for 1.5.0 too",
         binaries=("istio-cni", "istio-cni-repair", "istio-cni-iptables"),
         seconds=60,
-        used_for="lab",
+        used_for="containers",
         module="istio-1.7",
     ),
     *(_istio(version, "versions") for version in ("1.6.5", "1.7.8", "1.8.0")),
@@ -219,7 +220,7 @@ PARTS: tuple[Part, ...] = (
         title="CoreDNS 1.6.2",
         binaries=("coredns",),
         seconds=60,
-        used_for="lab",
+        used_for="containers",
         checks=(Check("coredns", ("-version",), "CoreDNS-1.6.2"),),
     ),
     Part(
@@ -227,7 +228,7 @@ PARTS: tuple[Part, ...] = (
         title="what is on the lab's machines",
         binaries=("usr", "images"),
         seconds=10,
-        used_for="lab",
+        used_for="containers",
     ),
     Part(
         name="sealos",

@@ -11,7 +11,11 @@ images=(containernetworking-plugins busybox-static)
 
 mkdir debs usr containers images built
 go build -ldflags '-s -w' -o built/ ./cmd/...
-(cd debs && apt-get download -qq "${network[@]}" "${containers[@]}" "${images[@]}")
+# Debian 13 has Docker's client in a package of its own
+if apt-cache show docker-cli >/dev/null 2>&1; then containers+=(docker-cli); fi
+download() { (cd debs && apt-get download -qq "${network[@]}" "${containers[@]}" "${images[@]}"); }
+# without lists of packages, or with old ones, they are fetched first, which needs root
+download || { apt-get update -qq && download; }
 
 unpack() { # DIRECTORY PACKAGE...: the packages' /usr, with what stands in /bin, /sbin and /lib
     local into=$1 package

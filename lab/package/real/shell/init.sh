@@ -27,7 +27,7 @@ mkdir -p /etc/systemd/system/kubelet.service.d
 install -m 0644 ../conf/kubelet.service /etc/systemd/system/kubelet.service
 install -m 0644 ../conf/10-kubeadm.conf /etc/systemd/system/kubelet.service.d/10-kubeadm.conf
 install -m 0644 ../conf/kubelet.default /etc/default/kubelet
-mkdir -p /var/lib/kubelet
+mkdir -p /var/lib/kubelet /etc/kubernetes
 cat >/var/lib/kubelet/config.yaml <<EOF
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
