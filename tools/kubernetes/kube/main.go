@@ -15,8 +15,7 @@ import (
 	"github.com/spf13/pflag"
 	cliflag "k8s.io/component-base/cli/flag"
 	"k8s.io/component-base/logs"
-	_ "k8s.io/kubernetes/pkg/client/metrics/prometheus" // as in the programs' own
-	_ "k8s.io/kubernetes/pkg/version/prometheus"
+	_ "k8s.io/component-base/metrics/prometheus/restclient" // as in the programs' own
 
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"

@@ -1,1 +1,0 @@
-../../kubernetes/gonvml/gonvml.go
