@@ -257,9 +257,9 @@ class Lab:
             os.close(lock)
         try:
             self._wait_until_greeting(self.names)
-            if self.containers and not self._store().exists():
+            if self.containers and not (store := self._store(self._package())).exists():
                 progress("loading the images, once for this package")
-                self._fill_store()
+                self._fill_store(store)
         except BaseException:
             self.down()
             raise
@@ -459,11 +459,12 @@ class Lab:
             raise parts.ToolMissing(f"{name} is not among the binaries given to Lab.")
         return self._binaries[name]
 
-    def _store(self) -> Path:
-        """What Docker keeps after it has loaded the package's images: every machine begins with it, hard-linked."""
-        return self._package().parent / "store"
+    @staticmethod
+    def _store(offline: Path) -> Path:
+        """What Docker keeps after it has loaded a package's images: every machine begins with it, hard-linked."""
+        return offline.parent / "store"
 
-    def _fill_store(self) -> None:
+    def _fill_store(self, store: Path) -> None:
         """Has the first machine load the images, keeps the result, and makes the machines bare again."""
         first = self.names[0]
         load = (
@@ -474,10 +475,10 @@ class Lab:
         if done.returncode:
             raise LabError(f"the images could not be loaded on {first}: {done.stderr.strip() or done.stdout.strip()}")
         self.stop_machine(first)
-        half = self._store().with_name(f"store.{os.getpid()}.part")
+        half = store.with_name(f"store.{os.getpid()}.part")
         _run(["cp", "-a", str(self.root(first) / "var/lib/docker"), str(half)])
         try:
-            half.rename(self._store())
+            half.rename(store)
         except OSError:  # another lab was faster
             shutil.rmtree(half)
         self.start_machine(first)
@@ -640,11 +641,13 @@ class Lab:
 
             for name in names:
                 disk.serve_virtually(self._disk(name), self.addresses[self.names[0]], parts.binary("sealos"))
-        if self.containers and self._store().exists():
+        if not self.containers and self.names[0] not in names:
+            return
+        offline = self._package()
+        if self.containers and (store := self._store(offline)).exists():
             for name in names:
-                disk.link(self._store(), self.root(name) / "var/lib/docker")
+                disk.link(store, self.root(name) / "var/lib/docker")
         if self.names[0] in names:
-            offline = self._package()
             brought = {
                 f"root/{offline.name}": (offline, 0o644),
                 "root/sealos": (self._binary("sealos"), 0o755),

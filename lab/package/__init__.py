@@ -142,8 +142,9 @@ def with_containers(release: Release, programs: Mapping[str, Path], archives: Ma
     """
     real = HERE / "real"
     entries: dict[str, tuple[bytes | Path, int]] = {f"kube/bin/{name}": (programs[name], 0o755) for name in PROGRAMS}
-    for file in sorted(real.glob("*/*")):
-        entries[f"kube/{file.relative_to(real)}"] = (file, 0o644 if file.parent.name == "conf" else 0o755)
+    for file in (HERE / "bin/kubelet-pre-start.sh", HERE / "conf/10-kubeadm.conf", *sorted(real.glob("*/*"))):
+        folder = file.parent.name
+        entries[f"kube/{folder}/{file.name}"] = (file, 0o644 if folder == "conf" else 0o755)
     entries["kube/Metadata"] = (json.dumps(release.metadata).encode() + b"\n", 0o644)
     for name, archive in archives.items():
         entries[f"kube/images/{name}"] = (archive, 0o644)

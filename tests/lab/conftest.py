@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,19 @@ def in_plain(project: Project, lab: Lab | None, secret: str) -> list[str]:
         for name in (host.name for host in lab.status(ssh=False).hosts if host.on):
             places += [f"{name}: {file}" for file in lab.run(name, "bash", "-c", look, stdin=secret).stdout.split()]
     return places
+
+
+def drift(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m drift` on a stack; the status is not checked."""
+    return subprocess.run(
+        [sys.executable, "-m", "drift", "--stack", project.stack, "--directory", str(project.directory), *arguments],
+        cwd=ROOT,
+        env={**os.environ, **project.variables()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
 
 
 @pytest.fixture(scope="package")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ import pytest
 
 from lab import cgroups, faults
 from lab.machines import Lab
-from tests.lab.conftest import OTHER, Kubectl, bare, dev_of, shell
+from tests.lab.conftest import OTHER, Kubectl, bare, dev_of, drift, shell
 from tests.project import Project
 from tools import parts
 
@@ -258,14 +257,7 @@ def test_a_chain_without_istio_cni_is_put_right_by_its_installer(kubectl: Kubect
 def test_a_container_runtime_that_was_stopped_is_found_by_drift(project: Project, kubectl: Kubectl, machines: Lab) -> None:
     faults.put(machines, "sealos04", "runtime")
     kubectl("wait", "--for=condition=Ready=False", "node/sealos04", "--timeout=120s", limit=130)
-    done = subprocess.run(
-        [sys.executable, "-m", "drift", "--stack", project.stack, "--directory", str(project.directory)],
-        env=project.variables(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = drift(project)
     assert done.returncode == 3, done.stdout + done.stderr
     assert "sealos04" in done.stdout
     faults.put(machines, "sealos04", "runtime", undo=True)

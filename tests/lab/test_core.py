@@ -12,8 +12,6 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,8 +30,8 @@ from lab.machines import NAMES, Lab
 from review.__main__ import STOPPED, status
 from review.previews import Checkout
 from review.summary import plain
-from tests.lab.conftest import Kubectl, bare, in_plain, listed, sealos_runs, shell
-from tests.project import ROOT, Done, Project, changes
+from tests.lab.conftest import Kubectl, bare, drift, in_plain, listed, sealos_runs, shell
+from tests.project import Done, Project, changes
 from tools import engine as engines
 
 pytestmark = pytest.mark.core
@@ -383,18 +381,6 @@ def test_the_review_of_a_change_and_the_gate(up: Stack) -> None:
     finally:
         project.config_file.write_text(before)
     assert not checkout.preview(project.stack).changed
-
-
-def drift(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "drift", "--stack", project.stack, "--directory", str(project.directory), *arguments],
-        cwd=ROOT,
-        env={**os.environ, **project.variables()},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
 
 
 def findings(project: Project) -> list[dict[str, str]]:
