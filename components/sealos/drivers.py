@@ -230,9 +230,7 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
                     break
                 case "init":
                     try:
-                        await work(
-                            host, "install.sh", install_files(request), limit.install + limit.ready, "the installation"
-                        )
+                        await work(host, "install.sh", install_files(request), limit.install, "the installation")
                         made = True
                     except _ChangedMeanwhile:
                         continue
@@ -254,7 +252,7 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
                     recovered = True
                 case _:
                     raise DriverError(f"{first.name}: {decision.reason}")
-        wrong = nodes.problems([first], await nodes_of(host), request.cluster.kubernetes_version)
+        wrong = nodes.problems([first], await nodes_of(host), request.cluster.kubernetes_version, ready=False)
         if wrong and not existing:
             raise DriverError(
                 f"{first.name}: the cluster is installed, but not as asked for:\n{_indented(chr(10).join(wrong))}\n"
@@ -314,7 +312,6 @@ def install_files(request: requests.Install) -> dict[str, bytes]:
             name=first.name,
             init_arguments=sealos_config.init_arguments(cluster),
             lock_wait=request.timeouts.install,
-            ready_limit=f"{request.timeouts.ready:.0f}",
         ),
         "cluster.json": _marker(cluster),
         "config.yaml": sealos_config.config_file(sealos_config.document(cluster, request.package.path, [first])),
@@ -542,7 +539,8 @@ async def run_join(request: requests.Member) -> str:
             limit = request.timeouts.ready if member.name in present else _REGISTERED
             if hopeless or waited > limit:
                 said = f"\nsealos's last words:\n{_indented(words.rstrip())}" if words.strip() else ""
-                raise DriverError(f"{member.name}: did not join as asked for: {'; '.join(wrong)}{said}")
+                way_out = "" if hopeless or member.name not in present else f"\n{nodes.GET_READY}"
+                raise DriverError(f"{member.name}: did not join as asked for: {'; '.join(wrong)}{said}{way_out}")
             await asyncio.sleep(_PAUSE)
         note = _member_note(request, await _ca(first))
         tidied = await own.run(HERE / "tidy.sh", {**files(), "member.json": note}, _SHORT)
@@ -892,7 +890,10 @@ async def run_ready(request: requests.Ready) -> str:
                 break
             waited = time.monotonic() - begun
             if waited > request.timeout:
-                raise DriverError(f"the cluster is not ready after {waited:.0f} s:\n{_indented(chr(10).join(wrong))}")
+                raise DriverError(
+                    f"the cluster is not ready after {waited:.0f} s:\n{_indented(chr(10).join(wrong))}\n"
+                    f"{nodes.GET_READY}; or `pulumi destroy`, which leaves the machines clean"
+                )
             if waited - told > 10:
                 told = waited
                 progress(host.machine.name, f"waiting for {len(wrong)} thing(s), the first: {wrong[0]}")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes this bare machine the first master, by one `sealos init`. A job: it comes to its end whoever watches.
 # $1: the script's private directory, with lib.sh, sealos, config.yaml, login.yaml, key (perhaps), init-arguments,
-#     cluster.json, name, lock-wait, ready-limit, and state (an archive as backup.sh makes it; perhaps), whose CA the cluster then has.
+#     cluster.json, name, lock-wait, and state (an archive as backup.sh makes it; perhaps), whose CA the cluster then has.
 set -euo pipefail
 dir=$1
 # shellcheck source=lib.sh
@@ -29,17 +29,11 @@ if ! run_sealos init --config "$config" "${arguments[@]}"; then
 fi
 rm -f -- "$dir/config.yaml" # from here on the config is what sealos made of it
 
-name=$(value name)
-say "waiting until $name is Ready …"
-end=$((SECONDS + $(value ready-limit)))
-until [[ $(kube get node "$name" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>"$dir/why") == True ]]; do
-    if ((SECONDS >= end)); then
-        last_words ""
-        cat "$dir/why"
-        die "sealos init ended, but node $name did not become Ready in $(value ready-limit) s"
-    fi
-    sleep 0.5
-done
+# That the node gets Ready is waited for when all have joined: a pod network takes its time, and no join needs it.
+if ! kube get node "$(value name)" -o name >/dev/null 2>"$dir/why"; then
+    last_words ""
+    die "sealos init ended, but the API server on this machine has no node $(value name): $(cat "$dir/why")"
+fi
 close_files
 mv -f -- "$etc/installing.json" "$etc/cluster.json"
-say "$name is Ready"
+say "$(value name) is the first master"

@@ -83,6 +83,12 @@ def reports(node: Node, leases: Mapping[str, Any], now: float) -> bool:
     return now - datetime.fromisoformat(renewed[node.name]).timestamp() < SILENT
 
 
+GET_READY = (
+    "Where a node is not Ready, it is the pod network most often: `kubectl -n kube-system get pods` on the first master. "
+    "Put that right and run `pulumi up` again"
+)
+"""The way out of one that has joined and does not get Ready."""
+
 BRING_BACK = "Bring it back; or, when it is gone for good, take it out of the list of machines and name it in cluster.lost"
 """The way out of a machine that is dead."""
 
@@ -93,13 +99,14 @@ def warning(silent: Iterable[Node]) -> str:
     return f"{'; '.join(found)}. It is not waited for. {BRING_BACK}" if found else ""
 
 
-def problems(wanted: Iterable[Machine], present: Mapping[str, Node], version: str) -> list[str]:
+def problems(wanted: Iterable[Machine], present: Mapping[str, Node], version: str, *, ready: bool = True) -> list[str]:
     """Everything in which the cluster differs from what was asked for; one line per machine and difference.
 
     Args:
         wanted: the machines that must be nodes. Nodes beyond them are not judged: one may be about to leave.
         present: the cluster's nodes.
         version: the Kubernetes version that every kubelet must have.
+        ready: whether they must be Ready, too.
     """
     found = []
     by_address = {address: node for node in present.values() for address in node.addresses}
@@ -120,7 +127,7 @@ def problems(wanted: Iterable[Machine], present: Mapping[str, Node], version: st
             found.append(f"{machine.name} is a {node.role} of the cluster, not a {machine.role}")
         if node.version != version:
             found.append(f"{machine.name} runs Kubernetes {node.version or 'unknown'}, not {version}")
-        if not node.ready:
+        if ready and not node.ready:
             found.append(f"{machine.name} is not Ready: {node.why}")
     return found
 
