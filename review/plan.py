@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from review import mesh
 
 Operation = Literal["create", "update", "replace", "delete", "same"]
 
@@ -28,6 +29,9 @@ _OPERATIONS: Mapping[str, Operation] = {
 }
 """Pulumi's step operations (pkg/resource/deploy/step.go, "Op…") in a reviewer's words."""
 
+_RENDERED = "pulumi:index:Stash"
+"""The type of the resource in which the program keeps what Istio makes of the settings."""
+
 _STRENGTH: Sequence[Operation] = ("same", "update", "create", "delete", "replace")
 
 LABELS: Mapping[str, str] = {
@@ -37,10 +41,6 @@ LABELS: Mapping[str, str] = {
     "protected": "allow-protected-loss",
 }
 """The label of a pull request that lets a loss of that kind through."""
-
-_LONGEST = 200
-"""Characters of a value that are shown."""
-
 
 @dataclass(frozen=True)
 class Change:
@@ -54,6 +54,7 @@ class Change:
         protect: whether Pulumi was told never to delete it.
         keys: the inputs that differ; for a replacement, those that force it come first.
         lines: each difference as a line of text.
+        rendered: the objects that Istio makes, before and after; empty but in the resource that holds them.
     """
 
     operation: Operation
@@ -65,6 +66,7 @@ class Change:
     protect: bool = False
     keys: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    rendered: tuple[mesh.Objects, mesh.Objects] = ({}, {})
 
     @property
     def kind(self) -> str:
@@ -149,8 +151,15 @@ class Plan:
         return tuple(c for c in self.changes if c.operation != "same" and not c.component)
 
     def nodes(self, operation: Operation) -> list[str]:
-        """The machines whose membership has that operation."""
+        """The machines whose membership has that operation by itself, and not because the whole cluster goes."""
+        if operation != "create" and any(c.subject == "cluster" and c.operation == operation for c in self.changed):
+            return []
         return sorted(c.node for c in self.changed if c.node and c.operation == operation)
+
+    @property
+    def in_mesh(self) -> list[tuple[str, str, str]]:
+        """Each object of the mesh that would change: sign, title, what differs."""
+        return [line for change in self.changed for line in mesh.differences(*change.rendered)]
 
     @property
     def new_cluster(self) -> bool:
@@ -177,7 +186,11 @@ class Plan:
 
 
 def _because(change: Change) -> str:
-    return f", because of {', '.join(change.keys)}" if change.operation == "replace" and change.keys else ""
+    if change.operation != "replace" or not change.keys:
+        return ""
+    if change.node and (moved := [line.partition(": ")[2] for line in change.lines if line.startswith("~ triggers[")]):
+        return f": {', '.join(moved)}"  # its triggers are its address and its role
+    return f", because of {', '.join(change.keys)}"
 
 
 def parse(stack: str, preview: Mapping[str, Any]) -> Plan:
@@ -211,23 +224,26 @@ def _change(step: Mapping[str, Any]) -> Change:
     forcing = list(step.get("replaceReasons") or []) if operation == "replace" else []
     # the Kubernetes provider gives no reasons but exact paths
     keys = list(dict.fromkeys([*forcing, *(step.get("diffReasons") or step.get("detailedDiff") or [])]))
+    kind = urn.split("::")[-2].rsplit("$", maxsplit=1)[-1]
+    before, after = old.get("inputs") or {}, new.get("inputs") or {}
     return Change(
         operation=operation,
         urn=urn,
-        type=urn.split("::")[-2].rsplit("$", maxsplit=1)[-1],
+        type=kind,
         name=urn.rsplit("::", maxsplit=1)[-1],
         parent=str(state.get("parent") or ""),
         dependencies=tuple(state.get("dependencies") or ()),
         protect=bool(old.get("protect")),
         keys=tuple(keys),
-        lines=tuple(_lines(operation, old.get("inputs") or {}, new.get("inputs") or {})),
+        lines=tuple(_lines(operation, before, after)),
+        rendered=(mesh.rendered(before), mesh.rendered(after)) if kind == _RENDERED else ({}, {}),
     )
 
 
 def _lines(operation: Operation, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     if operation == "same":
         return
-    before, after = dict(_leaves(old)), dict(_leaves(new))
+    before, after = dict(mesh.leaves(old)), dict(mesh.leaves(new))
     for path in dict.fromkeys([*before, *after]):
         if operation == "create" or path not in before:
             yield f"+ {path}: {after.get(path)}"
@@ -235,20 +251,6 @@ def _lines(operation: Operation, old: Mapping[str, Any], new: Mapping[str, Any])
             yield f"- {path}: {before[path]}"
         elif before[path] != after[path]:
             yield f"~ {path}: {before[path]} → {after[path]}"
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Each leaf of a structure by its path, as one line of text."""
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list) and value:
-        for position, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}[{position}]")
-    else:
-        text = value if isinstance(value, str) else json.dumps(value)
-        text = text.replace("\n", "⏎")
-        yield path, text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def between(base: Plan, head: Plan) -> Plan:
@@ -268,7 +270,8 @@ def between(base: Plan, head: Plan) -> Plan:
         lines = tuple(_difference(old.lines, change.lines))
         keys = tuple(dict.fromkeys(re.split(r"[.\[:]", line[2:])[0] for line in lines))
         operation: Operation = "replace" if "triggers" in keys else "update" if keys else "same"
-        found.append(replace(change, operation=operation, keys=keys, lines=lines))
+        rendered = (old.rendered[1], change.rendered[1])
+        found.append(replace(change, operation=operation, keys=keys, lines=lines, rendered=rendered))
     found += [replace(change, operation="delete") for urn, change in before.items() if urn not in after]
     return replace(head, changes=tuple(found))
 

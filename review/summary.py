@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from review.plan import Change, Plan
+from review.plan import Change, Operation, Plan
 
 MARKER = "<!-- sealos-istio review -->"
 """By which the one comment is found again."""
@@ -14,6 +14,13 @@ LONGEST = 60_000
 
 _SIGNS = {"create": "+", "update": "~", "replace": "+-", "delete": "-"}
 _VERBS = (("create", "to create"), ("update", "to update"), ("replace", "to replace"), ("delete", "to delete"))
+
+
+_NODES: Sequence[tuple[Operation, str, str]] = (
+    ("create", "joins", "join"),
+    ("delete", "is drained and leaves", "are drained and leave"),
+    ("replace", "is drained, leaves and joins again", "are drained, leave and join again"),
+)
 
 
 def headline(plan: Plan) -> str:
@@ -41,9 +48,9 @@ def lines(plan: Plan, labels: Collection[str] = ()) -> Iterator[str]:
         yield f"{'STOP: policy' if mandatory else 'Advice'} {text}"
     if plan.new_cluster:
         yield "A new cluster"
-    for operation, verb in (("create", "added"), ("delete", "removed"), ("replace", "taken out and joined again")):
-        if names := plan.nodes(operation):  # type: ignore[arg-type]
-            yield f"Nodes {verb}: {', '.join(names)}"
+    for operation, one, several in _NODES:
+        if names := plan.nodes(operation):
+            yield f"{', '.join(names)} {one if len(names) == 1 else several}"
 
 
 def notes(plan: Plan) -> Iterator[str]:
@@ -53,14 +60,27 @@ def notes(plan: Plan) -> Iterator[str]:
 
 
 def objects(plan: Plan) -> Iterator[tuple[str, str, str]]:
-    """Each changed object: sign, kind and name, the inputs that differ."""
+    """Each changed resource, and each object of the mesh: sign, kind and name, what differs."""
     order = {"replace": 0, "delete": 1, "update": 2, "create": 3}
     for change in sorted(plan.changed, key=lambda c: order[c.operation]):
-        yield _SIGNS[change.operation], f"{change.kind} {change.name}", _keys(change)
+        if not any(change.rendered):
+            yield _SIGNS[change.operation], _title(change), _differs(change)
+    yield from plan.in_mesh
 
 
-def _keys(change: Change) -> str:
-    return ", ".join(change.keys) if change.operation in ("update", "replace") else ""
+def _title(change: Change) -> str:
+    if change.node:
+        return f"node {change.node}"
+    return f"{'step' if change.kind == 'Command' else change.kind} {change.name}"
+
+
+def _differs(change: Change) -> str:
+    if change.operation not in ("update", "replace"):
+        return ""
+    # what a step is asked comes to it by these, as one text that is secret
+    if change.kind == "Command" and change.operation == "update" and set(change.keys) <= {"stdin", "environment"}:
+        return "runs again"
+    return ", ".join(change.keys)
 
 
 def plain(plan: Plan, labels: Collection[str] = ()) -> str:
@@ -86,7 +106,7 @@ def markdown(plans: Sequence[Plan], labels: Collection[str] = (), pictures: str 
         told += [f"- {_bold(line)}" for line in lines(plan, labels)]
         if plan.changed:
             told += ["", "| | object | differs |", "|---|---|---|"]
-            told += [f"| `{sign}` | {name} | {keys} |" for sign, name, keys in objects(plan)]
+            told += [f"| `{sign}` | {name} | {_cell(differs)} |" for sign, name, differs in objects(plan)]
             told += ["", *(f"- {note}" for note in notes(plan)), "", f"Compared with {plan.compared_with}."]
         told.append("")
     if pictures and any(plan.changed for plan in plans):
@@ -99,6 +119,10 @@ def markdown(plans: Sequence[Plan], labels: Collection[str] = (), pictures: str 
         elif folded:
             text += f"\nThe differences of {plan.stack} are too long for a comment; they are in the job's files.\n"
     return text[:LONGEST]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _bold(line: str) -> str:

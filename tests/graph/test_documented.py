@@ -53,7 +53,7 @@ def test_a_new_stack_is_asked_for_on_a_terminal_and_can_be_previewed(clone: Term
     pulumi(clone).run(init)
     said = clone.run(preview).stdout
     assert "blue: " in said
-    assert "Nodes added: n1, n2" in said
+    assert "n1, n2 join" in said
     for file in (blue, green, keys):
         file.unlink()
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from review import picture, previews, summary
+from review import mesh, picture, previews, summary
 from review.__main__ import FAILED, STOPPED, status
 from review.comment import CommentFailed, PullRequest
 from review.plan import Change, Plan, between, parse
@@ -29,19 +29,19 @@ def recorded(name: str) -> Plan:
     ("name", "headline", "first", "labels"),
     [
         ("nothing", "prod: nothing changes", [], []),
-        ("first", "prod: 21 to create", ["A new cluster", "Nodes added: sealos02, sealos03, sealos04"], []),
+        ("first", "prod: 21 to create", ["A new cluster", "sealos02, sealos03, sealos04 join"], []),
         (
             "node-added-and-removed",
             "prod: 1 to create, 4 to update, 1 to delete",
-            ["STOP: the node sealos03 would be deleted (label allow-node-loss)", "Nodes added: sealos05", "Nodes removed: sealos03"],
+            ["STOP: the node sealos03 would be deleted (label allow-node-loss)", "sealos05 joins", "sealos03 is drained and leaves"],
             ["allow-node-loss"],
         ),
         (
             "node-moved",
             "prod: 4 to update, 1 to replace",
             [
-                "STOP: the node sealos04 would be replaced, because of stdin, triggers (label allow-node-loss)",
-                "Nodes taken out and joined again: sealos04",
+                "STOP: the node sealos04 would be replaced: 198.18.25.14 → 198.18.25.19 (label allow-node-loss)",
+                "sealos04 is drained, leaves and joins again",
             ],
             ["allow-node-loss"],
         ),
@@ -79,8 +79,46 @@ def test_a_renamed_cluster_is_two_losses() -> None:
 def test_the_difference_names_the_path_and_both_values() -> None:
     told = list(summary.differences(recorded("gateway-label")))
     assert "~ IstioOperator istio-istio-operator" in told
-    assert "    + spec.components.ingressGateways[0].label.team: edge" in told
+    assert "    + spec.components.ingressGateways[istio-ingressgateway].label.team: edge" in told
     assert "    ~ triggers[0]: 198.18.25.14 → 198.18.25.19" in list(summary.differences(recorded("node-moved")))
+
+
+def service(**spec: object) -> dict[str, object]:
+    ports = [{"name": "http2", "port": 80}, {"name": "https", "port": 443}]
+    return {"kind": "Service", "spec": {"ports": ports, **spec}}
+
+
+def test_the_mesh_is_shown_as_objects_and_values_and_steps_in_words() -> None:
+    gateway, urn = "Service istio-system/istio-ingressgateway", "urn:pulumi:s::p::sealos-istio:istio:ControlPlane$"
+    before = {gateway: service(type="ClusterIP"), "Deployment istio-system/kiali": {"spec": {"replicas": 1}}}
+    moved = [{"name": "https", "port": 443}, {"name": "http2", "port": 8080}]
+    after = {gateway: service(type="Node|Port", ports=moved), "Role istio-system/x": {"rules": []}}
+
+    def step(objects: object) -> dict[str, object]:
+        return {"inputs": {"input": {"spec": "a hash", "objects": objects}}}
+
+    plan = parse("s", {"steps": [
+        {"op": "update", "urn": f"{urn}pulumi:index:Stash::istio-rendered", "oldState": step(before), "newState": step(after)},
+        {"op": "update", "urn": f"{urn}command:local:Command::istio-gate", "diffReasons": ["stdin"]},
+    ]})  # fmt: skip
+    changed = "spec.ports[http2].port 80 → 8080; spec.type ClusterIP → Node|Port"
+    assert list(summary.objects(plan)) == [
+        ("~", "step istio-gate", "runs again"),
+        ("-", "Deployment istio-system/kiali", ""),
+        ("+", "Role istio-system/x", ""),
+        ("~", gateway, changed),
+    ]
+    assert f"| `~` | {gateway} | {changed.replace('|', chr(92) + '|')} |" in summary.markdown([plan])
+    [rendered, *_] = plan.changes
+    alone = Plan("s", (rendered,))
+    assert list(summary.objects(between(alone, alone))) == [], "compared with itself"
+
+
+def test_of_one_object_three_differences_are_shown_and_the_others_counted() -> None:
+    many = dict.fromkeys("abcde", 1)
+    [(sign, _, told)] = mesh.differences({"Role r": many}, {"Role r": dict.fromkeys(many, 2)})
+    assert (sign, told) == ("~", "a 1 → 2; b 1 → 2; c 1 → 2; and 2 more")
+    assert list(mesh.differences({}, {"Role r": many})) == [], "a new mesh is not a hundred lines"
 
 
 def test_the_gate_holds_what_is_protected_and_what_failed() -> None:
@@ -96,7 +134,7 @@ def test_the_gate_holds_what_is_protected_and_what_failed() -> None:
 def test_a_comment_has_the_summary_first_and_the_differences_folded() -> None:
     text = summary.markdown([recorded("node-added-and-removed"), recorded("nothing")], (), "here")
     assert text.startswith(summary.MARKER)
-    assert text.index("**STOP: the node sealos03") < text.index("| `-` | Command cluster-member-sealos03 |")
+    assert text.index("**STOP: the node sealos03") < text.index("| `-` | node sealos03 |")
     assert text.index("| `+` |") < text.index("<details>") < text.index("- Command cluster-member-sealos03\n")
     assert text.count("<details>") == text.count("</details>") == 1
     assert len(summary.markdown([recorded("first")] * 40)) <= summary.LONGEST
