@@ -34,7 +34,7 @@ from tests.project import ROOT, Done, Project
 from tools import engine as engines
 from tools import parts
 
-PAGES = ("README.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")))
+PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")))
 PROGRAMS = (
     *("docker", "eval", "export", "git", "istioctl", "kubectl", "make"),
     *(".venv/bin/python", "pip", "pulumi", "python", "python3", "ssh"),

@@ -17,6 +17,7 @@ EXEMPT = {
     ("README.md", "Try it: the embedded lab", "make test"): "runs this test",
     ("README.md", "Try it: the embedded lab", "make test-fast"): "runs this test",
     ("README.md", "Try it: the embedded lab", "make test-all"): "runs this test",
+    **{("CONTRIBUTING.md", "Set up", command): "runs this test" for command in ("make venv", "make check", "make test-fast")},
     **{
         ("docs/testing.md", "Tests: which to run, how long they take, where a new one goes", command): "runs this test"
         for command in ("make test-fast", "make test", "make test-all")

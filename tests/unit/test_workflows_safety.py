@@ -75,4 +75,4 @@ def test_what_comes_from_outside_reaches_a_shell_as_a_variable_alone(file: Path)
 
 
 def test_there_are_workflows() -> None:
-    assert {file.name for file in WORKFLOWS} == {"drift.yaml", "review.yaml"}
+    assert {file.name for file in WORKFLOWS} == {"checks.yaml", "drift.yaml", "review.yaml"}
