@@ -45,8 +45,9 @@ def drift(
         checkout = Checkout(engine, directory.resolve(), {**checkout.environment, **os.environ})
     found = look.stack_of(checkout, stack)
     findings = [*look.at_settings(checkout, stack), *look.at_objects(checkout, stack)]
+    own = look.kubeconfig_of(checkout, stack)
     os.chdir(checkout.directory)
-    findings += asyncio.run(look.at_machines(found, timedelta(days=within)))
+    findings += asyncio.run(look.at_machines(found, own, timedelta(days=within)))
     findings.sort(key=lambda finding: (AREAS.index(finding.area), finding.where))
     if as_json:
         print(to_json(stack, findings))

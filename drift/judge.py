@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import yaml
 from cryptography import x509
 
 from components.login import Machine, MachineError
@@ -245,6 +246,35 @@ def expiries(host: str, seen: Seen, now: datetime, within: timedelta) -> Iterato
             continue
         if ends <= now + within:
             yield Finding("certificates", host, f"{file} {_ends(ends, now)}", "Renew it: `kubeadm alpha certs renew`.")
+    yield from _token_ends(host, seen, now, within)
+
+
+ADMIN = "/etc/kubernetes/admin.conf"
+
+
+def own_kubeconfig(stack: str, kubeconfig: str, seen: Seen, now: datetime, within: timedelta) -> Iterator[Finding]:
+    """Whether the kubeconfig in the state opens the cluster, and for how long.
+
+    Args:
+        stack: its name.
+        kubeconfig: the stack's output.
+        seen: what the first master has.
+        now: the time.
+        within: how soon is soon.
+    """
+    user = yaml.safe_load(kubeconfig)["users"][0]["user"]
+    own = x509.load_pem_x509_certificate(base64.b64decode(user["client-certificate-data"]))
+    ends = _ends(own.not_valid_after_utc, now)
+    on_machine = x509.load_pem_x509_certificates(seen.certificates[ADMIN].encode()) if ADMIN in seen.certificates else []
+    if on_machine and own not in on_machine:
+        what = f"its kubeconfig is not that of {ADMIN} any more, which was renewed; it {ends}"
+        yield Finding("certificates", stack, what, "`pulumi up` reads it anew.")
+    elif own.not_valid_after_utc <= now + within:
+        fix = "Renew it on the first master (`kubeadm alpha certs renew admin.conf`); then `pulumi up` reads it anew."
+        yield Finding("certificates", stack, f"its kubeconfig {ends}", fix)
+
+
+def _token_ends(host: str, seen: Seen, now: datetime, within: timedelta) -> Iterator[Finding]:
     for file, claims in seen.tokens.items():
         if isinstance(exp := claims.get("exp"), int | float):
             ends = datetime.fromtimestamp(exp, UTC)

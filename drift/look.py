@@ -73,8 +73,21 @@ def at_objects(checkout: Checkout, name: str) -> list[Finding]:
     return found
 
 
-async def at_machines(stack: Stack, within: timedelta, now: datetime | None = None) -> list[Finding]:
-    """What the machines are, the cluster that they make, and the mesh on it; one connection a machine."""
+def kubeconfig_of(checkout: Checkout, name: str) -> str:
+    """The kubeconfig in a stack's state; empty where there is none."""
+    done = checkout.pulumi("stack", "output", "kubeconfig", "--show-secrets", "--stack", name)
+    return "" if done.returncode else done.stdout
+
+
+async def at_machines(stack: Stack, own: str, within: timedelta, now: datetime | None = None) -> list[Finding]:
+    """What the machines are, the cluster that they make, and the mesh on it; one connection a machine.
+
+    Args:
+        stack: the settings, and how to log in.
+        own: the stack's own kubeconfig; empty for none.
+        within: how soon an end of a certificate or token is near.
+        now: the time, if not the present one.
+    """
     settings, fleet = stack.settings, stack.fleet
     time = now or datetime.now(UTC)
     first = fleet.first_master.name
@@ -106,6 +119,8 @@ async def at_machines(stack: Stack, within: timedelta, now: datetime | None = No
         findings += judge.expiries(machine.name, seen, time, within)
         if machine.name == first:
             findings += judge.membership(fleet.machines, settings.cluster.kubernetes_version, seen)
+            if own:
+                findings += judge.own_kubeconfig(settings.cluster.name, own, seen, time, within)
     return findings
 
 

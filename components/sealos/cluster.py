@@ -25,6 +25,9 @@ pkg/await/await.go, Creation)."""
 _IDENTITY = "SEALOS_ISTIO_CLUSTER"
 """Environment variable of the installation's command; holds what can't be changed in place. Drivers don't read it."""
 
+_KUBECONFIG_SHA256 = "KUBECONFIG_SHA256"
+"""Environment variable of the kubeconfig's command, which is taken anew when that changes. Drivers don't read it."""
+
 
 @dataclass(frozen=True)
 class SealosClusterArgs:
@@ -234,12 +237,15 @@ class SealosCluster(pulumi.ComponentResource):
             for machine in settings.machines
             if machine != first
         ]
+        looked = self._look(mesh=settings.istio is not None)
         kubeconfig = self._command(
             "kubeconfig",
             "kubeconfig",
             [first],
             {},
             logging=local.Logging.NONE,
+            # read again when it was renewed there, which only an update can see
+            environment=None if looked is None else {_KUBECONFIG_SHA256: looked.apply(lambda found: str(found["kubeconfig"]))},
             # another first master (docs/operations.md) is another address to reach the API server at
             triggers=[first.address],
             opts=pulumi.ResourceOptions(
@@ -247,9 +253,8 @@ class SealosCluster(pulumi.ComponentResource):
                 deleted_with=self.wanted,
                 replace_with=[self.anchor],
                 additional_secret_outputs=["stdout", "stderr"],
-                # Read once per installation. A new password would make it unknown in a preview, and with it everything
-                # in the cluster would show as changed.
-                ignore_changes=["stdin"],
+                # A new password would make it unknown in a preview, and with it everything in the cluster would show as changed.
+                ignore_changes=["stdin", *(["environment"] if looked is None else [])],
             ),
         )
         # as Nodes: how they are reached is none of the business of the steps that ask the cluster
@@ -282,7 +287,6 @@ class SealosCluster(pulumi.ComponentResource):
                 additional_secret_outputs=["stdout", "stderr"],
             ),
         )
-        self._say_what_no_step_sees(mesh=settings.istio is not None)
         self.sealos_backup = pulumi.Output.secret(backup.stdout)
         self.kubeconfig = pulumi.Output.secret(kubeconfig.stdout)
         self.api_server = pulumi.Output.from_input(sealos_config.api_server(first.address))
@@ -317,13 +321,14 @@ class SealosCluster(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(replace_with=[self.anchor]))
         return pulumi.ResourceTransformationResult(args.props, opts)
 
-    def _say_what_no_step_sees(self, *, mesh: bool) -> None:
-        """An update without a change runs no step, so the cluster is asked beside them; a preview has no host to need.
+    def _look(self, *, mesh: bool) -> pulumi.Output[Mapping[str, Any]] | None:
+        """What no step sees, told, and the kubeconfig's SHA-256: an update without a change runs no step, so the cluster is asked beside
+        them. None in a preview, which has no host to need.
 
         After the list of wanted machines was written, if it is: one that has more than the settings is another state's then.
         """
         if pulumi.runtime.is_dry_run():
-            return
+            return None
         looked = local.run_output(
             command=_driver("look"),
             stdin=pulumi.Output.all(self._fleet, self.wanted.stdout).apply(
@@ -333,11 +338,13 @@ class SealosCluster(pulumi.ComponentResource):
             logging=local.Logging.NONE,
         )
 
-        def tell(found: local.RunResult) -> None:
-            for line in json.loads(found.stdout or "[]"):
+        def tell(found: local.RunResult) -> Mapping[str, Any]:
+            told: Mapping[str, Any] = json.loads(found.stdout)
+            for line in told["said"]:
                 pulumi.log.warn(line, self)
+            return told
 
-        pulumi.Output.unsecret(looked).apply(tell)
+        return pulumi.Output.unsecret(looked).apply(tell)
 
     def _command(
         self,
@@ -349,7 +356,7 @@ class SealosCluster(pulumi.ComponentResource):
         update: str | None = None,
         delete: str | None = None,
         triggers: list[Any] | None = None,
-        environment: Mapping[str, str] | None = None,
+        environment: Mapping[str, pulumi.Input[str]] | None = None,
         logging: local.Logging = local.Logging.STDERR,
         opts: pulumi.ResourceOptions | None = None,
     ) -> local.Command:

@@ -837,23 +837,26 @@ async def _leave(request: requests.Member, first: Host, wanted: requests.Wanted,
 
 
 async def run_look(request: requests.Look) -> str:
-    """Looks for machines whose Node reports no more, and for such as the settings lack, and tells what is with each, as JSON.
+    """What an update asks for beside its steps, as JSON; never an error, and nothing is changed.
 
-    Never an error, and nothing is changed.
+    `said` tells of machines whose Node reports no more, and of such as the settings lack; `kubeconfig` is the SHA-256 of what
+    `kubeconfig` would print, empty when nobody can tell.
     """
     first, names = request.fleet.first_master, {machine.name for machine in request.fleet.machines}
     try:
         async with connect(first, request.fleet.login) as host:
             present = nodes.parse(json.loads(await show(host, "nodes")))
             more = [machine for machine in (await wanted_of(host)).machines if machine.name not in names]
+            kubeconfig = sealos_config.kubeconfig(await show(host, "kubeconfig"), first.address)
     except (MachineError, DriverError, ValueError):
-        return "[]"  # not made yet, or a step that needs it says what is wrong
+        return json.dumps({"said": [], "kubeconfig": ""})  # not made yet, or a step that needs it says what is wrong
     silent = [m for m in request.fleet.machines if m != first and m.name in present and present[m.name].silent]
     found = await on_all(request.fleet, look, silent)
     told = {
         name: seen for name, seen in found.items() if not (request.mesh and isinstance(seen, MachineError) and seen.gone)
     }
-    return json.dumps([*(joining.silent(name, seen) for name, seen in told.items()), *map(joining.unlisted, more)])
+    said = [*(joining.silent(name, seen) for name, seen in told.items()), *map(joining.unlisted, more)]
+    return json.dumps({"said": said, "kubeconfig": hashlib.sha256(kubeconfig.encode()).hexdigest()})
 
 
 async def run_kubeconfig(request: requests.Kubeconfig) -> str:

@@ -27,6 +27,7 @@ if [ "$1 $2" = "-m components.sealos" ]; then
     echo "$3" >>{calls}
     case $3 in
         kubeconfig) cat {kubeconfig} ;;
+        look) printf '{{"said": [], "kubeconfig": "%s"}}' "$(sha256sum <{kubeconfig} | cut -d' ' -f1)" ;;
         ready) echo '[]' ;;
     esac
     exit 0
@@ -170,3 +171,18 @@ def test_a_new_password_changes_nothing_but_how_one_logs_in(stack: Project) -> N
     assert up.status == 0, up.text
     assert sorted(verbs(stack)[calls:]) == ["backup", "join", "join", "look", "preflight", "ready", "update", "want"]
     assert touched(stack) == {}
+
+
+def test_a_kubeconfig_that_was_renewed_on_the_machine_is_read_by_the_next_up(stack: Project) -> None:
+    """A preview, which asks no machine, shows no change; nothing is replaced, and then nothing is left to do."""
+    file = stack.directory.parent / "kubeconfig"
+    for renewed in (True, False):
+        if renewed:
+            file.write_text(KUBECONFIG.replace("token: t", "token: renewed"))
+        assert touched(stack) == {}
+        calls = len(verbs(stack))
+        done = stack.up()
+        assert done.status == 0, done.text
+        assert sorted(verbs(stack)[calls:]) == (["kubeconfig", "look"] if renewed else ["look"])
+        assert "replaced" not in done.stdout
+        assert "token: renewed" in stack.outputs()["kubeconfig"]

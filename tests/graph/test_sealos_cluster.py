@@ -61,7 +61,7 @@ class Recorder(pulumi.runtime.Mocks):
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         assert (args.token, args.args["command"]) == ("command:local:run", "python3 -m components.sealos look")
-        return {"stdout": "[]"}, []
+        return {"stdout": json.dumps({"said": [], "kubeconfig": "a digest"})}, []
 
 
 def stack(names: int = 4, **cluster: Any) -> Settings:
@@ -226,7 +226,8 @@ def test_a_new_password_replaces_nothing() -> None:
     assert after.command("cluster-install")["update"].endswith(" update"), "an update must never install"
 
 
-def test_only_the_kubeconfig_is_read_once() -> None:
+def test_the_kubeconfig_is_read_again_when_it_is_another_one_on_the_machine_only() -> None:
+    assert Seen(stack()).command("cluster-kubeconfig")["environment"] == {"KUBECONFIG_SHA256": "a digest"}
     requests = Seen(stack()).monitor.requests
     ignored = {name: list(request.ignoreChanges) for name, request in requests.items() if request.ignoreChanges}
     assert ignored == {"cluster-kubeconfig": ["stdin"]}, (
@@ -262,7 +263,7 @@ def test_provider(version: str, server_side: str) -> None:
 def test_no_path_of_this_machine() -> None:
     for name, inputs in Seen(stack()).commands().items():
         assert not {"dir", "interpreter", "assetPaths", "archivePaths"} & set(inputs), name
-        assert ("environment" in inputs) == (name == "cluster-install")
+        assert ("environment" in inputs) == (name in ("cluster-install", "cluster-kubeconfig"))
         assert inputs["addPreviousOutputInEnv"] is False
 
 
@@ -274,7 +275,7 @@ def test_edges() -> None:
     assert seen.edges("wanted") == {"install"}
     for member in members:
         assert seen.edges(member) == {"wanted"}, "members don't wait for each other: the first one joins all"
-    assert seen.edges("kubeconfig") == {"install"}
+    assert seen.edges("kubeconfig") == {"install", "wanted"}, "an update looks first, after the list of wanted machines"
     assert seen.edges("backup") == {"wanted"} | members, "taken after every join"
     assert seen.edges("ready") == {"wanted"} | members
     assert seen.edges("provider") >= {"kubeconfig", "ready"}, "what lives in the cluster waits for its nodes"

@@ -264,6 +264,22 @@ def test_a_container_runtime_that_was_stopped_is_found_by_drift(project: Project
     kubectl("wait", "--for=condition=Ready", "node/sealos04", "--timeout=120s", limit=130)
 
 
+def test_a_renewed_kubeconfig_is_read_by_the_next_up_and_nothing_is_replaced(project: Project, machines: Lab) -> None:
+    before = project.outputs()["kubeconfig"]
+    shell(machines, "sealos01", "kubeadm alpha certs renew admin.conf")
+    found = drift(project)
+    assert "its kubeconfig is not that of /etc/kubernetes/admin.conf any more" in found.stdout, found.stdout + found.stderr
+    preview = project.pulumi("preview", "--expect-no-changes", "--stack", project.stack)
+    assert preview.status == 0, preview.text
+    done = project.up()
+    assert done.status == 0, done.text
+    assert "replaced" not in done.stdout
+    assert project.outputs()["kubeconfig"] != before
+    Kubectl(project)("get", "nodes")
+    found = drift(project)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
 def test_a_destroy_leaves_clean_machines(project: Project, machines: Lab) -> None:
     done = project.destroy()
     assert done.status == 0, done.text

@@ -9,6 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 from markdown_it import MarkdownIt
 
 from components.login import Machine, MachineError
@@ -98,6 +103,34 @@ def test_what_ends() -> None:
         ("tokens", "the join token abcdef ended on 2025-12-30 00:00 UTC and is still there")
     ]
     assert found(f"certificate /c {encoded('nonsense')}") == [("certificates", "/c is no certificate")]
+
+
+def certificate(days: float) -> bytes:
+    """One of our own making that ends then."""
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "admin")])
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    made = made.not_valid_before(NOW - timedelta(days=365)).not_valid_after(NOW + timedelta(days=days))
+    return made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+def test_the_stacks_own_kubeconfig_is_judged_beside_the_first_masters() -> None:
+    own, renewed = certificate(20), certificate(365)
+
+    def found(on_machine: bytes | None, within: float) -> list[tuple[str, str, str]]:
+        lines = [f"certificate {judge.ADMIN} {encoded(on_machine.decode())}"] if on_machine else []
+        user = {"client-certificate-data": encoded(own.decode())}
+        kubeconfig = json.dumps({"users": [{"name": "u", "user": user}]})
+        seen = judge.parse("\n".join(lines))
+        return [(f.where, f.what, f.fix) for f in judge.own_kubeconfig("prod", kubeconfig, seen, NOW, timedelta(days=within))]
+
+    assert found(own, 10) == found(None, 10) == []
+    end = "on 2026-01-21 00:00 UTC, in 20.0 days"
+    [(where, what, fix)] = found(own, 30)
+    assert (where, what) == ("prod", f"its kubeconfig ends {end}")
+    assert "kubeadm alpha certs renew admin.conf" in fix
+    [(where, what, fix)] = found(renewed, 10)
+    assert what.endswith(f"any more, which was renewed; it ends {end}")
+    assert fix == "`pulumi up` reads it anew."
 
 
 def step(op: str, inputs: dict[str, Any], before: dict[str, Any], after: dict[str, Any] | None) -> dict[str, Any]:
