@@ -56,6 +56,10 @@ if command -v systemctl >/dev/null && [[ -d /run/systemd/system ]]; then
     systemctl daemon-reload || true
 fi
 
+# pods' cgroups without processes, which a kubelet that was stopped first leaves
+for top in /sys/fs/cgroup/{,*/}kubepods{,.slice}; do
+    if [[ -d $top ]]; then find "$top" -depth -type d -exec rmdir -- {} + 2>/dev/null || true; fi
+done
 # Without this a node that joins again is never Ready: containerd no longer looks into /etc/cni/net.d when the folder has been away (up to
 # 1.6 at least, labring/sealos#938). With Docker it is not asked for networks.
 if ! command -v dockerd >/dev/null && [[ -d /run/systemd/system ]] && systemctl is-active --quiet containerd; then

@@ -159,8 +159,13 @@ def runs(lab: Lab, node: str, container: str) -> bool:
 
 def rules(lab: Lab, node: str, namespace: str, name: str) -> str:
     """What is in the network namespace of a pod."""
-    pause = "$(docker ps -q --filter name=k8s_POD_%s_%s_ | head -1)" % (name, namespace)  # noqa: UP031 - a shell's text
-    inside = f"nsenter -t $(docker inspect -f '{{{{.State.Pid}}}}' {pause}) -n"
+    if lab.release.runtime is package.CONTAINERD:
+        pause = f"$(crictl pods -q --state Ready --namespace '^{namespace}$' --name '^{name}$' | head -1)"
+        first = f"crictl inspectp -o go-template --template '{{{{.info.pid}}}}' {pause}"
+    else:
+        pause = f"$(docker ps -q --filter name=k8s_POD_{name}_{namespace}_ | head -1)"
+        first = f"docker inspect -f '{{{{.State.Pid}}}}' {pause}"
+    inside = f"nsenter -t $({first}) -n"
     return shell(lab, node, f"{inside} nft list ruleset; {inside} iptables-save")
 
 
@@ -287,7 +292,7 @@ def emptied(project: Project, machines: Lab) -> None:
         bare(machines, name)
         assert shell(machines, name, listed) == ""
         assert shell(machines, name, "awk '$2 ~ \"/(kubelet|docker|containerd)/.\" { print $2 }' /proc/mounts") == ""
-        assert shell(machines, name, "find /sys/fs/cgroup -path '*/kubepods/*pod*'") == ""
+        assert shell(machines, name, "find /sys/fs/cgroup -type d -path '*/kubepods*'") == ""
 
 
 def test_a_destroy_leaves_clean_machines(project: Project, machines: Lab) -> None:
