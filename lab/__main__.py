@@ -26,7 +26,7 @@ err = Console(stderr=True)
 # Programs worth a mention in `lab status`; the rest is sshd, shells and what a person started.
 NOTABLE = (
     "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kwok", "istio-operator", "contour", "sealos", "kubeadm",
-    "dockerd", "kube-proxy", "coredns", "operator", "pilot-discovery", "pilot-agent",
+    "dockerd", "containerd", "kube-proxy", "coredns", "operator", "pilot-discovery", "pilot-agent",
 )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
 HIERARCHIES = ("cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "systemd")
+UNIFIED = "unified"
+"""Where a host that has version 2 beside version 1 has it; systemd of a machine mounts it, and runc makes cgroups there, too."""
 PREFIX = "sealos-istio-lab-"
 
 
@@ -33,7 +35,7 @@ def name_of(directory: Path) -> str:
 
 def make(lab: str, machine: str) -> None:
     """Makes a machine's cgroups."""
-    for hierarchy in HIERARCHIES:
+    for hierarchy in _hierarchies():
         for place in (ROOT / hierarchy / lab, ROOT / hierarchy / lab / machine):
             place.mkdir(exist_ok=True)
             if hierarchy == "cpuset":  # empty at first, and nothing can run in it
@@ -44,7 +46,7 @@ def make(lab: str, machine: str) -> None:
 def remove(lab: str, machine: str = "") -> None:
     """Takes away the lab's cgroups, or those of one machine, when nothing runs there any more (waits 5 seconds at most)."""
     deadline = time.monotonic() + 5
-    for hierarchy in HIERARCHIES:
+    for hierarchy in _hierarchies():
         for place in _deepest_first(ROOT / hierarchy / lab / machine):
             while True:
                 try:
@@ -57,6 +59,11 @@ def remove(lab: str, machine: str = "") -> None:
                     time.sleep(0.02)
                 else:
                     break
+
+
+def _hierarchies() -> tuple[str, ...]:
+    """Those in which a machine has cgroups of its own here."""
+    return (*HIERARCHIES, UNIFIED) if (ROOT / UNIFIED / "cgroup.procs").exists() else HIERARCHIES
 
 
 def _deepest_first(top: Path) -> Iterator[Path]:

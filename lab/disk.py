@@ -94,7 +94,7 @@ def place(path: Path, source: Path, mode: int) -> None:
     half.replace(path)
 
 
-def _etc(etc: Path, name: str, *, password_hash: str, host_key: Path) -> None:
+def _etc(etc: Path, name: str, *, password_hash: str, host_key: Path, nameserver: str) -> None:
     for entry in SYSTEM_FILES:
         source, target = Path("/etc") / entry, etc / entry
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def _etc(etc: Path, name: str, *, password_hash: str, host_key: Path) -> None:
     write(etc / "hostname", f"{name}\n")
     write(etc / "machine-id", f"{secrets.token_hex(16)}\n", 0o444)
     write(etc / "hosts", "127.0.0.1 localhost\n")
-    write(etc / "resolv.conf", "")
+    write(etc / "resolv.conf", f"nameserver {nameserver}\n")
     write(etc / "fstab", "")
     write(etc / "nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files\n")
     write(
@@ -188,7 +188,9 @@ def _usr(upper: Path, *, systemd: bool) -> None:
         place(upper / "sbin/init", HERE / "init.sh", 0o755)
 
 
-def create(disk: Path, name: str, *, password_hash: str, public_key: Path, host_key: Path, systemd: bool) -> None:
+def create(
+    disk: Path, name: str, *, password_hash: str, public_key: Path, host_key: Path, nameserver: str, systemd: bool
+) -> None:
     """Make a bare machine's disk, whole or not at all.
 
     Args:
@@ -197,19 +199,24 @@ def create(disk: Path, name: str, *, password_hash: str, public_key: Path, host_
         password_hash: crypt(3) hash of root's password.
         public_key: OpenSSH public key that may log in as root.
         host_key: the machine's ed25519 private host key, with its public half beside it.
+        nameserver: the address in /etc/resolv.conf.
         systemd: whether its first process is systemd.
     """
     half = disk.with_name(f".{disk.name}.part")
     remove(half)
     umask = os.umask(0o022)  # whatever the person's own is
     try:
-        _fill(half, name, password_hash=password_hash, public_key=public_key, host_key=host_key, systemd=systemd)
+        _fill(
+            half, name, password_hash=password_hash, public_key=public_key, host_key=host_key, nameserver=nameserver, systemd=systemd
+        )
     finally:
         os.umask(umask)
     half.rename(disk)
 
 
-def _fill(half: Path, name: str, *, password_hash: str, public_key: Path, host_key: Path, systemd: bool) -> None:
+def _fill(
+    half: Path, name: str, *, password_hash: str, public_key: Path, host_key: Path, nameserver: str, systemd: bool
+) -> None:
     root = half / "root"
     for directory in ("boot", "dev", "etc", "home", "media", "mnt", "opt", "proc", "run", "srv", "sys", "usr", "var"):
         (root / directory).mkdir(parents=True)
@@ -230,7 +237,7 @@ def _fill(half: Path, name: str, *, password_hash: str, public_key: Path, host_k
     write(root / "root/.profile", "[ -f ~/.bashrc ] && . ~/.bashrc\n")
     (root / "root/.ssh").mkdir(mode=0o700)
     write(root / "root/.ssh/authorized_keys", public_key.read_text(), 0o600)
-    _etc(root / "etc", name, password_hash=password_hash, host_key=host_key)
+    _etc(root / "etc", name, password_hash=password_hash, host_key=host_key, nameserver=nameserver)
     (half / "usr").mkdir()
     (half / "work").mkdir()
     if systemd:

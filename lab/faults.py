@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.machines import Lab, LabError
+from lab.package import CONTAINERD, DOCKER
 
 KEPT = "/run/lab-faults"
 
@@ -43,6 +44,15 @@ kubectl patch "$webhook" --type json -p '[
   {"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Fail"},
   {"op": "replace", "path": "/webhooks/0/clientConfig/service/name", "value": "nobody"},
   {"op": "replace", "path": "/webhooks/0/namespaceSelector", "value": {}}]'"""
+_UNITS = f"""units='{" ".join(CONTAINERD.units)}'
+if command -v docker >/dev/null; then units='{" ".join(DOCKER.units)}'; fi
+"""
+_LOSE_IMAGE = """if command -v docker >/dev/null; then
+  docker save -o image.tar "$1" && docker ps -aq --filter "ancestor=$1" | xargs -r docker rm -f >/dev/null; docker rmi -f "$1"
+else
+  ctr -n k8s.io images export image.tar $(crictl inspecti -o go-template --template '{{range .status.repoTags}}{{.}} {{end}}' "$1")
+  crictl ps -aq --image "$1" | xargs -r crictl rm -f >/dev/null; crictl rmi "$1"
+fi"""
 _UNPLUG = """import json, sys
 path = "/etc/cni/net.d/10-calico.conflist"
 chain = json.load(open(path))
@@ -117,14 +127,14 @@ chmod 0755 /usr/local/bin/date""",
     Fault(
         "runtime",
         "the container runtime is stopped",
-        "systemctl stop docker.socket docker containerd",
-        "systemctl start containerd docker.socket docker",
+        f"{_UNITS}systemctl stop $units",
+        f"{_UNITS}systemctl start $units",
     ),
     Fault(
         "image",
         "an image is missing, and its containers with it",
-        'docker save -o image.tar "$1" && docker ps -aq --filter "ancestor=$1" | xargs -r docker rm -f >/dev/null; docker rmi -f "$1"',
-        "docker load -q -i image.tar",
+        _LOSE_IMAGE,
+        "if command -v docker >/dev/null; then docker load -q -i image.tar; else ctr -n k8s.io images import image.tar; fi",
         "istio/pilot:1.5.0",
     ),
     Fault("cni-chain", "istio-cni is taken out of the CNI chain", f"python3 -c '{_UNPLUG}'", "true"),

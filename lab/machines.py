@@ -54,7 +54,7 @@ OF_KUBERNETES = {
 ISTIO = "1.5.0"
 # What is needed of tools/ on machines on which containers run: what they are made of, the images, and what a person brings.
 OF_CONTAINERS = (
-    "usr", "images", "etcd", "kube", "kubeadm", "kubelet", "kubectl", "coredns", "istio-operator", "pilot-discovery", "pilot-agent",
+    "usr", "images", "etcd", "kube", "kubeadm", "kubelet", "kubectl", "istio-operator", "pilot-discovery", "pilot-agent",
     "istio-iptables", "envoy-bootstrap", "istio-cni", "istio-cni-repair", "istio-cni-iptables", "istioctl", "sealos",
 )  # fmt: skip
 
@@ -461,22 +461,22 @@ class Lab:
 
     @staticmethod
     def _store(offline: Path) -> Path:
-        """What Docker keeps after it has loaded a package's images: every machine begins with it, hard-linked."""
+        """What the container runtime keeps after it has loaded a package's images: every machine begins with it, hard-linked."""
         return offline.parent / "store"
 
     def _fill_store(self, store: Path) -> None:
         """Has the first machine load the images, keeps the result, and makes the machines bare again."""
-        first = self.names[0]
+        first, runtime = self.names[0], self.release.runtime
         load = (
-            f"mkdir /tmp/load && cd /tmp/load && tar xzf /root/{self.release.file_name} && cd kube/shell && bash docker.sh && "
-            "for archive in ../images/*.tar; do docker load -q -i $archive || exit; done && systemctl stop docker.socket docker containerd"
+            f"mkdir /tmp/load && cd /tmp/load && tar xzf /root/{self.release.file_name} && cd kube/shell && bash {runtime.name}.sh && "
+            f"for archive in ../images/*.tar; do {runtime.load} $archive || exit; done && systemctl stop {' '.join(runtime.units)}"
         )
         done = self.run(first, "bash", "-c", load, timeout=300)
         if done.returncode:
             raise LabError(f"the images could not be loaded on {first}: {done.stderr.strip() or done.stdout.strip()}")
         self.stop_machine(first)
         half = store.with_name(f"store.{os.getpid()}.part")
-        _run(["cp", "-a", str(self.root(first) / "var/lib/docker"), str(half)])
+        _run(["cp", "-a", str(self.root(first) / "var/lib" / runtime.name), str(half)])
         try:
             half.rename(store)
         except OSError:  # another lab was faster
@@ -493,13 +493,18 @@ class Lab:
             return package.build(self.directory / "package", self.release, package.contents(self.release, programs))
         from lab.package import catalog
 
-        programs = {program: self._binary(program) for program in package.PROGRAMS}
+        programs = {program: self._binary(program) for program in (*package.PROGRAMS, *self._of_runtime())}
         kept = parts.cache_root() / "packages" / self.release.version
         archives = {
             "images.tar": images.archive(kept, "images", catalog.kubernetes(self.release, self._binary)),
-            "istio.tar": images.archive(kept, "istio", catalog.istio(ISTIO, self._binary)),
         }
+        if not self.release.suffix:
+            archives["istio.tar"] = images.archive(kept, "istio", catalog.istio(ISTIO, self._binary))
         return package.build(kept / "package", self.release, package.with_containers(self.release, programs, archives))
+
+    def _of_runtime(self) -> tuple[str, ...]:
+        """What the offline package has in kube/bin for its container runtime: kubeadm asks containerd by way of crictl."""
+        return ("crictl",) if self.release.runtime is package.CONTAINERD else ()
 
     def _layer(self) -> Path:
         """What lies between this host's /usr and the machines' own: a copy, since what tools/ built goes when it is built anew."""
@@ -524,7 +529,7 @@ class Lab:
         from tools.parts import ToolMissing
 
         unbuilt, others = [], dict[str, None]()
-        for name in BINARIES if not self.containers else OF_CONTAINERS:
+        for name in BINARIES if not self.containers else (*OF_CONTAINERS, self.release.coredns, *self._of_runtime()):
             try:
                 self._binary(name)
             except ToolMissing as error:
@@ -535,7 +540,7 @@ class Lab:
             except LabError as error:
                 others[str(error)] = None
         if unbuilt:
-            late = self.release.suffix and OF_KUBERNETES.intersection(unbuilt)
+            late = self.release.suffix and {*OF_KUBERNETES, self.release.coredns, *self._of_runtime()}.intersection(unbuilt)
             fix = "make tools" + (", then python -m tools build --only late" if late else "")
             fix += ", then python -m tools build --only containers" if self.containers else ""
             yield f"not built yet: {', '.join(unbuilt)}. Fix: {fix}"
@@ -634,6 +639,7 @@ class Lab:
                     password_hash=hashed,
                     public_key=self.key.with_suffix(".pub"),
                     host_key=self.directory / "host_keys" / name,
+                    nameserver=str(self.network[2]),  # nobody answers there, which is told at once
                     systemd=self.containers,
                 )
         if self.containers and self.sealos is not None:
@@ -646,7 +652,7 @@ class Lab:
         offline = self._package()
         if self.containers and (store := self._store(offline)).exists():
             for name in names:
-                disk.link(store, self.root(name) / "var/lib/docker")
+                disk.link(store, self.root(name) / "var/lib" / self.release.runtime.name)
         if self.names[0] in names:
             brought = {
                 f"root/{offline.name}": (offline, 0o644),

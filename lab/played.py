@@ -58,11 +58,11 @@ REAL_CONTAINERS: tuple[tuple[str, str], ...] = (
     REAL[0],
     (
         "machines",
-        "own network, host name, processes, cgroups and disk each, systemd as first process, Debian's Docker; kernel and clock are this host's",
+        "own network, host name, processes, cgroups and disk each, systemd as first process, Debian's Docker (from Kubernetes 1.20 on containerd); kernel and clock are this host's",
     ),
     (
         "Kubernetes",
-        "kubeadm, kubelet, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy (iptables) and kubectl v1.16.3; etcd 3.5.1; CoreDNS 1.6.2 with the plugins of kubeadm's Corefile; all in containers as kubeadm has them",
+        "kubeadm, kubelet, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy (iptables) and kubectl v1.16.3 (v1.19.16 or v1.20.15 with LAB_KUBERNETES); etcd 3.5.1; CoreDNS 1.6.2 (1.7.0) with the plugins of kubeadm's Corefile; all in containers as kubeadm has them",
     ),
     ("pods", "run, with probes, logs, exec and port-forward, and reach each other and Services across machines"),
     (

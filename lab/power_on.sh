@@ -15,8 +15,10 @@ root=$disk/root
 hierarchies=(cpu cpuacct cpuset memory devices freezer blkio pids systemd)
 
 if [[ ${LAB_INSIDE:-} != yes ]]; then
-  for hierarchy in "${hierarchies[@]}"; do
-    echo 0 >"/sys/fs/cgroup/$hierarchy/$cgroup/cgroup.procs" # 0: this process
+  for hierarchy in "${hierarchies[@]}" unified; do
+    if [[ $hierarchy != unified || -d /sys/fs/cgroup/$hierarchy/$cgroup ]]; then
+      echo 0 >"/sys/fs/cgroup/$hierarchy/$cgroup/cgroup.procs" # 0: this process
+    fi
   done
   # What a machine must not do to the host it shares a kernel with: its clock, its modules, its ports.
   LAB_INSIDE=yes exec unshare --net --uts --ipc --mount --cgroup --pid --fork --kill-child \

@@ -224,6 +224,22 @@ PARTS: tuple[Part, ...] = (
         checks=(Check("coredns", ("-version",), "CoreDNS-1.6.2"),),
     ),
     Part(
+        name="coredns-1.7",
+        title="CoreDNS 1.7.0",
+        binaries=("coredns-1.7.0",),
+        seconds=60,
+        used_for="late",
+        checks=(Check("coredns-1.7.0", ("-version",), "CoreDNS-1.7.0"),),
+    ),
+    Part(
+        name="crictl",
+        title="crictl 1.34.0",
+        binaries=("crictl",),
+        seconds=60,
+        used_for="late",
+        checks=(Check("crictl", ("--version",), "crictl version v1.34.0"),),
+    ),
+    Part(
         name="machine",
         title="what is on the lab's machines",
         binaries=("usr", "images"),

@@ -16,6 +16,21 @@ if command -v systemctl >/dev/null && [[ -d /run/systemd/system ]]; then
     systemctl disable --now kubelet >/dev/null 2>&1 || true
 fi
 
+# kubeadm's reset passes over a pod that does not end within crictl's 2 s; only kubelet's containers are in this namespace
+pods() { command -v ctr >/dev/null && timeout 20 ctr -n k8s.io "$1" list -q 2>/dev/null || true; }
+for task in $(pods tasks); do
+    timeout 30 ctr -n k8s.io tasks delete --force "$task" >/dev/null 2>"$dir/why" || say "containerd: $(tail -n 1 "$dir/why")"
+done
+for container in $(pods containers); do
+    netns=$(timeout 20 ctr -n k8s.io containers info "$container" | sed -nE 's#.*"path": "(/[a-z/]+/netns/cni-[^"]+)".*#\1#p')
+    timeout 20 ctr -n k8s.io containers delete "$container" 2>"$dir/why" || say "containerd: $(tail -n 1 "$dir/why")"
+    if [[ -n $netns ]]; then
+        umount -- "$netns" 2>/dev/null || true
+        rm -f -- "$netns"
+    fi
+    umount -- "/run/containerd/io.containerd.grpc.v1.cri/sandboxes/$container/shm" 2>/dev/null || true
+done
+
 # volumes of pods must be gone before their mount points are, or their content would go with them
 mounts() { awk '$2 ~ "^/var/lib/kubelet/" { print $2 }' /proc/mounts | sort -r; }
 while IFS= read -r mount; do
@@ -41,6 +56,16 @@ if command -v systemctl >/dev/null && [[ -d /run/systemd/system ]]; then
     systemctl daemon-reload || true
 fi
 
+# pods' cgroups without processes, which a kubelet that was stopped first leaves
+for top in /sys/fs/cgroup/{,*/}kubepods{,.slice}; do
+    if [[ -d $top ]]; then find "$top" -depth -type d -exec rmdir -- {} + 2>/dev/null || true; fi
+done
+# Without this a node that joins again is never Ready: containerd no longer looks into /etc/cni/net.d when the folder has been away (up to
+# 1.6 at least, labring/sealos#938). With Docker it is not asked for networks.
+if ! command -v dockerd >/dev/null && [[ -d /run/systemd/system ]] && systemctl is-active --quiet containerd; then
+    timeout 60 systemctl restart containerd 2>"$dir/why" || say "containerd: $(tail -n 1 "$dir/why")"
+fi
+
 if grep -q 'apiserver\.cluster\.local' /etc/hosts; then
     if mountpoint -q /etc/hosts; then
         # nothing can be renamed over a mount; it gets shorter, so written over itself it needs no room
@@ -63,8 +88,9 @@ if command -v ip >/dev/null; then
 fi
 
 remains() {
-    leftovers
-    for path in /etc/kubernetes /var/lib/etcd /var/lib/kubelet /var/lib/cni /etc/cni /opt/cni /root/.sealos /root/.kube /root/kube \
+    leftovers # of /etc/cni what is in it; containerd makes the folder by itself
+    pods containers | sed 's/^/the container /'
+    for path in /etc/kubernetes /var/lib/etcd /var/lib/kubelet /var/lib/cni /opt/cni /root/.sealos /root/.kube /root/kube \
         /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl; do
         if [[ -e $path ]]; then echo "$path"; fi
     done

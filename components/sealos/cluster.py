@@ -322,10 +322,9 @@ class SealosCluster(pulumi.ComponentResource):
         return pulumi.ResourceTransformationResult(args.props, opts)
 
     def _look(self, *, mesh: bool) -> pulumi.Output[Mapping[str, Any]] | None:
-        """What no step sees, told, and the kubeconfig's SHA-256: an update without a change runs no step, so the cluster is asked beside
-        them. None in a preview, which has no host to need.
+        """What no step sees, told, and the kubeconfig's SHA-256; None in a preview, which has no host to need.
 
-        After the list of wanted machines was written, if it is: one that has more than the settings is another state's then.
+        An update without a change runs no step, so the cluster is asked beside them. After the list of wanted machines was written, if it is: one that has more than the settings is another state's then.
         """
         if pulumi.runtime.is_dry_run():
             return None

@@ -48,6 +48,7 @@ class Facts:
         listeners: by port, the program that listens and its process id; without those that nobody could be found for.
         missing_tools: programs that our scripts need and that are not there.
         runtimes: container runtimes found (dockerd, containerd).
+        no_nameserver: whether /etc/resolv.conf names none, nor systemd-resolved's own.
         free_root, free_lib: free space below /root and /var/lib in bytes; None when unknown.
         leftovers: paths of an earlier or half-made cluster.
         ca: SHA-256 of the cluster's CA certificate on the machine.
@@ -85,6 +86,7 @@ class Facts:
     listeners: Mapping[int, tuple[str, int]] = field(default_factory=dict)
     missing_tools: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
+    no_nameserver: bool = False
     free_root: int | None = None
     free_lib: int | None = None
     leftovers: tuple[str, ...] = ()
@@ -146,6 +148,7 @@ def parse(text: str) -> Facts:
         },
         missing_tools=tuple(lines.get("missing_tool", ())),
         runtimes=tuple(lines.get("runtime", ())),
+        no_nameserver="no_nameserver" in lines,
         free_root=number("free_root", 1024),
         free_lib=number("free_lib", 1024),
         leftovers=tuple(lines.get("leftover", ())),

@@ -55,6 +55,7 @@ CODES: Mapping[str, Code] = {
     "leftovers": Code("parts of an earlier or half-made cluster (cluster.recover wipes them)", waivable=False),
     "other-cluster": Code("it belongs to another cluster, alive or with its data", waivable=False),
     "runtime": Code("Docker or containerd where sealos wants none"),
+    "nameserver": Code("no nameserver in /etc/resolv.conf, without which CoreDNS does not start on containerd"),
     "package": Code("the offline package is missing or empty", waivable=False),
     "package-sha256": Code("the offline package is another file than the settings say", waivable=False),
     "package-version": Code("the offline package holds another Kubernetes than cluster.kubernetesVersion"),

@@ -478,6 +478,14 @@ def _runtimes(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Fi
             "containerd is installed already; the package brings its own and may clash with it",
             "Prefer a machine without it.",
         )
+    if not docker_era and facts.no_nameserver:  # Docker puts a public one there, containerd leaves it out
+        yield Finding(
+            machine.name,
+            "nameserver",
+            "error",
+            "/etc/resolv.conf names no nameserver, and CoreDNS does not start on containerd without one",
+            "Add one, `nameserver ADDRESS`; where there is none, an address where nobody answers (not 127.0.0.1) serves CoreDNS as well.",
+        )
 
 
 def _doubles(facts: Mapping[str, Facts]) -> Iterator[Finding]:

@@ -27,6 +27,25 @@ CALICO = "v3.8.2"
 
 
 @dataclass(frozen=True)
+class Runtime:
+    """What runs containers.
+
+    Attributes:
+        name: as of its script in the package, and of what it keeps below /var/lib.
+        load: the command that takes an archive of images, but for the archive's name.
+        units: systemd's, in the order in which they are stopped.
+    """
+
+    name: str
+    load: str
+    units: tuple[str, ...]
+
+
+DOCKER = Runtime("docker", "docker load -q -i", ("docker.socket", "docker", "containerd"))
+CONTAINERD = Runtime("containerd", "ctr -n k8s.io images import", ("containerd",))
+
+
+@dataclass(frozen=True)
 class Release:
     """One Kubernetes that the lab has.
 
@@ -46,6 +65,16 @@ class Release:
     def suffix(self) -> str:
         """What the names of its programs end with, among those that tools/ builds (tools/parts.py)."""
         return "" if self is RELEASES[0] else self.version.replace("v", "-")
+
+    @property
+    def coredns(self) -> str:
+        """The name of its CoreDNS among what tools/ built."""
+        return "coredns" if self is RELEASES[0] else f"coredns-{self.tags['coredns']}"
+
+    @property
+    def runtime(self) -> Runtime:
+        """What sealos's packages of this Kubernetes bring."""
+        return CONTAINERD if int(self.version.split(".")[1]) >= 20 else DOCKER
 
     @property
     def file_name(self) -> str:
@@ -137,12 +166,14 @@ def with_containers(release: Release, programs: Mapping[str, Path], archives: Ma
 
     Args:
         release: whose package.
-        programs: files of kubeadm, kubelet and kubectl.
+        programs: files of kubeadm, kubelet, kubectl and what else is in kube/bin.
         archives: the images' archives, by the names that they have in the package.
     """
     real = HERE / "real"
-    entries: dict[str, tuple[bytes | Path, int]] = {f"kube/bin/{name}": (programs[name], 0o755) for name in PROGRAMS}
-    for file in (HERE / "bin/kubelet-pre-start.sh", HERE / "conf/10-kubeadm.conf", *sorted(real.glob("*/*"))):
+    entries: dict[str, tuple[bytes | Path, int]] = {f"kube/bin/{name}": (program, 0o755) for name, program in programs.items()}
+    others = {f"{runtime.name}.sh" for runtime in (DOCKER, CONTAINERD) if runtime is not release.runtime}
+    own = [file for file in sorted(real.glob("*/*")) if file.name not in others]
+    for file in (HERE / "bin/kubelet-pre-start.sh", HERE / "conf/10-kubeadm.conf", *own):
         folder = file.parent.name
         entries[f"kube/{folder}/{file.name}"] = (file, 0o644 if folder == "conf" else 0o755)
     entries["kube/Metadata"] = (json.dumps(release.metadata).encode() + b"\n", 0o644)

@@ -56,7 +56,7 @@ def kubernetes(release: Release, binary: Callable[[str], Path]) -> list[Image]:
             (plane, tables, Layer({"usr/local/bin/kube-proxy": HERE / "real/proxy.sh"})),
         ),
         Image((f"{repo}/etcd:{tags['etcd']}",), (Layer({"usr/local/bin/etcd": binary("etcd")}), shell)),
-        Image((f"{repo}/coredns:{tags['coredns']}",), (Layer({"coredns": binary("coredns")}),), ("/coredns",)),
+        Image((f"{repo}/coredns:{tags['coredns']}",), (Layer({"coredns": binary(release.coredns)}),), ("/coredns",)),
         Image((f"{repo}/pause:{tags['pause']}",), (pod("pause"),), ("/pause",)),
         Image(
             (f"calico/cni:{CALICO}",),

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from components.istio.versions import check_upgrade
-from lab import package
+from lab import faults, package
 from lab.machines import Lab
-from tests.lab.conftest import OTHER, Kubectl, bare_of, standing
+from tests.lab.conftest import OTHER, Kubectl, bare_of, listed, shell, standing
+from tests.lab.test_containers import across, cut, emptied, runs, until
 from tests.lab.test_istio_lifecycle import deployments, left_behind, take_out, unchanged
 from tests.lab.test_istio_upgrade import MESH, NAME, all_of_version, refused, settled
 from tests.project import Project, changes
@@ -74,6 +76,16 @@ def follow(project: Project, kubectl: Kubectl, lab: Lab, before: str | None, ver
         as_wanted(project, kubectl, lab, version)
 
 
+BUSYBOX = f"calico/node:{package.CALICO}"
+"""An image that is on every machine where containers are real, and has a busybox."""
+
+
+def real(lab: Lab) -> None:
+    """Skips a test where containers are played."""
+    if not lab.containers:
+        pytest.skip("on machines with containers for real (LAB_CONTAINERS=yes)")
+
+
 class Releases:
     """What is tried on each Kubernetes."""
 
@@ -109,6 +121,41 @@ class Releases:
         pods = [yaml.safe_load(file.read_text()) for file in manifests]
         tags = {c["image"].rpartition(":")[2] for pod in pods for c in pod["spec"]["containers"]}
         assert tags == {later.release.version, later.release.tags["etcd"]}
+        if later.containers:
+            runtimes = {node["status"]["nodeInfo"]["containerRuntimeVersion"].partition(":")[0] for node in nodes}
+            assert runtimes == {later.release.runtime.name}
+
+    def test_pods_reach_each_other_and_can_be_looked_into(self, kubectl: Kubectl, later: Lab, tmp_path: Path) -> None:
+        real(later)
+        across(kubectl, tmp_path, BUSYBOX)  # asks by `kubectl exec`
+        assert "CoreDNS-1.7.0" in kubectl("-n", "kube-system", "logs", "-l", "k8s-app=kube-dns", "--tail=-1")
+        kubectl("delete", "namespace", "plain")
+
+    def test_a_machine_comes_back_from_a_power_cut(self, kubectl: Kubectl, later: Lab) -> None:
+        real(later)
+        cut(kubectl, later)
+
+    def test_faults_of_the_runtime_are_felt_and_can_be_taken_away(self, kubectl: Kubectl, later: Lab) -> None:
+        real(later)
+        faults.put(later, "sealos04", "runtime")
+        kubectl("wait", "--for=condition=Ready=False", "node/sealos04", "--timeout=120s", limit=130)
+        faults.put(later, "sealos04", "runtime", undo=True)
+        kubectl("wait", "--for=condition=Ready", "node/sealos04", "--timeout=120s", limit=130)
+        image = f"k8s.gcr.io/kube-proxy:{later.release.version}"
+        has = f"! command -v docker >/dev/null || exec docker image inspect {image}; crictl inspecti {image}"
+        faults.put(later, "sealos04", "image", image)
+        assert later.run("sealos04", "bash", "-c", has).returncode != 0
+        faults.put(later, "sealos04", "image", image, undo=True)
+        shell(later, "sealos04", has)
+        until(lambda: runs(later, "sealos04", "kube-proxy"), "kube-proxy runs again", 90)
+
+    def test_a_machine_that_was_taken_out_can_be_taken_in_again(self, project: Project, kubectl: Kubectl, later: Lab) -> None:
+        real(later)
+        for nodes in ((2, 3), (2, 3, 4)):
+            project.edit_config(lambda config, nodes=nodes: config.update(listed(later, 1, nodes)))  # type: ignore[misc]
+            done = project.up()
+            assert done.status == 0, done.text
+            assert len(kubectl.nodes()) == 1 + len(nodes)
 
     def test_each_release_follows_the_one_before_in_place_where_istio_supports_that(
         self, project: Project, kubectl: Kubectl, later: Lab, before: str | None, version: str
@@ -118,3 +165,10 @@ class Releases:
     def test_taken_out_nothing_of_any_version_is_left(self, project: Project, kubectl: Kubectl, later: Lab) -> None:
         take_out(project)
         assert left_behind(kubectl, later) == []
+
+    def test_a_destroy_leaves_clean_machines_which_can_be_a_cluster_again(self, project: Project, later: Lab) -> None:
+        real(later)
+        emptied(project, later)
+        done = project.up()
+        assert done.status == 0, done.text
+        emptied(project, later)

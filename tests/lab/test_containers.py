@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lab import cgroups, faults
+from lab import cgroups, faults, package
 from lab.machines import Lab
 from tests.lab.conftest import OTHER, Kubectl, bare, dev_of, drift, shell
 from tests.project import Project
@@ -63,7 +63,9 @@ def until(true: Callable[[], object], what: str, limit: float = 60) -> None:
         time.sleep(0.5)
 
 
-def pod(name: str, namespace: str, node: str, *command: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
+def pod(
+    name: str, namespace: str, node: str, *command: str, labels: dict[str, str] | None = None, image: str = BUSYBOX
+) -> dict[str, Any]:
     """A pod on a machine that runs a command of busybox."""
     return {
         "apiVersion": "v1",
@@ -72,7 +74,7 @@ def pod(name: str, namespace: str, node: str, *command: str, labels: dict[str, s
         "spec": {
             "nodeSelector": {"kubernetes.io/hostname": node},
             "terminationGracePeriodSeconds": 0,
-            "containers": [{"name": "busybox", "image": BUSYBOX, "command": ["/bin/busybox", *command]}],
+            "containers": [{"name": "busybox", "image": image, "command": ["/bin/busybox", *command]}],
         },
     }
 
@@ -94,14 +96,15 @@ def test_a_second_up_changes_nothing(project: Project) -> None:
     assert "updated" not in done.stdout
 
 
-def test_pods_and_services_reach_each_other_across_machines_by_name(kubectl: Kubectl, tmp_path: Path) -> None:
-    server = ("sh", "-c", "mkdir /tmp/www; hostname > /tmp/www/index.html; exec /bin/busybox httpd -f -p 8080 -h /tmp/www")
+def across(kubectl: Kubectl, tmp_path: Path, image: str = BUSYBOX) -> None:
+    """Asserts that a pod on sealos04 reaches one on sealos03, and a Service of that by its name; they stay in the namespace plain."""
+    server = ("sh", "-c", "mkdir -p /tmp/www; hostname > /tmp/www/index.html; exec /bin/busybox httpd -f -p 8080 -h /tmp/www")
     apply(
         kubectl,
         tmp_path,
         namespace("plain"),
-        pod("web", "plain", "sealos03", *server, labels={"app": "web"}),
-        pod("client", "plain", "sealos04", "sleep", "3600"),
+        pod("web", "plain", "sealos03", *server, labels={"app": "web"}, image=image),
+        pod("client", "plain", "sealos04", "sleep", "3600", image=image),
         {
             "apiVersion": "v1",
             "kind": "Service",
@@ -117,6 +120,10 @@ def test_pods_and_services_reach_each_other_across_machines_by_name(kubectl: Kub
 
     assert asked(f"http://{address}:8080/") == "web\n"
     until(lambda: asked("http://web.plain.svc.cluster.local/") == "web\n", "the Service by its name")
+
+
+def test_pods_and_services_reach_each_other_across_machines_by_name(kubectl: Kubectl, tmp_path: Path) -> None:
+    across(kubectl, tmp_path)
 
 
 def test_logs_exec_and_port_forward_reach_the_gateway(kubectl: Kubectl) -> None:
@@ -144,14 +151,21 @@ def test_logs_exec_and_port_forward_reach_the_gateway(kubectl: Kubectl) -> None:
 
 
 def runs(lab: Lab, node: str, container: str) -> bool:
-    """Whether a container runs on a machine, by the beginning of its name after "k8s_"."""
+    """Whether a container runs on a machine, by its name in its pod; with Docker, what follows that in the pod's own may go along."""
+    if lab.release.runtime is package.CONTAINERD:
+        return lab.run(node, "crictl", "ps", "-q", "--name", f"^{container}$").stdout != ""
     return lab.run(node, "docker", "ps", "-q", "--filter", f"name=k8s_{container}_").stdout != ""
 
 
 def rules(lab: Lab, node: str, namespace: str, name: str) -> str:
     """What is in the network namespace of a pod."""
-    pause = "$(docker ps -q --filter name=k8s_POD_%s_%s_ | head -1)" % (name, namespace)  # noqa: UP031 - a shell's text
-    inside = f"nsenter -t $(docker inspect -f '{{{{.State.Pid}}}}' {pause}) -n"
+    if lab.release.runtime is package.CONTAINERD:
+        pause = f"$(crictl pods -q --state Ready --namespace '^{namespace}$' --name '^{name}$' | head -1)"
+        first = f"crictl inspectp -o go-template --template '{{{{.info.pid}}}}' {pause}"
+    else:
+        pause = f"$(docker ps -q --filter name=k8s_POD_{name}_{namespace}_ | head -1)"
+        first = f"docker inspect -f '{{{{.State.Pid}}}}' {pause}"
+    inside = f"nsenter -t $({first}) -n"
     return shell(lab, node, f"{inside} nft list ruleset; {inside} iptables-save")
 
 
@@ -180,11 +194,16 @@ def test_a_node_that_was_deleted_stays_away_until_its_kubelet_starts_anew(kubect
     kubectl("wait", "--for=condition=Ready", "node/sealos04", "--timeout=60s", limit=70)
 
 
-def test_a_machine_comes_back_from_a_power_cut_with_its_pods(kubectl: Kubectl, machines: Lab) -> None:
+def cut(kubectl: Kubectl, machines: Lab) -> None:
+    """Cuts sealos03's power, and asserts that it comes back with its pods."""
     machines.stop_machine("sealos03")
     machines.start_machine("sealos03")
     kubectl("wait", "--for=condition=Ready", "node/sealos03", "--timeout=120s", limit=130)
     until(lambda: runs(machines, "sealos03", "kube-proxy"), "kube-proxy runs again", 90)
+
+
+def test_a_machine_comes_back_from_a_power_cut_with_its_pods(kubectl: Kubectl, machines: Lab) -> None:
+    cut(kubectl, machines)
 
 
 def fails(lab: Lab, name: str, text: str) -> bool:
@@ -280,9 +299,17 @@ def test_a_renewed_kubeconfig_is_read_by_the_next_up_and_nothing_is_replaced(pro
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def test_a_destroy_leaves_clean_machines(project: Project, machines: Lab) -> None:
+def emptied(project: Project, machines: Lab) -> None:
+    """Destroys the stack, and asserts that the machines are clean: no container, no mount and no cgroup of a pod is left."""
     done = project.destroy()
     assert done.status == 0, done.text
+    listed = "docker ps -aq" if machines.release.runtime is package.DOCKER else "ctr -n k8s.io containers list -q"
     for name in machines.names:
         bare(machines, name)
-        assert shell(machines, name, "docker ps -aq") == ""
+        assert shell(machines, name, listed) == ""
+        assert shell(machines, name, "awk '$2 ~ \"/(kubelet|docker|containerd)/.\" { print $2 }' /proc/mounts") == ""
+        assert shell(machines, name, "find /sys/fs/cgroup -type d -path '*/kubepods*'") == ""
+
+
+def test_a_destroy_leaves_clean_machines(project: Project, machines: Lab) -> None:
+    emptied(project, machines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lab import package
 from tests.lab.later import Releases
 
-PARTS = ("kubernetes-1.19", "kubeadm-1.19", "istio-1.8", "istio-1.9")
+PARTS = ("kubernetes-1.19", "kubeadm-1.19", "coredns-1.7", "istio-1.8", "istio-1.9")
 
 
 class TestKubernetes119(Releases):

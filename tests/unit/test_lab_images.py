@@ -87,7 +87,7 @@ def test_it_is_made_again_only_for_other_inputs(tmp_path: Path) -> None:
 
 @pytest.fixture
 def hierarchies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in cgroups.HIERARCHIES:
+    for name in (*cgroups.HIERARCHIES, cgroups.UNIFIED):
         (tmp_path / name).mkdir()
         (tmp_path / name / "cgroup.procs").write_text("")
     for setting in ("cpus", "mems"):
@@ -101,6 +101,7 @@ def test_cgroups_of_a_machine_are_made_whole_and_taken_away(hierarchies: Path) -
     assert lab != cgroups.name_of(Path("/elsewhere"))
     cgroups.make(lab, "sealos01")
     cgroups.make(lab, "sealos02")
+    assert len(list(hierarchies.glob(f"*/{lab}/sealos01"))) == len(cgroups.HIERARCHIES) + 1
     assert (hierarchies / "cpuset" / lab / "sealos01/cpuset.cpus").read_text() == "0-1\n"
     for file in hierarchies.glob(f"cpuset/{lab}/**/cpuset.*"):  # the kernel's own go with their folder
         file.unlink()

@@ -221,6 +221,29 @@ def test_the_sweep_takes_the_notes_and_the_ca_last(busy: bool, tmp_path: Path) -
     assert (tmp_path / "etc/sealos-istio/member.json").exists() is busy
 
 
+CTR = r"""#!/bin/sh
+case "$3 $4" in
+    "tasks list" | "containers list") cat "/run/$3" ;;
+    "tasks delete") sed -i "/$6/d" "/run/$3" ;;
+    "containers info") printf '{\n "path": "/var/run/netns/cni-%s"\n}\n' "$5" ;;
+    "containers delete") [ "$5" != stuck ] || { echo busy >&2; exit 1; }; sed -i "/$5/d" "/run/$3" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("stuck", [True, False])
+def test_the_sweep_ends_what_kubeadm_left_in_containerd(stuck: bool, tmp_path: Path) -> None:
+    containers = "pause\nweb\n" + ("stuck\n" if stuck else "")
+    prepare = f"printf %s {shlex.quote(CTR)} >/usr/bin/ctr; chmod 0755 /usr/bin/ctr; printf 'web\n' >/run/tasks; printf %s {shlex.quote(containers)} >/run/containers; "
+    prepare += "mkdir /run/netns; touch /run/netns/cni-web /run/netns/theirs"
+    done = run(tmp_path, "clean.sh", prepare, {}, then='ls /run/netns >"$place/netns"; cat /run/tasks >"$place/tasks"')
+    assert (tmp_path / "netns").read_text() == "theirs\n"
+    assert (tmp_path / "tasks").read_text() == ""
+    assert ("the container stuck" in done.stdout.splitlines()) is stuck
+    assert "the container web" not in done.stdout
+    assert ("containerd: busy" in done.stderr) is stuck
+
+
 @pytest.mark.parametrize("script", ["settled.sh", "backup.sh"])
 def test_a_password_that_can_not_be_taken_out_is_an_error_and_the_config_is_whole(script: str, tmp_path: Path) -> None:
     armed = CONFIG.replace('passwd: ""', "passwd: TOPSECRET", 1)

@@ -337,6 +337,12 @@ def test_runtimes(version: str, runtimes: tuple[str, ...], expected: list[str]) 
     assert [finding.severity for finding in found] == expected
 
 
+@pytest.mark.parametrize(("version", "codes"), [("v1.19.16", []), ("v1.20.15", ["nameserver"])])
+def test_a_machine_without_a_nameserver(version: str, codes: list[str]) -> None:
+    found = findings({"sealos02": {"no_nameserver": True}}, kubernetesVersion=version)
+    assert [finding.code for finding in found] == codes
+
+
 def test_too_old_a_kubernetes() -> None:
     assert [finding.code for finding in findings(kubernetesVersion="v1.13.12")] == ["kubernetes-version"]
 
