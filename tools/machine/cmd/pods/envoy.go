@@ -37,6 +37,9 @@ type bootstrap struct {
 // envoy stands for Istio's Envoy, which no registry has: it answers pilot-agent as an Envoy that has its configuration, passes on what
 // comes to the listeners in its own file (readiness, metrics), and has no others.
 func envoy() error {
+	if os.Getenv("PORTS") != "" { // Contour's, which is told by xDS alone where to listen
+		return serve()
+	}
 	path := ""
 	for index, argument := range os.Args {
 		if (argument == "-c" || argument == "--config-path") && index+1 < len(os.Args) {
