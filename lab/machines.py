@@ -460,9 +460,7 @@ class Lab:
         return self._binaries[name]
 
     def _store(self, offline: Path) -> Path:
-        """What the container runtime keeps after it has loaded a package's images and those that a person brings: every machine begins with
-        it, hard-linked.
-        """
+        """What the container runtime keeps of a package's images and those beside it: every machine begins with it, hard-linked."""
         brought = self._brought_images()
         return offline.parent / f"store-{brought.stem if brought else 'alone'}"
 

@@ -96,12 +96,14 @@ def shell(lab: Lab, name: str, text: str, *arguments: str, stdin: str | None = N
 
 def freeze(lab: Lab, name: str) -> None:
     """Stops a machine's kubelet: the lab's registers a Node again that is gone, which a real one does at its start only."""
-    shell(lab, name, "kill -STOP $(pgrep -x kubelet)")
+    if not lab.containers:
+        shell(lab, name, "kill -STOP $(pgrep -x kubelet)")
 
 
 def thaw(lab: Lab, name: str) -> None:
     """Lets it go on."""
-    shell(lab, name, "kill -CONT $(pgrep -x kubelet)")
+    if not lab.containers:
+        shell(lab, name, "kill -CONT $(pgrep -x kubelet)")
 
 
 def listed(lab: Lab, masters: int | tuple[int, ...], nodes: tuple[int, ...]) -> dict[str, Any]:
@@ -142,7 +144,7 @@ def in_plain(project: Project, lab: Lab | None, secret: str) -> list[str]:
     places += [f"printed by {command}" for command, text in project.printed if secret in text]
     look = (
         "needle=$(cat); grep -rlF --devices=skip --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev "
-        '--exclude-dir=usr --exclude-dir=lab-images -e "$needle" / 2>/dev/null || true'
+        '--exclude-dir=usr --exclude-dir=lab-images --exclude-dir=overlay2 -e "$needle" / 2>/dev/null || true'
     )
     if lab is not None:
         for name in (host.name for host in lab.status(ssh=False).hosts if host.on):

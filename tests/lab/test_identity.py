@@ -64,7 +64,7 @@ def give_addresses(lab: Lab, node: str, *addresses: str) -> None:
 def project(lab: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     lab.reset()
     config = bare_config | listed(lab, 1, (2, 3))
-    config["cluster"] = {**config["cluster"], "timeouts": {"ready": 15}}
+    config["cluster"] = {**config["cluster"], "timeouts": {"ready": 60}}
     yield from standing(Project.copy(tmp_path_factory.mktemp("identity") / "project", "identity", config))
 
 

@@ -32,7 +32,7 @@ spec:
   template:
     metadata: {labels: {app: web}}
     spec:
-      containers: [{name: web, image: web}]
+      containers: [{name: web, image: "k8s.gcr.io/pause:3.1"}]
 ---
 apiVersion: policy/v1beta1
 kind: PodDisruptionBudget

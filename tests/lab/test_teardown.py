@@ -33,7 +33,7 @@ SMALL_DISK = "mkdir -m 700 /root/.sealos && mount -t tmpfs -o size=4m,mode=700 t
 
 @pytest.fixture(scope="module")
 def config(lab: Lab, bare_config: dict[str, Any]) -> dict[str, Any]:
-    return {**bare_config, **listed(lab, 1, (2, 3)), "cluster": {**bare_config["cluster"], "timeouts": {"ready": 10}}}
+    return {**bare_config, **listed(lab, 1, (2, 3)), "cluster": {**bare_config["cluster"], "timeouts": {"ready": 60}}}
 
 
 @pytest.fixture(scope="module")
