@@ -54,8 +54,8 @@ OF_KUBERNETES = {
 ISTIO = "1.5.0"
 # What is needed of tools/ on machines on which containers run: what they are made of, the images, and what a person brings.
 OF_CONTAINERS = (
-    "usr", "images", "etcd", "kube", "kubeadm", "kubelet", "kubectl", "istio-operator", "pilot-discovery", "pilot-agent",
-    "istio-iptables", "envoy-bootstrap", "istio-cni", "istio-cni-repair", "istio-cni-iptables", "istioctl", "sealos",
+    "usr", "images", "etcd", "kube", "kubeadm", "kubelet", "kubectl", "istio", "envoy-bootstrap", "istio-cni",
+    "istio-cni-iptables", "istioctl", "sealos",
 )  # fmt: skip
 
 
@@ -258,7 +258,7 @@ class Lab:
         try:
             self._wait_until_greeting(self.names)
             if self.containers and not (store := self._store(self._package())).exists():
-                progress("loading the images, once for this package")
+                progress("loading the images, once for all labs with the same")
                 self._fill_store(store)
         except BaseException:
             self.down()
@@ -459,19 +459,19 @@ class Lab:
             raise parts.ToolMissing(f"{name} is not among the binaries given to Lab.")
         return self._binaries[name]
 
-    @staticmethod
-    def _store(offline: Path) -> Path:
-        """What the container runtime keeps after it has loaded a package's images: every machine begins with it, hard-linked."""
-        return offline.parent / "store"
+    def _store(self, offline: Path) -> Path:
+        """What the container runtime keeps after it has loaded the images of a package and of Istio: every machine begins with it, hard-linked."""
+        return offline.parent / f"store-{self._mesh_images().stem}"
 
     def _fill_store(self, store: Path) -> None:
         """Has the first machine load the images, keeps the result, and makes the machines bare again."""
         first, runtime = self.names[0], self.release.runtime
+        disk.place(self.root(first) / "var/tmp/istio.tar", self._mesh_images(), 0o600)
         load = (
             f"mkdir /tmp/load && cd /tmp/load && tar xzf /root/{self.release.file_name} && cd kube/shell && bash {runtime.name}.sh && "
-            f"for archive in ../images/*.tar; do {runtime.load} $archive || exit; done && systemctl stop {' '.join(runtime.units)}"
+            f"for archive in ../images/*.tar /var/tmp/istio.tar; do {runtime.load} $archive || exit; done && systemctl stop {' '.join(runtime.units)}"
         )
-        done = self.run(first, "bash", "-c", load, timeout=300)
+        done = self.run(first, "bash", "-c", load, timeout=600)
         if done.returncode:
             raise LabError(f"the images could not be loaded on {first}: {done.stderr.strip() or done.stdout.strip()}")
         self.stop_machine(first)
@@ -481,6 +481,8 @@ class Lab:
             half.rename(store)
         except OSError:  # another lab was faster
             shutil.rmtree(half)
+        for other in set(store.parent.glob("store-*")) - {store}:
+            shutil.rmtree(other)
         self.start_machine(first)
         self.reset()
 
@@ -495,12 +497,19 @@ class Lab:
 
         programs = {program: self._binary(program) for program in (*package.PROGRAMS, *self._of_runtime())}
         kept = parts.cache_root() / "packages" / self.release.version
-        archives = {
-            "images.tar": images.archive(kept, "images", catalog.kubernetes(self.release, self._binary)),
-        }
+        archive = images.archive(kept, "images", catalog.kubernetes(self.release, self._binary))
+        return package.build(kept / "package", self.release, package.with_containers(self.release, programs, archive))
+
+    def _mesh_images(self) -> Path:
+        """The archive of Istio's images, of every version that is built: no package has them, and no machine a registry."""
+        from lab.package import catalog
+        from tools import parts
+
+        versions = [version for version in self.release.istios if any(self._built(f"istio-{version}"))]
         if not self.release.suffix:
-            archives["istio.tar"] = images.archive(kept, "istio", catalog.istio(ISTIO, self._binary))
-        return package.build(kept / "package", self.release, package.with_containers(self.release, programs, archives))
+            versions.insert(0, ISTIO)
+        listed = [image for version in versions for image in catalog.istio(version, self._binary)]
+        return images.archive(parts.cache_root() / "packages" / self.release.version, "istio", listed)
 
     def _of_runtime(self) -> tuple[str, ...]:
         """What the offline package has in kube/bin for its container runtime: kubeadm asks containerd by way of crictl."""
@@ -757,7 +766,7 @@ class Lab:
         self._wait_until_greeting(self.names)
         return bool(off)
 
-    def _wait_until_greeting(self, names: Iterable[str], limit: float = 20) -> None:
+    def _wait_until_greeting(self, names: Iterable[str], limit: float = 60) -> None:
         """Wait until sshd greets on all of the machines; a machine that went off is reported with its console's last lines."""
         waiting = list(names)
         deadline = time.monotonic() + limit

@@ -67,7 +67,7 @@ REAL_CONTAINERS: tuple[tuple[str, str], ...] = (
     ("pods", "run, with probes, logs, exec and port-forward, and reach each other and Services across machines"),
     (
         "Istio",
-        "operator, istiod (it injects), pilot-agent and istio-iptables 1.5.0; the plugin istio-cni and its repair of 1.7.8, the first that can be had",
+        "operator, istiod (it injects), pilot-agent and istio-iptables 1.5.0, and 1.6.5, 1.7.8 and 1.8.0 as far as they are built; the plugin istio-cni and its repair, of 1.7.8 for 1.5.0 and 1.6.5, too, since theirs can't be had; install-cni from 1.7.8 on",
     ),
     ("istioctl", "1.5.0, and the further ones as far as they are built"),
 )
@@ -87,7 +87,7 @@ PLAYED_CONTAINERS: tuple[tuple[str, str], ...] = (
     ),
     (
         "install-cni.sh",
-        "our own code: appends istio-cni to the chain from the ConfigMap and ends when its work is undone, as the script of 1.5 does",
+        "of 1.5.0 and 1.6.5: our own code, which appends istio-cni to the chain from the ConfigMap and ends when its work is undone, as their script does",
     ),
     ("Grafana, Kiali, Prometheus, Jaeger", "a small server that answers on their ports; real pods, probes and Services"),
     (

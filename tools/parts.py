@@ -117,20 +117,28 @@ def _kubeadm(kubernetes: str) -> Part:
     )
 
 
+WITH_PLUGIN_OF_1_7 = ("1.5.0", "1.6.5", "1.7.8")
+"""Those Istios whose CNI plugin on the lab is the part cni-plugin: the plugin of the first two can't be had."""
+
+
 def _istio(version: str, used_for: str) -> Part:
-    """A later Istio: its istioctl, and its operator where the lab has a Kubernetes for it."""
-    operator = used_for != "rendered"
-    checks = (
-        *((Check(f"istio-operator-{version}", ("version",), f'Version:"{version}"'),) if operator else ()),
-        Check(f"istioctl-{version}", ("version", "--remote=false"), version),
-    )
+    """A later Istio: its istioctl, and what runs in the mesh's containers where the lab has a Kubernetes for it."""
+    on_the_lab = used_for != "rendered"
+    programs = ["istio-operator", "pilot-discovery", "pilot-agent", *(["install-cni"] if version != "1.6.5" else [])]
+    others = ["istio", "envoy-bootstrap"]
+    if version not in WITH_PLUGIN_OF_1_7:
+        # later ones repair in install-cni, and have iptables in the plugin
+        others += ["istio-cni", *(["istio-cni-repair", "istio-cni-iptables"] if version in {"1.8.0", "1.9.4"} else [])]
     return Part(
         name=f"istio-{version.rpartition('.')[0]}",
-        title=f"Istio {version} {'operator and ' if operator else ''}istioctl",
-        binaries=tuple(check.binary for check in checks),
-        seconds=150 if operator else 120,
+        title=f"Istio {version}{'' if on_the_lab else ' istioctl'}",
+        binaries=tuple(f"{name}-{version}" for name in (*((*programs, *others) if on_the_lab else ()), "istioctl")),
+        seconds=160 if on_the_lab else 120,
         used_for=used_for,
-        checks=checks,
+        checks=(
+            *(Check(f"{name}-{version}", ("version",), f'Version:"{version}"') for name in programs[:3] if on_the_lab),
+            Check(f"istioctl-{version}", ("version", "--remote=false"), version),
+        ),
     )
 
 
@@ -174,7 +182,7 @@ PARTS: tuple[Part, ...] = (
     Part(
         name="istio",
         title="Istio 1.5.0",
-        binaries=("istio-operator", "istioctl", "pilot-discovery", "pilot-agent", "istio-iptables", "envoy-bootstrap"),
+        binaries=("istio", "istio-operator", "pilot-discovery", "pilot-agent", "istio-iptables", "envoy-bootstrap", "istioctl"),
         seconds=150,
         used_for="lab",
         checks=(
@@ -186,7 +194,7 @@ PARTS: tuple[Part, ...] = (
     ),
     Part(
         name="cni-plugin",
-        title="Istio's CNI plugin 1.7.8, for 1.5.0 too",
+        title="Istio's CNI plugin 1.7.8",
         binaries=("istio-cni", "istio-cni-repair", "istio-cni-iptables"),
         seconds=60,
         used_for="containers",

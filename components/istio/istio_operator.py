@@ -104,6 +104,9 @@ def safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
 def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
     components: dict[str, Any] = {**istio.components, "cni": {"enabled": istio.cni.enabled}}
     values = merge_under(merge_under(istio.values, ingress.values), egress.values)
+    if release(istio.version).proxies_pull_always:
+        # as below: a registry is asked also for an image that is there, and nodes are often offline
+        values = merge_under(values, {"global": {"imagePullPolicy": "IfNotPresent"}})
     k8s = dict(istio.cni.k8s)
     if istio.cni.enabled:
         components["cni"]["namespace"] = istio.cni.namespace

@@ -109,6 +109,8 @@ class Release:
         operator_history: how many of its Deployment's earlier ReplicaSets are kept, where its chart says so.
         operator_monitored: whether it is told where to serve its metrics (and no longer when to pull its image).
         cni_pulls_always: whether the CNI plugin's image is pulled though the node has it, unless values.cni.pullPolicy says otherwise.
+        proxies_pull_always: whether the image of sidecars, Prometheus' own among them, is pulled though the node has it, unless
+            values.global.imagePullPolicy says otherwise.
         cni_agent: whether the CNI plugin's installer is told by its environment and arguments, names the settings in a flat entry of
             the chain, and keeps its kubeconfig beside its sockets (otherwise a template says them, and the chain's folder has it).
         completion: how istioctl writes completion files; `collateral` is a folder of files, `completion` prints one.
@@ -149,6 +151,7 @@ class Release:
     operator_history: int | None = None
     operator_monitored: bool = False
     cni_pulls_always: bool = False
+    proxies_pull_always: bool = False
     cni_agent: bool = False
     completion: Literal["collateral", "completion"] = "collateral"
 
@@ -247,7 +250,8 @@ _WEB_PORTS = (
 _TLS_PORT = {"name": "tls", "port": 15443, "targetPort": 15443}
 
 # manifests/charts and operator/pkg of 1.6.5: names drive the charts, 15021 is the status port, overlays delete a map's key, and
-# the cache follows deletions; the CRD is still v1beta1 and the ClusterRole the one of 1.5.
+# the cache follows deletions; the CRD is still v1beta1 and the ClusterRole the one of 1.5. 1.5's values say IfNotPresent for proxies,
+# these nothing, which their templates read as Always.
 _SIX = replace(
     _FIVE,
     tested=("1.6.5",),
@@ -278,6 +282,7 @@ _SIX = replace(
     prunes_old_version=False,
     forgets_recreated=False,
     says_when_done=False,
+    proxies_pull_always=True,
 )
 
 # 1.7.8: no profile has an add-on any more (they can be asked for); gateways are not root, listen on 8080 and 8443, and are merged
@@ -357,6 +362,7 @@ _ELEVEN = replace(
     _NINE,
     tested=("1.11.4",),
     chart_ports=MappingProxyType({"ingress": (_STATUS_PORT, *_WEB_PORTS), "egress": _WEB_PORTS}),
+    proxies_pull_always=False,
 )
 
 # 1.12.7: the operator may forward ports of pods.

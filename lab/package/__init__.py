@@ -161,13 +161,13 @@ def contents(release: Release, programs: Mapping[str, Path]) -> dict[str, tuple[
     return entries
 
 
-def with_containers(release: Release, programs: Mapping[str, Path], archives: Mapping[str, Path]) -> dict[str, tuple[bytes | Path, int]]:
+def with_containers(release: Release, programs: Mapping[str, Path], archive: Path) -> dict[str, tuple[bytes | Path, int]]:
     """What goes into a package for machines on which containers run: {path: (file, mode)}.
 
     Args:
         release: whose package.
         programs: files of kubeadm, kubelet, kubectl and what else is in kube/bin.
-        archives: the images' archives, by the names that they have in the package.
+        archive: the images'.
     """
     real = HERE / "real"
     entries: dict[str, tuple[bytes | Path, int]] = {f"kube/bin/{name}": (program, 0o755) for name, program in programs.items()}
@@ -177,8 +177,7 @@ def with_containers(release: Release, programs: Mapping[str, Path], archives: Ma
         folder = file.parent.name
         entries[f"kube/{folder}/{file.name}"] = (file, 0o644 if folder == "conf" else 0o755)
     entries["kube/Metadata"] = (json.dumps(release.metadata).encode() + b"\n", 0o644)
-    for name, archive in archives.items():
-        entries[f"kube/images/{name}"] = (archive, 0o644)
+    entries["kube/images/images.tar"] = (archive, 0o644)
     return entries
 
 

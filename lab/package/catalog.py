@@ -1,10 +1,11 @@
-"""The images of the offline package: what is real in them, what is a stand-in, and under which names."""
+"""The images of the lab's machines: what is real in them, what is a stand-in, and under which names."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from lab.images import Image, Layer, libraries
 from lab.package import CALICO, Release
+from tools import parts
 
 HERE = Path(__file__).parent
 
@@ -87,60 +88,46 @@ _DASHBOARDS = {
 
 
 def istio(version: str, binary: Callable[[str], Path]) -> list[Image]:
-    """What a mesh of that version runs: operator, istiod and pilot-agent are real.
+    """What a mesh of that version runs: operator, istiod, pilot-agent and CNI plugin are real, and from 1.7 on its installer.
 
     Args:
         version: Istio's.
         binary: finds a program that tools/ built; ToolMissing when there is none.
     """
-    suffix = "" if version == "1.5.0" else f"-{version}"
-    own_cni = version not in {"1.5.0", "1.6.5"}
+    minor = int(version.split(".")[1])
+    suffix = "" if minor == 5 else f"-{version}"
+    plugin = "" if version in parts.WITH_PLUGIN_OF_1_7 else suffix
     made = binary("images")
-    hub = "docker.io/istio"
+    hub, local, cni = "docker.io/istio", "usr/local/bin", "opt/cni/bin"
     shell = Layer({"bin/busybox": made / "busybox", "bin/sh": "busybox", "tmp": None})
-    local = "usr/local/bin"
-    plugins = ("istio-cni", *(() if own_cni and version != "1.7.8" else ("istio-cni-repair",)))
-    plugin = suffix if own_cni else ""
+    # one program under all of these names, so one layer; those that the release does not have are called by nobody
+    names = ("operator", "pilot-discovery", "pilot-agent", "istio-iptables", "install-cni")
+    programs = Layer({f"{local}/istio": binary(f"istio{suffix}"), **{f"{local}/{name}": "istio" for name in names}})
+    envoy = Layer(
+        {
+            f"{local}/envoy": made / "pods",
+            "var/lib/istio/envoy/envoy_bootstrap_tmpl.json": binary(f"envoy-bootstrap{suffix}"),
+            "etc/istio/proxy": None,
+            "etc/certs": None,
+        }
+    )
+    folders = Layer({"var/lib/istio": None, "etc/istio": None})
+    # up to 1.9 the plugin calls iptables by a program of its own, and has another that repairs
+    beside: dict[str, Path | str | None] = {
+        f"{cni}/istio-iptables": binary(f"istio-cni-iptables{plugin}"), f"{cni}/istio-cni-repair": "istio-cni",
+    } if minor < 10 else {}  # fmt: skip
+    plugins = Layer({f"{cni}/istio-cni": binary(f"istio-cni{plugin}"), **beside})
+    installer = programs if minor > 6 else Layer({"istio-install": made / "pods", "install-cni.sh": "istio-install"})
     images = [
-        Image((f"{hub}/operator:{version}",), (shell, Layer({f"{local}/operator": binary(f"istio-operator{suffix}")})), (f"/{local}/operator",)),
-        Image(
-            (f"{hub}/pilot:{version}",),
-            (shell, Layer({f"{local}/pilot-discovery": binary(f"pilot-discovery{suffix}"), "var/lib/istio": None, "etc/istio": None})),
-            (f"/{local}/pilot-discovery",),
-            user="1337:1337",
-        ),
+        Image((f"{hub}/operator:{version}",), (shell, programs), (f"/{local}/operator",)),
+        Image((f"{hub}/pilot:{version}",), (shell, programs, folders), (f"/{local}/pilot-discovery",), user="1337:1337"),
         Image(
             (f"{hub}/proxyv2:{version}",),
-            (
-                shell,
-                Layer(
-                    {
-                        f"{local}/pilot-agent": binary(f"pilot-agent{suffix}"),
-                        f"{local}/istio-iptables": binary(f"istio-iptables{suffix}"),
-                        f"{local}/envoy": made / "pods",
-                        "var/lib/istio/envoy/envoy_bootstrap_tmpl.json": binary(f"envoy-bootstrap{suffix}"),
-                        "etc/istio/proxy": None,
-                        "etc/certs": None,
-                    }
-                ),
-            ),
+            (shell, programs, envoy),
             (f"/{local}/pilot-agent",),
             env=(f"ISTIO_META_ISTIO_VERSION={version}",),
         ),
-        Image(
-            (f"{hub}/install-cni:{version}",),
-            (
-                shell,
-                Layer(
-                    {
-                        **{f"opt/cni/bin/{name}": binary(f"{name}{plugin}") for name in plugins},
-                        "opt/cni/bin/istio-iptables": binary(f"istio-cni-iptables{plugin}"),
-                        **({f"{local}/install-cni": binary(f"install-cni{suffix}")} if own_cni else {"istio-install": made / "pods", "install-cni.sh": "istio-install"}),
-                    }
-                ),
-            ),
-            *(((f"/{local}/install-cni",),) if own_cni else ()),
-        ),
+        Image((f"{hub}/install-cni:{version}",), (shell, plugins, installer), (f"/{local}/install-cni" if minor > 6 else "/install-cni.sh",)),
     ]
     for (name, ports), tag in zip(_SERVED.items(), _DASHBOARDS.get(version, ()), strict=False):
         layer = Layer({"serve": made / "pods", "opt/kiali/kiali": "/serve"})

@@ -66,7 +66,7 @@ def bare_config(lab: Lab) -> dict[str, Any]:
 
 def standing(project: Project) -> Iterator[Project]:
     """For a fixture: a stack that is brought up, and destroyed at the end."""
-    done = project.up()
+    done = project.up(limit=850)  # with containers for real, beside other labs, it takes a multiple of its time alone
     assert done.status == 0, done.text
     yield project
     done = project.destroy()

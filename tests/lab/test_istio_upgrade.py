@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from lab import package
 from lab.machines import ISTIO, NAMES, Lab
 from tests.lab.conftest import Kubectl, standing
+from tests.lab.test_containers import REDIRECTED, apply, namespace, pod, rules
 from tests.lab.test_istio_lifecycle import deployments, left_behind, take_out, unchanged
 from tests.project import Project, changes
 from tools import parts
@@ -98,6 +100,16 @@ def settled(kubectl: Kubectl) -> Any:
         time.sleep(1)
 
 
+def injects(kubectl: Kubectl, lab: Lab, version: str, tmp_path: Path) -> None:
+    """Asserts that a pod gets a sidecar of the version, starts with it, and is redirected to it."""
+    apply(kubectl, tmp_path, namespace("shop", **{"istio-injection": "enabled"}), pod("web", "shop", "sealos03", "sleep", "3600"))
+    kubectl("-n", "shop", "wait", "--for=condition=Ready", "pod/web", "--timeout=90s", limit=100)
+    containers = kubectl.json("-n", "shop", "get", "pod", "web")["spec"]["containers"]
+    assert [c["image"] for c in containers if c["name"] == "istio-proxy"] == [f"istio/proxyv2:{version}"]
+    assert REDIRECTED in rules(lab, "sealos03", "shop", "web")
+    kubectl("delete", "namespace", "shop")
+
+
 def test_a_release_is_not_left_out(project: Project) -> None:
     text = refused(project, "1.7.8")
     assert "Istio 1.5.0 can't go to 1.7.8 in one step" in text
@@ -106,7 +118,7 @@ def test_a_release_is_not_left_out(project: Project) -> None:
 
 @pytest.mark.parametrize("version", LATER)
 def test_the_next_release_is_a_previewed_change_and_ends_healthy(
-    project: Project, kubectl: Kubectl, lab: Lab, version: str
+    project: Project, kubectl: Kubectl, lab: Lab, version: str, tmp_path: Path
 ) -> None:
     ask_for(project, version)
     previewed = changes(project.preview())
@@ -137,6 +149,8 @@ def test_the_next_release_is_a_previewed_change_and_ends_healthy(
         ("http2", 80),
         ("https", 443),
     ]
+    if lab.containers:
+        injects(kubectl, lab, version, tmp_path)
 
 
 def test_there_is_no_way_back(project: Project) -> None:

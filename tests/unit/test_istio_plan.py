@@ -30,6 +30,15 @@ def test_the_spec_pins_version_images_and_the_chain_that_cni_joins() -> None:
     assert own["pullPolicy"] == "Always"
 
 
+def test_sidecars_start_from_an_image_that_the_node_has() -> None:
+    def policy(version: str, **values: Any) -> Any:
+        return plan(settings(version=version, values=values)).manifest["spec"]["values"].get("global")
+
+    versions = ("1.5.0", "1.6.5", "1.9.4", "1.11.4")
+    assert [policy(version) for version in versions] == [None, *[{"imagePullPolicy": "IfNotPresent"}] * 2, None]
+    assert policy("1.6.5", **{"global": {"imagePullPolicy": "Always"}}) == {"imagePullPolicy": "Always"}
+
+
 def test_another_chain_makes_the_installers_pods_anew() -> None:
     def digest(**cni: Any) -> str:
         found = plan(settings(cni=cni)).manifest["spec"]["values"]["cni"]["podAnnotations"]["sealos-istio/cni-chain"]

@@ -137,7 +137,7 @@ class TestTable:
             assert {version for version in release.istios if check_pair(version, release.version)} == set()
             for version in release.istios:
                 assert (built[version].folder / "VERSION").read_text().strip() == version
-                assert built[version].binaries == (f"istio-operator-{version}", f"istioctl-{version}")
+                assert {f"{name}-{version}" for name in ("istio-operator", "istioctl")} < set(built[version].binaries)
         with_operator = {version for version, part in built.items() if len(part.binaries) > 1}
         assert {version for release in RELEASES for version in release.istios} == with_operator
 

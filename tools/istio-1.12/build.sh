@@ -1,1 +1,1 @@
-../istio-1.13/build.sh
+../istio-1.6/build.sh

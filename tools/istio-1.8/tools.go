@@ -1,1 +1,1 @@
-../istio-1.6/tools.go
+../istio-1.7/tools.go
