@@ -307,7 +307,7 @@ def emptied(project: Project, machines: Lab) -> None:
     for name in machines.names:
         bare(machines, name)
         assert shell(machines, name, listed) == ""
-        assert shell(machines, name, "awk '$2 ~ \"/(kubelet|docker|containerd)/.\" { print $2 }' /proc/mounts") == ""
+        assert shell(machines, name, "awk '$2 ~ \"^/(var/lib/kubelet|var/lib/docker|run/containerd)/.\" { print $2 }' /proc/mounts") == ""
         assert shell(machines, name, "find /sys/fs/cgroup -type d -path '*/kubepods*'") == ""
 
 

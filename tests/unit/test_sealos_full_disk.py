@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from components.sealos.facts import parse
 from tests.project import ROOT
 
 SCRIPTS = ROOT / "components" / "sealos"
@@ -219,6 +220,13 @@ def test_the_sweep_takes_the_notes_and_the_ca_last(busy: bool, tmp_path: Path) -
     assert ("/root/kube" in done.stdout.splitlines()) is busy
     assert (tmp_path / "root/.sealos/pki/ca.crt").exists() is busy
     assert (tmp_path / "etc/sealos-istio/member.json").exists() is busy
+
+
+@pytest.mark.parametrize("content", ["", "# none\nsearch example.org\n", "nameserver 192.0.2.53\n"])
+def test_a_resolv_conf_without_a_nameserver_is_told(content: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "facts.sh", f"rm -f /etc/resolv.conf; printf %s {shlex.quote(content)} >/etc/resolv.conf", {})
+    assert done.status == 0, done.stderr
+    assert parse(done.stdout).no_nameserver is ("192" not in content)
 
 
 CTR = r"""#!/bin/sh
