@@ -381,7 +381,10 @@ async def _forget_lost(host: Host, request: requests.Want) -> None:
     Before, because etcd counts a dead master against the quorum as long as it is listed.
     """
     begun = time.monotonic()
+    known = {machine.name for machine in await known_of(host)} if request.lost else set()
     for name in request.lost:
+        if name not in known and name not in await nodes_of(host):
+            progress(name, "warning: cluster.lost names it, but this cluster has no such machine (any more); look for a typing error, or take it out")
         while node := (await nodes_of(host)).get(name):
             if not await _still_reports(
                 host,
