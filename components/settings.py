@@ -132,7 +132,7 @@ class Machine(_Model):
     """One Linux machine.
 
     Attributes:
-        name: its hostname, which becomes the Node's name.
+        name: its host name as `hostname` prints it, short or full, which becomes the Node's name.
         address: IPv4 address for SSH, which is also the Node's InternalIP (sealos has one address per host).
         role: master or node, in sealos's words.
         port: TCP port of its SSH server.
@@ -147,17 +147,9 @@ class Machine(_Model):
     user: str = "root"
     host_key: str | None = None
 
+    _check_name = field_validator("name")(valid.machine_name)
     _check_address = field_validator("address")(valid.ipv4)
     _check_host_key = field_validator("host_key")(valid.host_key)
-
-    @field_validator("name")
-    @classmethod
-    def _valid_name(cls, value: str) -> str:
-        if not valid.HOST_LABEL.fullmatch(value):
-            raise ValueError(
-                f"{value!r} is no host name that Kubernetes takes: lower-case letters, digits and '-', at most 63"
-            )
-        return value
 
 
 class Bastion(_Model):
@@ -313,8 +305,11 @@ class ClusterSettings(_Model):
     @field_validator("lost")
     @classmethod
     def _machine_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [name for name in value if not valid.HOST_LABEL.fullmatch(name)]:
-            raise ValueError(f"{', '.join(map(repr, wrong))} is no machine's name; write it as the Node is named (kubectl get nodes)")
+        for name in value:
+            try:
+                valid.machine_name(name)
+            except ValueError:
+                raise ValueError(f"{name!r} is no machine's name; write it as the Node is named (kubectl get nodes)") from None
         return value
 
     _check_name = field_validator("name")(valid.cluster_name)
@@ -790,7 +785,7 @@ def listed_machines(config: Mapping[str, Any], ssh: Ssh | None) -> tuple[list[Ma
 
 
 def _written_out(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The entries that one with a range of addresses stands for: names numbered on from the first, digits kept.
+    """The entries that one with a range of addresses stands for: names numbered on from the first, digits kept, a domain behind them too.
 
     Raises:
         ValueError: key and reason.
@@ -807,19 +802,19 @@ def _written_out(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     count = int(last) - int(first) + 1
     if not 1 <= count <= LONGEST_RANGE:
         raise ValueError(f"address: {address} is a range of {count} addresses; a range has 1 to {LONGEST_RANGE}")
-    numbered = re.fullmatch(r"(.*?)(\d+)", name) if isinstance(name, str) else None
+    numbered = re.fullmatch(r"([^.]*?)(\d+)((?:\..*)?)", name) if isinstance(name, str) else None
     if numbered is None:
         raise ValueError(
-            f"name: {name!r} must end with the first machine's number (as sealos02), since address is a range"
+            f"name: {name!r} must end with the first machine's number (as sealos02, or sealos02.example.com), since address is a range"
         )
     if entry.get("hostKey") and count > 1:
         raise ValueError(
             "hostKey: a range has one key per machine; name a known_hosts file in ssh.knownHosts "
             "(`python3 -m components.host_keys --known-hosts` prints one)"
         )
-    stem, digits = numbered.groups()
+    stem, digits, domain = numbered.groups()
     return [
-        {**entry, "name": f"{stem}{int(digits) + step:0{len(digits)}}", "address": str(first + step)}
+        {**entry, "name": f"{stem}{int(digits) + step:0{len(digits)}}{domain}", "address": str(first + step)}
         for step in range(count)
     ]
 

@@ -150,6 +150,17 @@ def host(value: str) -> str:
     return value
 
 
+def machine_name(value: str) -> str:
+    """A machine's host name, short or full, which its kubelet registers as the Node's name and as a label, which takes 63 characters."""
+    if not DNS_SUBDOMAIN.fullmatch(value) or value.startswith("*") or len(value) > 63:
+        raise ValueError(
+            f"{value!r} is no host name that Kubernetes takes: lower-case letters, digits, '-' and '.', at most 63 in all"
+        )
+    if re.fullmatch(r"[0-9.]+", value) and "." in value:
+        raise ValueError(f"{value!r} is an address; write the machine's host name, which becomes the Node's name")
+    return value
+
+
 def certificate_name(value: str) -> str:
     """A name or address of a certificate."""
     try:

@@ -147,6 +147,18 @@ def _versions(request: Preflight, first: Machine) -> Iterator[Finding]:
         )
 
 
+def _another_name(name: str, hostname: str) -> tuple[str, str]:
+    """Cause and fix. What `hostname` prints is what kubelet registers as and what kubeadm and sealos read, not what DNS has."""
+    cause = f"its hostname is {hostname or 'empty'!r}, not {name!r}"
+    if hostname.lower() == name:
+        cause += " in lower case, as Kubernetes wants it"
+    elif hostname and f"{name}.".startswith(f"{hostname.lower()}."):
+        cause += ": the short form, and kubelet registers as that"
+    elif f"{hostname.lower()}.".startswith(f"{name}."):
+        cause += ": the full form, and kubelet registers as that"
+    return cause, f"`hostnamectl set-hostname {name}` on it, or use its hostname as name: it becomes the Node's."
+
+
 def _host(machine: Machine, facts: Facts) -> Iterator[Finding]:
     def error(code: str, cause: str, fix: str) -> Finding:
         return Finding(machine.name, code, "error", cause, fix)
@@ -158,12 +170,7 @@ def _host(machine: Machine, facts: Facts) -> Iterator[Finding]:
             "Log in as root: sealos v3 writes to /root, /usr/bin and /etc.",
         )
     if facts.hostname != machine.name:
-        yield error(
-            "hostname",
-            f"its hostname is {facts.hostname or 'empty'!r}, not {machine.name!r}"
-            + (" in lower case, as Kubernetes wants it" if facts.hostname.lower() == machine.name else ""),
-            f"`hostnamectl set-hostname {machine.name}` on it, or use its hostname as name: it becomes the Node's.",
-        )
+        yield error("hostname", *_another_name(machine.name, facts.hostname))
     if not facts.machine_id:
         yield error(
             "machine-id",
@@ -486,7 +493,7 @@ def _doubles(facts: Mapping[str, Facts]) -> Iterator[Finding]:
     for what, values, fix in (
         (
             "hostname",
-            {n: f.hostname for n, f in facts.items()},
+            {n: f.hostname.lower() for n, f in facts.items()},
             "Give each machine its own: Nodes are told apart by it.",
         ),
         ("machine-id", {n: f.machine_id for n, f in facts.items()}, clones),

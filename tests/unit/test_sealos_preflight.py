@@ -89,6 +89,27 @@ def findings(changes: dict[str, dict[str, Any] | MachineError | float] | None = 
     return judge(asked, seen)
 
 
+@pytest.mark.parametrize(
+    ("name", "hostname", "words"),
+    [
+        ("node1.example.com", "node1", "its hostname is 'node1', not 'node1.example.com': the short form, and kubelet registers as that"),
+        ("node1", "node1.example.com", "not 'node1': the full form, and kubelet registers as that"),
+        ("node1.example.com", "Node1.example.com", "in lower case, as Kubernetes wants it"),
+        ("node1", "node10", "its hostname is 'node10', not 'node1'"),
+        ("node1", "", "its hostname is 'empty', not 'node1'"),
+    ],
+)
+def test_what_kubelet_will_register_decides(name: str, hostname: str, words: str) -> None:
+    cause, fix = preflight._another_name(name, hostname)
+    assert cause.endswith(words)
+    assert f"`hostnamectl set-hostname {name}`" in fix
+
+
+def test_a_machine_with_its_full_name() -> None:
+    machine = Machine(name="node1.example.com", address="192.0.2.12")
+    assert not [f for f in preflight._host(machine, good(machine)) if f.code == "hostname"]
+
+
 def test_good_machines() -> None:
     assert findings() == []
 

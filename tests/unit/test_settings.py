@@ -302,6 +302,39 @@ def test_an_empty_host_key_pins_nobody(key: str) -> None:
     assert "SSH public key; write it as" in found[0]
 
 
+@pytest.mark.parametrize("name", ["master1.example.com", "node-1.rack.example", "n1", "a" * 63])
+def test_a_machine_may_have_its_full_host_name(name: str) -> None:
+    stack = config()
+    stack["masters"][0]["name"] = name
+    stack["istio"]["ingressGateways"] = [{"k8s": {"nodeSelector": {"kubernetes.io/hostname": name}}}]
+    stack["cluster"]["lost"] = ["gone.example.com"]
+    assert parse(stack, "dev").first_master.name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Node1.example.com", "is no host name that Kubernetes takes: lower-case letters"),
+        ("node1..example.com", "is no host name"),
+        ("node1.example.com.", "is no host name"),
+        (".example.com", "is no host name"),
+        ("-node1.example.com", "is no host name"),
+        ("node1.-x", "is no host name"),
+        ("*.example.com", "is no host name"),
+        ("node1/../x", "is no host name"),
+        ("node1;x", "is no host name"),
+        ("node1\n", "is no host name"),
+        ("a" * 64, "is no host name"),
+        ("a." * 32 + "a", "at most 63 in all"),
+        ("192.168.0.3", "is an address; write the machine's host name"),
+    ],
+)
+def test_names_that_no_node_has(name: str, words: str) -> None:
+    (problem,) = problems(lambda c: c["nodes"][0].update(name=name))
+    assert problem.startswith("sealos-istio:nodes[0].name: ")
+    assert words in problem
+
+
 def more_nodes(stack: Config, last: int) -> None:
     stack["nodes"] = [
         {"name": f"node{n}", "address": f"192.168.{n // 200}.{n % 200 + 4}", "hostKey": KEY} for n in range(last)
@@ -602,7 +635,12 @@ def test_a_range_of_addresses_is_numbered_on() -> None:
 
 @pytest.mark.parametrize(
     ("first", "last"),
-    [("node8", "node10"), ("node08", "node10"), ("rack1-n098", "rack1-n100")],
+    [
+        ("node8", "node10"),
+        ("node08", "node10"),
+        ("rack1-n098", "rack1-n100"),
+        ("node8.rack1.example.com", "node10.rack1.example.com"),
+    ],
 )
 def test_numbers_keep_their_digits(first: str, last: str) -> None:
     names = [m.name for m in parse(ranged(name=first), "dev").nodes]
@@ -626,6 +664,7 @@ def test_a_range_over_a_byte() -> None:
         ({"address": "192.168.0.5-192.168.0.3"}, "range of -1 addresses"),
         ({"address": "10.0.0.0-10.255.255.255"}, "a range has 1 to 256"),
         ({"name": "worker"}, "must end with the first machine's number"),
+        ({"name": "worker.rack1"}, "must end with the first machine's number"),
         ({"name": None}, "must end with the first machine's number"),
         ({"hostKey": KEY}, "a range has one key per machine"),
         ({"name": "sealos01"}, "is listed already as masters[0].name"),

@@ -117,7 +117,7 @@ def from_schema(about: Any, known: Any) -> st.SearchStrategy[Any]:
         return st.lists(from_schema(about.get("items", {}), known), min_size=about.get("minItems", 0), max_size=3)
     if kind == "string":
         return st.from_regex(re.compile(about["pattern"])) if "pattern" in about else _TEXTS
-    simple = {
+    simple: dict[str, st.SearchStrategy[Any]] = {
         "integer": st.integers(about.get("minimum"), about.get("maximum")),
         "number": st.floats(allow_nan=False),
         "boolean": st.booleans(),
@@ -157,6 +157,9 @@ def selector(value: Any) -> Config:
     return {"version": "1.5.0", "ingressGateways": [{"k8s": {"nodeSelector": {"kubernetes.io/hostname": value}}}]}
 
 
+MISSHAPEN: tuple[Any, ...] = ({}, {"a": "b"}, [], ["a"])
+
+
 @pytest.mark.parametrize(
     ("key", "value", "expected"),
     [
@@ -172,9 +175,9 @@ def selector(value: Any) -> Config:
         pytest.param("istio", {"values": {"a": {"b": "\0"}}}, "istio.values.a.b holds the character '\\x00', which is no text", id="NUL"),
         pytest.param("istio", {"values": {"a" * 400: 1}}, "istio.values has the key 'aaaa", id="long key"),
         pytest.param("istio", {"cni": {"excludeNamespaces": ["Kube"]}}, "istio.cni.excludeNamespaces: 'Kube' is no name", id="namespace"),
-        *(pytest.param("istio", selector(value), "istio.ingressGateways[0].k8s: nodeSelector.kubernetes.io/hostname must be a text", id=f"selector {value}") for value in ({}, {"a": "b"}, [], ["a"])),
-        *(pytest.param("istio", overlay(name=value), "istio.ingressGateways[0].k8s: overlays[0].name must be a text", id=f"name {value}") for value in ({}, {"a": "b"}, [], ["a"], 7)),
-        *(pytest.param("istio", overlay(kind=value), "istio.ingressGateways[0].k8s: overlays[0].kind must be a text", id=f"kind {value}") for value in ({}, [])),
+        *(pytest.param("istio", selector(value), "istio.ingressGateways[0].k8s: nodeSelector.kubernetes.io/hostname must be a text", id=f"selector {value}") for value in MISSHAPEN),
+        *(pytest.param("istio", overlay(name=value), "istio.ingressGateways[0].k8s: overlays[0].name must be a text", id=f"name {value}") for value in (*MISSHAPEN, 7)),
+        *(pytest.param("istio", overlay(kind=value), "istio.ingressGateways[0].k8s: overlays[0].kind must be a text", id=f"kind {value}") for value in MISSHAPEN),
         *(pytest.param("istio", overlay(apiVersion=value), f"overlays[0].apiVersion: {value!r} is no version of an API", id=f"version {value}") for value in (".", "apps", "/v1", "apps/", "v1/apps")),
         pytest.param("istio", {"components": {"pilot": {"k8s": {"overlays": [{"name": []}]}}}}, "istio.components: pilot.k8s.overlays[0].name must be a text", id="pilot"),
         pytest.param("istio", {"ingressGateways": [{"k8s": {"service": "NodePort"}}]}, "k8s: service must be an object, not 'NodePort'", id="service"),
@@ -196,7 +199,7 @@ def test_odd_values_are_refused_by_key(key: str, value: Any, expected: str) -> N
         ("istio", {"meshConfig": {"text": "a" * 60_000}}),
     ],
 )
-def test_their_right_neighbours_are_taken(key: str, value: Any) -> None:
+def test_their_right_neighbours_are_taken(key: str, value: Config) -> None:
     assert refused(STACKS["Pulumi.dev.yaml"] | {key: value}) == ()
 
 
