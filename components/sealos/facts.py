@@ -31,6 +31,14 @@ class Route:
 
 
 @dataclass(frozen=True)
+class Interface:
+    """An IPv4 address of a network interface that is up; an interface with several comes several times, in the kernel's order."""
+
+    device: str
+    address: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """One machine, as it is.
 
@@ -42,6 +50,11 @@ class Facts:
         os: the distribution and what it is like, ID and ID_LIKE of os-release.
         cpus, memory: number and bytes; None when unknown.
         routes: without the default route.
+        default_device: the interface of the default route; None without one.
+        interfaces: without loopback; empty when unknown.
+        nameservers: the resolvers that it asks, and that its pods get.
+        own_entries: addresses that its /etc/hosts gives for its own name.
+        named_in_hosts: whether its name stands there in some line, perhaps as part of another, which sealos goes by.
         vip_answers: how somebody else answers at the VIP that is asked for; None when nobody does.
         swap: number of swap areas in use.
         ports: TCP ports that something listens on.
@@ -79,6 +92,11 @@ class Facts:
     cpus: int | None = None
     memory: int | None = None
     routes: tuple[Route, ...] = ()
+    default_device: str | None = None
+    interfaces: tuple[Interface, ...] = ()
+    nameservers: tuple[str, ...] = ()
+    own_entries: tuple[str, ...] = ()
+    named_in_hosts: bool = False
     vip_answers: str | None = None
     swap: int = 0
     ports: frozenset[int] = frozenset()
@@ -138,6 +156,11 @@ def parse(text: str) -> Facts:
         cpus=number("cpus"),
         memory=number("memory", 1024),
         routes=tuple(route for line in lines.get("route", ()) if (route := _route(line))),
+        default_device=next((device for line in lines.get("route", ()) if (device := _default_route(line))), None),
+        interfaces=tuple(one for line in lines.get("interface", ()) if (one := _interface(line))),
+        nameservers=tuple(a for a in lines.get("nameserver", ()) if _is_address(a)),
+        own_entries=tuple(a for a in lines.get("own_entry", ()) if _is_address(a)),
+        named_in_hosts="named_in_hosts" in lines,
         vip_answers=last("vip_answers"),
         swap=number("swap") or 0,
         ports=frozenset(int(port, 16) for port in lines.get("port", ())),
@@ -190,6 +213,27 @@ def _route(line: str) -> Route | None:
         return None
     network = ipaddress.IPv4Network((address, bits.bit_count()), strict=False)
     return Route(device, network, direct=int(gateway, 16) == 0)
+
+
+def _default_route(line: str) -> str | None:
+    """Its interface; None for any other route, and for one that throws packets away."""
+    device, destination, _, mask = line.split()
+    return device if destination == mask == "00000000" and device != "*" else None
+
+
+def _interface(line: str) -> Interface | None:
+    """A line of `ip -o -4 addr`: interface and address, with or without a prefix."""
+    device, _, address = line.partition(" ")
+    address = address.partition("/")[0]
+    return Interface(device.partition("@")[0], address) if _is_address(address) else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _yaml(encoded: str | None) -> dict[str, Any] | None:

@@ -42,6 +42,8 @@ CODES: Mapping[str, Code] = {
     "same-machine-id": Code("two machines have the same machine-id"),
     "address": Code("the address in the settings is none of its own", waivable=False),
     "same-address": Code("two machines have the same address", waivable=False),
+    "node-address": Code("kubelet would report another address than the one in the settings"),
+    "interface": Code("Calico's pattern of interfaces (cluster.interface) matches none, one with another address, or one that several machines have"),
     "clock": Code("its clock is further than cluster.maxClockSkew from the median of all machines"),
     "os": Code("no Linux, or a distribution that sealos's packages don't know"),
     "arch": Code("an architecture without packages, or another one than the first master's"),
@@ -64,9 +66,9 @@ CODES: Mapping[str, Code] = {
     "sealos-unversioned": Code("a sealos that does not say its version (built without it)"),
     "istioctl": Code("istio.istioctl is missing, empty or another file than the settings say", waivable=False),
     "unchecked": Code("package or sealos without sha256 in the settings"),
-    "pod-cidr": Code("cluster.podCidr overlaps a network or route of the machine"),
-    "service-cidr": Code("cluster.serviceCidr overlaps a network or route of the machine"),
-    "vip": Code("cluster.vip is somebody's address"),
+    "pod-cidr": Code("cluster.podCidr holds an address, resolver, network or route of the machine"),
+    "service-cidr": Code("cluster.serviceCidr holds an address, resolver, network or route of the machine"),
+    "vip": Code("cluster.vip is somebody's address or a resolver"),
     "kubernetes-version": Code("Kubernetes before v1.14", waivable=False),
 }
 """Every code that a finding may have; docs/operations.md lists them."""

@@ -9,11 +9,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from statistics import median
 
 from components.login import Machine, MachineError
-from components.sealos import installation, nodes, package_version, sealos_version
+from components.sealos import addresses, installation, nodes, package_version, sealos_version
 from components.sealos.facts import Facts
 from components.sealos.findings import Finding, Severity, settle
 from components.sealos.owner import on_first_master, owner
@@ -28,8 +27,6 @@ _LEAST_MEMORY = 1700 << 20  # bytes; kubeadm's Mem check since v1.20
 _DOCKER_UNTIL = (1, 20)  # from this Kubernetes on sealos's packages run on containerd, and Docker must not be there
 _ARCHITECTURES = {"x86_64", "aarch64"}  # what there are offline packages for
 _KNOWN_SYSTEMS = {"centos", "rhel", "fedora", "ubuntu", "debian", "suse", "openeuler", "kylin"}
-_CLUSTERS_OWN = re.compile(r"\*|cali.*|tunl0|vxlan\.calico|flannel.*|cni0|cilium.*|kube-.*|lxc.*")
-"""Interfaces of a pod network, which stay until the next boot, and routes that throw packets away."""
 _PROXIES = {"envoy", "pilot-agent"}  # what listens for the gateway itself
 
 
@@ -86,6 +83,7 @@ def judge(
     lead = facts.get(first.name)
     dead = {name: node for name, node in nodes.parse((lead and lead.nodes) or {}).items() if node.silent}
     found = list(_versions(request, first))
+    strangers: set[str] = set()  # who is no member yet
     for machine in request.fleet.machines:
         result = seen[machine.name]
         if isinstance(result, MachineError):
@@ -103,14 +101,15 @@ def judge(
         found += _gateway_ports(request, machine, result.facts, member=member)
         if not member:
             found += _room(machine, result.facts, package or 0)
-            found += _networks(request, machine, result.facts)
+            found += addresses.of_machine(request, machine, result.facts)
+            strangers.add(machine.name)
             found += _runtimes(request, machine, result.facts)
         if machine == first:
             found += _artifacts(request, machine, result.facts, sources)
             found += _istioctl(request, machine, result.facts)
             found += _their_versions(request, machine, result.facts, sources)
     found += _doubles(facts)
-    found += _addresses(request, facts)
+    found += addresses.of_all(request, facts, strangers)
     found += _skews(clocks, request.max_clock_skew)
     order = {machine.name: position for position, machine in enumerate(request.fleet.machines)}
     found = settle(found, warnings_as_errors=request.warnings_as_errors, waive=request.waive)
@@ -239,44 +238,6 @@ def _system(machine: Machine, facts: Facts, lead: Facts | None) -> Iterator[Find
             f"has {facts.memory >> 20} MiB of memory, kubeadm wants {_LEAST_MEMORY >> 20} MiB",
             "Give it more; kubeadm refuses a master with less from v1.20 on.",
         )
-
-
-def _networks(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
-    """The cluster's own address ranges against what the machine reaches already."""
-    for code, key, text in (
-        ("pod-cidr", "cluster.podCidr", request.pod_cidr),
-        ("service-cidr", "cluster.serviceCidr", request.service_cidr),
-    ):
-        if text is None:
-            continue
-        ours = IPv4Network(text)
-        for route in facts.routes:
-            if _CLUSTERS_OWN.fullmatch(route.device) or not route.network.overlaps(ours):
-                continue
-            yield Finding(
-                machine.name,
-                code,
-                "error" if route.direct else "warning",
-                f"{key} {ours} overlaps {'its network' if route.direct else 'what it has a route to,'} {route.network} ({route.device})",
-                f"Choose another {key}: what is there could no longer be reached from pods, or from this machine.",
-            )
-    if request.vip is None:
-        return
-    if request.vip in facts.addresses:
-        cause, severity = "is an address of this machine itself", "error"
-    elif facts.vip_answers == "ping":
-        cause, severity = "belongs to somebody who answers a ping from here", "error"
-    elif facts.vip_answers:
-        cause, severity = f"is answered at {facts.vip_answers} from here (or a proxy between answers for it)", "warning"
-    else:
-        return
-    yield Finding(
-        machine.name,
-        "vip",
-        "error" if severity == "error" else "warning",
-        f"cluster.vip {request.vip} {cause}",
-        "Choose an address that nobody has; nodes reach the masters by it.",
-    )
 
 
 def _listener(facts: Facts, port: int) -> str:
@@ -505,20 +466,6 @@ def _doubles(facts: Mapping[str, Facts]) -> Iterator[Finding]:
             for name in names if value and len(names) > 1 else ():
                 others = ", ".join(other for other in names if other != name)
                 yield Finding(name, f"same-{what}", "error", f"has the same {what} as {others}: {value}", fix)
-
-
-def _addresses(request: Preflight, facts: Mapping[str, Facts]) -> Iterator[Finding]:
-    """A machine that has the address of another."""
-    for machine in request.fleet.machines:
-        for name, others in facts.items():
-            if name != machine.name and machine.address in others.addresses:
-                yield Finding(
-                    name,
-                    "same-address",
-                    "error",
-                    f"has {machine.address}, which is {machine.name}'s in the settings",
-                    "Give each machine an address of its own.",
-                )
 
 
 def _skews(clocks: Mapping[str, Clock], limit: float) -> Iterator[Finding]:
