@@ -147,6 +147,7 @@ class Machine(_Model):
     user: str = "root"
     host_key: str | None = None
 
+    _check_user = field_validator("user", mode="before")(valid.root)
     _check_name = field_validator("name")(valid.machine_name)
     _check_address = field_validator("address")(valid.ipv4)
     _check_host_key = field_validator("host_key")(valid.host_key)
@@ -191,6 +192,8 @@ class Ssh(_Model):
     agent: bool = False
     bastion: Bastion | None = None
     connect_timeout: int = Field(default=15, ge=1, le=300)
+
+    _check_user = field_validator("user", mode="before")(valid.root)
 
 
 class Timeouts(_Model):
@@ -727,7 +730,7 @@ def parse(config: Mapping[str, Any], stack: str, directory: Path | None = None) 
         problems.append(
             f"{PROJECT}:masters names no machine; a cluster needs one master, or three or five for high availability"
         )
-    if not any(config.get(key) for key in ("password", "privateKey")) and not (ssh and ssh.private_key_file):
+    if not any(config.get(key) for key in ("password", "privateKey")) and not _at(config.get("ssh"), "privateKeyFile"):
         problems.append(
             f"{PROJECT}:password, {PROJECT}:privateKey and {PROJECT}:ssh.privateKeyFile are all missing: nothing to log in with "
             f"(an agent is not enough, since sealos itself logs in from the first master); "

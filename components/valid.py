@@ -150,6 +150,17 @@ def host(value: str) -> str:
     return value
 
 
+def root(value: Any) -> Any:
+    """Who logs in to a machine."""
+    if isinstance(value, str) and value != "root":
+        raise ValueError(
+            f"{value!r} can't be who logs in: sealos v3 has no sudo, and writes to /root, /usr/bin and /etc as whoever does, so it must be "
+            f"root. Let root in by the same key: on each machine `sudo install -m 600 -D ~/.ssh/authorized_keys /root/.ssh/authorized_keys`, "
+            f"and `PermitRootLogin prohibit-password` in its sshd_config"
+        )
+    return value
+
+
 def machine_name(value: str) -> str:
     """A machine's host name, short or full, which its kubelet registers as the Node's name and as a label, which takes 63 characters."""
     if not DNS_SUBDOMAIN.fullmatch(value) or value.startswith("*") or len(value) > 63:

@@ -55,6 +55,9 @@ class Facts:
         nameservers: the resolvers that it asks, and that its pods get.
         own_entries: addresses that its /etc/hosts gives for its own name.
         named_in_hosts: whether its name stands there in some line, perhaps as part of another, which sealos goes by.
+        proxies: names of the variables in root's environment that name a proxy; no_proxy says for what they are not asked.
+        shell_said: what root's shell printed before our script, in its output and in its errors.
+        refuses_sha1: whether its SSH server refuses the stack's RSA key as sealos signs with it.
         vip_answers: how somebody else answers at the VIP that is asked for; None when nobody does.
         swap: number of swap areas in use.
         ports: TCP ports that something listens on.
@@ -77,6 +80,7 @@ class Facts:
         nodes: `kubectl get nodes -o json`, where the API answered; api_error says why it did not.
         package_bytes, package_sha256: of the offline package; None when it isn't there or the checksum wasn't asked for.
         package_version: of the Kubernetes in it, e.g. v1.16.3; None when it does not say.
+        package_unasked: whether it would say so by its kubeadm alone, which can't be run there.
         package_why: set when it is no package: what tar said, perhaps nothing.
         sealos_bytes, sealos_sha256, sealos_version: of the sealos binary, likewise; the version None when it can't run.
         istioctl_bytes, istioctl_sha256: of the istioctl binary, likewise.
@@ -97,6 +101,10 @@ class Facts:
     nameservers: tuple[str, ...] = ()
     own_entries: tuple[str, ...] = ()
     named_in_hosts: bool = False
+    proxies: tuple[str, ...] = ()
+    no_proxy: str = ""
+    shell_said: tuple[str, str] = ("", "")
+    refuses_sha1: bool = False
     vip_answers: str | None = None
     swap: int = 0
     ports: frozenset[int] = frozenset()
@@ -122,6 +130,7 @@ class Facts:
     package_bytes: int | None = None
     package_sha256: str | None = None
     package_version: str | None = None
+    package_unasked: bool = False
     package_why: str | None = None
     sealos_bytes: int | None = None
     sealos_sha256: str | None = None
@@ -161,6 +170,8 @@ def parse(text: str) -> Facts:
         nameservers=tuple(a for a in lines.get("nameserver", ()) if _is_address(a)),
         own_entries=tuple(a for a in lines.get("own_entry", ()) if _is_address(a)),
         named_in_hosts="named_in_hosts" in lines,
+        proxies=tuple(lines.get("proxy", ())),
+        no_proxy=last("no_proxy") or "",
         vip_answers=last("vip_answers"),
         swap=number("swap") or 0,
         ports=frozenset(int(port, 16) for port in lines.get("port", ())),
@@ -190,6 +201,7 @@ def parse(text: str) -> Facts:
         package_version=_version(
             (_document(last("package_metadata")) or {}).get("k8sVersion") or last("package_kubeadm")
         ),
+        package_unasked="package_unasked" in lines,
         package_why=last("package_why"),
         sealos_bytes=number("sealos_bytes"),
         sealos_sha256=last("sealos_sha256"),

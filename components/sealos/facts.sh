@@ -34,11 +34,15 @@ if [[ -n $name ]] && grep -q -- "$name" /etc/hosts 2>/dev/null; then
     echo "named_in_hosts yes"
     awk -v name="$name" '!/^[ \t]*#/ { sub(/#.*/, ""); for (field = 2; field <= NF; field++) if ($field == name) print "own_entry " $1 }' /etc/hosts
 fi
+if [[ -e $dir/.proxies ]]; then
+    sed 's/^/proxy /' "$dir/.proxies"
+    echo "no_proxy ${no_proxy:-${NO_PROXY:-}}"
+fi
 echo "swap $(($(wc -l </proc/swaps) - 1))"
 awk '$4 == "0A" { split($2, part, ":"); print "port " part[2] }' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
 # who listens, where ss is there to say it
 ss -Hltnp 2>/dev/null | sed -nE 's/^[A-Z-]+ +[0-9]+ +[0-9]+ +[^ ]*:([0-9]+) +[^ ]+ +users:\(\("([^"]+)",pid=([0-9]+).*/listener \1 \3 \2/p' | sort -u || true
-for tool in awk base64 df flock sed setsid sha256sum tail timeout; do
+for tool in awk base64 cmp curl df find flock sed setsid sha256sum tail timeout; do
     command -v "$tool" >/dev/null || echo "missing_tool $tool"
 done
 for program in dockerd containerd; do

@@ -12,14 +12,24 @@ from dataclasses import dataclass
 from statistics import median
 
 from components.login import Machine, MachineError
-from components.sealos import addresses, installation, nodes, package_version, sealos_version
+from components.sealos import addresses, environment, installation, nodes, package_version, sealos_version
 from components.sealos.facts import Facts
 from components.sealos.findings import Finding, Severity, settle
 from components.sealos.owner import on_first_master, owner
 from components.sealos.requests import Artifact, Preflight
 
 OLDEST_KUBERNETES = (1, 14)
-PORTS = {6443: "the API server", 2379: "etcd's clients", 2380: "etcd's peers", 10250: "the kubelet"}
+PORTS = {
+    6443: "the API server",
+    2379: "etcd's clients",
+    2380: "etcd's peers",
+    10250: "the kubelet",
+    10251: "the scheduler",
+    10252: "the controller manager",
+    10257: "the controller manager",
+    10259: "the scheduler",
+}
+_INSECURE_UNTIL = (1, 23)  # from this Kubernetes on nothing listens on 10251 and 10252 any more
 _LEAST_FREE = 1 << 30  # bytes below /var/lib, for images, etcd and logs
 _PACKAGE_ROOM = 3  # the package, what is unpacked of it, and its images while they are loaded
 _LEAST_CPUS = 2  # kubeadm's NumCPU check of a master, an error there
@@ -27,6 +37,7 @@ _LEAST_MEMORY = 1700 << 20  # bytes; kubeadm's Mem check since v1.20
 _DOCKER_UNTIL = (1, 20)  # from this Kubernetes on sealos's packages run on containerd, and Docker must not be there
 _ARCHITECTURES = {"x86_64", "aarch64"}  # what there are offline packages for
 _KNOWN_SYSTEMS = {"centos", "rhel", "fedora", "ubuntu", "debian", "suse", "openeuler", "kylin"}
+_TOOLS_FOR_LATER = {"curl"}
 _PROXIES = {"envoy", "pilot-agent"}  # what listens for the gateway itself
 
 
@@ -95,7 +106,8 @@ def judge(
                 found.append(Finding(machine.name, result.code, "error", about + result.cause, result.fix))
             continue
         member = _is_member(request, facts.get(first.name), machine, first, result.facts)
-        found += _host(machine, result.facts)
+        found += _host(machine, result.facts, masters=sum(m.role == "master" for m in request.fleet.machines))
+        found += environment.judge(request, machine, result.facts, member=member)
         found += _system(machine, result.facts, facts.get(first.name))
         found += _traces(request, machine, result.facts, member=member)
         found += _gateway_ports(request, machine, result.facts, member=member)
@@ -134,6 +146,11 @@ def _is_member(request: Preflight, lead: Facts | None, machine: Machine, first: 
     return machine == first or (lead.ca is not None and owner(facts, request.cluster, lead.ca).kind == "ours")
 
 
+def _minor(version: str) -> tuple[int, int]:
+    match = re.fullmatch(r"v(\d+)\.(\d+)\.\d+", version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
 def _versions(request: Preflight, first: Machine) -> Iterator[Finding]:
     match = re.fullmatch(r"v(\d+)\.(\d+)\.\d+", request.kubernetes_version)
     if match is None or (int(match[1]), int(match[2])) < OLDEST_KUBERNETES:
@@ -158,7 +175,7 @@ def _another_name(name: str, hostname: str) -> tuple[str, str]:
     return cause, f"`hostnamectl set-hostname {name}` on it, or use its hostname as name: it becomes the Node's."
 
 
-def _host(machine: Machine, facts: Facts) -> Iterator[Finding]:
+def _host(machine: Machine, facts: Facts, *, masters: int = 1) -> Iterator[Finding]:
     def error(code: str, cause: str, fix: str) -> Finding:
         return Finding(machine.name, code, "error", cause, fix)
 
@@ -182,11 +199,19 @@ def _host(machine: Machine, facts: Facts) -> Iterator[Finding]:
             f"{machine.address} is none of its own addresses ({', '.join(facts.addresses)})",
             "Use an address that the machine itself has: sealos takes it for the Node's InternalIP and the API server's.",
         )
-    if facts.missing_tools:
+    if lacking := [tool for tool in facts.missing_tools if tool not in _TOOLS_FOR_LATER]:
         yield error(
             "tools",
-            f"lacks {', '.join(facts.missing_tools)}",
-            "Install them (coreutils, util-linux, sed, gawk or mawk).",
+            f"lacks {', '.join(lacking)}",
+            "Install them (coreutils, util-linux, sed, gawk or mawk, findutils, diffutils).",
+        )
+    if machine.role == "master" and masters > 1 and (lacking := [t for t in facts.missing_tools if t in _TOOLS_FOR_LATER]):
+        yield Finding(
+            machine.name,
+            "tools",
+            "warning",
+            f"lacks {', '.join(lacking)}, by which etcd's members are asked before a master leaves",
+            "Install it; without it no master can be taken out or put in another's place.",
         )
     if facts.swap:
         yield Finding(
@@ -321,6 +346,8 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
         )
     for port in sorted(set(PORTS) & facts.ports):
         if machine.role == "node" and port != 10250:
+            continue
+        if port in (10251, 10252) and _minor(request.kubernetes_version) >= _INSECURE_UNTIL:
             continue
         yield Finding(
             machine.name,

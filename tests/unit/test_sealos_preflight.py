@@ -149,6 +149,76 @@ def test_addresses(change: dict[str, Any], request_: dict[str, Any], expected: l
     assert all(line.startswith(start) for line, start in zip(told, expected, strict=True)), told
 
 
+PROXY = {"proxies": ("http_proxy", "https_proxy")}
+ALL_OF_IT = "192.0.2.11,10.103.97.2,10.96.0.0/12,100.64.0.0/10,apiserver.cluster.local"
+
+
+def test_30_a_proxy_in_roots_environment() -> None:
+    (finding,) = findings({"sealos02": PROXY})
+    assert (finding.host, finding.severity, finding.code) == ("sealos02", "warning", "proxy")
+    assert finding.cause.startswith("root has http_proxy, https_proxy set: our own calls don't go by it, but kubeadm and sealos's kubectl would")
+    assert finding.fix.endswith(f"or add to no_proxy there: {ALL_OF_IT}")
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "lacks"),
+    [
+        ("*", ""),
+        (ALL_OF_IT, ""),
+        ("localhost, 192.0.2.0/24 ,10.0.0.0/8,100.64.0.0/10,.cluster.local", ""),
+        ("192.0.2.11,10.0.0.0/8,100.64.0.0/10,cluster.local", ""),
+        ("192.0.2.11,10.0.0.0/8,100.64.0.0/10", "apiserver.cluster.local"),
+        ("192.0.2.1,10.0.0.0/8,100.64.0.0/10,local", "192.0.2.11"),
+        ("192.0.2.11,10.96.0.0/16,10.103.97.2,100.64.0.0/10,local", "10.96.0.0/12"),
+    ],
+)
+def test_what_of_the_cluster_a_proxy_would_be_asked_for(no_proxy: str, lacks: str) -> None:
+    found = findings({"sealos02": {**PROXY, "no_proxy": no_proxy}})
+    assert [f.fix.rpartition(": ")[2] for f in found] == ([lacks] if lacks else [])
+
+
+def test_a_shell_that_prints() -> None:
+    (finding,) = findings({"sealos02": {"shell_said": ("Welcome\nto it", "")}})
+    assert (finding.severity, finding.code) == ("error", "shell")
+    assert finding.cause == "root's shell prints to its output before any command: 'Welcome'"
+    (finding,) = findings({"sealos02": {"shell_said": ("", "nvm: command not found")}})
+    assert (finding.severity, finding.cause) == ("warning", "root's shell prints to its errors before any command: 'nvm: command not found'")
+
+
+def test_05_an_rsa_key_and_a_new_openssh() -> None:
+    (finding,) = findings({"sealos02": {"refuses_sha1": True}})
+    assert (finding.severity, finding.code) == ("error", "rsa-key")
+    assert all(way in finding.fix for way in ("ed25519", "a password", "PubkeyAcceptedAlgorithms +ssh-rsa"))
+    (finding,) = [f for f in findings({"sealos01": {"refuses_sha1": True, "marker": {"name": "dev"}}}) if f.code == "rsa-key"]
+    assert finding.severity == "warning"
+
+
+def test_28_a_package_that_could_not_be_asked() -> None:
+    (finding,) = findings({"sealos01": {"package_version": None, "package_unasked": True}})
+    assert (finding.severity, finding.code) == ("warning", "package-version")
+    assert "could not be asked which Kubernetes it holds" in finding.cause
+
+
+@pytest.mark.parametrize(("port", "version", "found"), [
+    (10251, "v1.16.3", True), (10252, "v1.16.3", True), (10257, "v1.16.3", True), (10259, "v1.16.3", True),
+    (10251, "v1.23.0", False), (10252, "v1.23.0", False), (10257, "v1.23.0", True), (10259, "v1.23.0", True), (10256, "v1.16.3", False),
+])  # fmt: skip
+def test_ports_of_the_control_plane(port: int, version: str, *, found: bool) -> None:
+    told = findings({"sealos01": {"ports": frozenset({port})}}, kubernetesVersion=version)
+    assert [(f.code, f.severity) for f in told] == ([("port", "error")] if found else [])
+    assert findings({"sealos02": {"ports": frozenset({port})}}, kubernetesVersion=version) == []
+
+
+def test_curl_is_for_masters_that_may_leave() -> None:
+    assert findings({"sealos01": {"missing_tools": ("curl",)}, "sealos02": {"missing_tools": ("curl",)}}) == []
+    several = list(preflight._host(FIRST, replace(good(FIRST), missing_tools=("curl",)), masters=3))
+    assert [(f.code, f.severity, f.cause) for f in several] == [
+        ("tools", "warning", "lacks curl, by which etcd's members are asked before a master leaves")
+    ]
+    (finding,) = findings({"sealos01": {"missing_tools": ("curl", "find")}})
+    assert (finding.severity, finding.cause) == ("error", "lacks find")
+
+
 def test_03_one_nat_address_on_all() -> None:
     def with_nat(*order: str) -> dict[str, dict[str, Any] | MachineError | float]:
         return {m.name: {"interfaces": nics(*(pair.format(m.address) for pair in order))} for m in (FIRST, SECOND, THIRD)}

@@ -364,3 +364,47 @@ def test_a_name_that_is_part_of_another(tmp_path: Path) -> None:
     assert (found.named_in_hosts, found.own_entries) == (True, ())
     found = machine_facts(tmp_path, "192.0.2.30 other\n", "", "node1")
     assert (found.named_in_hosts, found.own_entries) == (False, ())
+
+
+def test_proxies_and_tools_of_a_machine(tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / ".proxies").write_text("https_proxy\nALL_PROXY\n")
+    found = machine_facts(tmp_path, "", "", before="export no_proxy=10.0.0.0/8,example.com; ")
+    assert found.proxies == ("https_proxy", "ALL_PROXY")
+    assert found.no_proxy == "10.0.0.0/8,example.com"
+    assert machine_facts(tmp_path / "private", "", "").proxies == ()
+
+
+NOEXEC = 'for place in "$@"; do mount -t tmpfs -o noexec tmpfs "$place"; done; '
+
+
+@pytest.mark.parametrize(
+    ("noexec", "fact"),
+    [
+        pytest.param(["/run"], "package_kubeadm v1.17.0", id="28: /run"),
+        pytest.param(["/run", "/tmp"], "package_kubeadm v1.17.0", id="/tmp too"),
+        pytest.param(["/run", "/tmp", "/root", "/var/tmp", "/usr/local/bin"], "package_unasked yes", id="nowhere"),
+    ],
+)
+def test_a_package_is_asked_where_programs_can_be_run(tmp_path: Path, noexec: list[str], fact: str) -> None:
+    """In mounts of its own; the package's kubeadm is a script here."""
+    (tmp_path / "kube" / "bin").mkdir(parents=True)
+    kubeadm = tmp_path / "kube" / "bin" / "kubeadm"
+    kubeadm.write_text("#!/bin/sh\necho v1.17.0\n")
+    kubeadm.chmod(0o755)
+    archive = Path("/opt") / f"sealos-istio-{tmp_path.name}.tar.gz"
+    subprocess.run(["tar", "-czf", archive, "-C", tmp_path, "kube"], check=True)
+    shutil.copy(LIB, archive.with_suffix(".lib"))
+    inside = f'{NOEXEC} dir=/run/private; mkdir "$dir"; . {archive.with_suffix(".lib")}; package_facts {archive}; ls -A /run /root'
+    try:
+        done = subprocess.run(["unshare", "--mount", "bash", "-ec", inside, "bash", *noexec], capture_output=True, text=True, check=False)
+    finally:
+        archive.unlink()
+        archive.with_suffix(".lib").unlink()
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("namespaces need root")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == fact
+    assert ".sealos-istio" not in done.stdout
+    said = facts.parse(done.stdout)
+    assert said.package_version == (None if said.package_unasked else "v1.17.0")

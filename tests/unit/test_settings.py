@@ -311,6 +311,27 @@ def test_a_machine_may_have_its_full_host_name(name: str) -> None:
     assert parse(stack, "dev").first_master.name == name
 
 
+@pytest.mark.parametrize("place", ["ssh", "node"])
+def test_a_user_with_sudo_is_refused_with_the_way_and_nothing_else(place: str) -> None:
+    def ubuntu(stack: Config) -> None:
+        del stack["password"]
+        stack["ssh"] = {"privateKeyFile": ".lab/id_ed25519"}
+        (stack["ssh"] if place == "ssh" else stack["nodes"][0])["user"] = "ubuntu"
+
+    (problem,) = problems(ubuntu)
+    assert problem.startswith(f"sealos-istio:{'ssh' if place == 'ssh' else 'nodes[0]'}.user: 'ubuntu' can't be who logs in: sealos v3 has no sudo")
+    assert "`sudo install -m 600 -D ~/.ssh/authorized_keys /root/.ssh/authorized_keys`" in problem
+
+
+def test_an_error_in_ssh_makes_no_second_line() -> None:
+    def wrong(stack: Config) -> None:
+        del stack["password"]
+        stack["ssh"] = {"privateKeyFile": "key", "port": "22"}
+
+    (problem,) = problems(wrong)
+    assert problem.startswith("sealos-istio:ssh.port ")
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
