@@ -136,14 +136,15 @@ def _nodes_address(machine: Machine, facts: Facts) -> Iterator[Finding]:
     """
     if not facts.named_in_hosts or not facts.interfaces:
         return
+    own = {one.address for one in facts.interfaces}
     named = [a for a in facts.own_entries if ":" not in a]
-    real = [a for a in named if not IPv4Address(a).is_loopback]
+    taken = next((a for a in named if a in own), None)  # kubelet passes over what no interface has, loopback included
     by_route = next((one.address for one in facts.interfaces if one.device == facts.default_device), None)
     mend = f"Write `{machine.address} {machine.name}` there in its place, by which kubelet reports that address."
-    if real and real[0] != machine.address:
-        cause = f"its /etc/hosts says {real[0]} of its own name, which kubelet would report in the place of {machine.address}"
+    if taken is not None and taken != machine.address:
+        cause = f"its /etc/hosts says {taken} of its own name, which kubelet would report in the place of {machine.address}"
         yield Finding(machine.name, "node-address", "error", cause, mend)
-    elif named and not real:
+    elif named and taken is None:
         cause = f"its /etc/hosts says {named[0]} of its own name, so that kubelet reports the default route's address"
         wrong = by_route is not None and by_route != machine.address
         if wrong:
