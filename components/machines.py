@@ -28,8 +28,11 @@ from components.printable import harmless
 LIMIT_IN_PARALLEL: Final = 16
 """How many machines are dialled at the same time."""
 
+_BEGUN: Final = "--sealos-istio--"
+"""What the loader prints first, to both outputs: all before it is the words of the shell's own start-up files."""
+
 _LOADER: Final = (
-    "umask 077; "
+    f"echo {_BEGUN}; echo {_BEGUN} >&2; umask 077; "
     "d=$(mktemp -d /run/sealos-istio.XXXXXXXX 2>/dev/null || mktemp -d /tmp/sealos-istio.XXXXXXXX) || exit 70; "
     'tar -xf - -C "$d" || { rm -rf "$d"; exit 70; }; '
     'exec bash "$d/.loader" "$d"'
@@ -60,17 +63,53 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Result:
-    """What a script left: its output as text without control characters (components/printable.py), and its exit status."""
+    """What a script left: its output as text without control characters (components/printable.py), and its exit status.
+
+    Attributes:
+        shell_said: what the shell printed before the script, in its output and in its errors.
+    """
 
     stdout: str
     stderr: str
     status: int
+    shell_said: tuple[str, str] = ("", "")
 
     @property
     def last_words(self) -> str:
         """The last lines of its error output, for a message; never of its output, which is data and may be secret."""
         lines = [line for line in self.stderr.split("\n") if line.strip()]
         return "\n".join(lines[-12:]) or f"it ended with status {self.status} and did not say why"
+
+
+class _Words:
+    """What comes on a script's error output.
+
+    Attributes:
+        before: the lines of the shell's own start-up files.
+        lines: the script's.
+    """
+
+    def __init__(self, on_line: Callable[[str], None] | None) -> None:
+        self.before: list[str] = []
+        self.lines: list[str] = []
+        self._on_line = on_line
+        self._begun = False
+
+    def told(self, line: str) -> None:
+        """Takes a line in, and hands a script's on."""
+        if self._begun:
+            self.lines.append(line)
+            if self._on_line:
+                self._on_line(line)
+            return
+        self._begun = line.endswith(_BEGUN)
+        if rest := line.removesuffix(_BEGUN):
+            self.before.append(rest)
+
+    @property
+    def last(self) -> str:
+        """The last thing that the shell said by itself."""
+        return next((line for line in reversed(self.before) if line.strip()), "it did not say why")
 
 
 class Host:
@@ -219,16 +258,11 @@ class Host:
         on_line: Callable[[str], None] | None,
     ) -> Result:
         archive = _archive(loader, script, timeout, files)
-        stderr: list[str] = []
+        words = _Words(on_line)
         try:
             async with asyncio.timeout(timeout + _GRACE):
                 process: asyncssh.SSHClientProcess[bytes]
                 async with self._connection.create_process(_LOADER, encoding=None) as process:
-
-                    def told(line: str) -> None:
-                        stderr.append(line)
-                        if on_line:
-                            on_line(line)
 
                     async def feed() -> None:
                         # A host that ends early (disk full) closes its end first; its own words say more than that.
@@ -240,11 +274,17 @@ class Host:
                             pass
 
                     _, stdout, _ = await asyncio.gather(
-                        feed(), self._output(process.stdout), self._follow(process.stderr, told)
+                        feed(), self._output(process.stdout), self._follow(process.stderr, words.told)
                     )
                     await process.wait_closed()
         except TimeoutError:
-            raise self._gave_up(timeout, stderr) from None
+            raise self._gave_up(timeout, words.lines) from None
+        except asyncssh.ChannelOpenError as error:
+            raise MachineError(
+                self.machine.name,
+                f"its SSH server opened no session on a connection that it had taken ({_reason(error)})",
+                "Set MaxSessions in its sshd_config to 1 or more (10 is the default), and look at its limits of processes.",
+            ) from None
         except (asyncssh.Error, OSError) as error:
             raise MachineError(
                 self.machine.name,
@@ -252,9 +292,19 @@ class Host:
                 "Run `pulumi up` again: it looks at what is there and goes on.",
                 "lost",
             ) from None
+        return self._result(process, stdout, words, timeout)
+
+    def _result(
+        self,
+        process: asyncssh.SSHClientProcess[bytes],
+        printed: bytes,
+        words: _Words,
+        timeout: float,
+    ) -> Result:
+        """What a process that has ended left, when it ended as one of ours does."""
         status = process.exit_status
         if status in (_TIMED_OUT, _KILLED):
-            raise self._gave_up(timeout, stderr)
+            raise self._gave_up(timeout, words.lines)
         if status is None or status < 0 or process.exit_signal:
             raise MachineError(
                 self.machine.name,
@@ -262,13 +312,21 @@ class Host:
                 "Run `pulumi up` again: it waits for what still runs and goes on.",
                 "lost",
             )
+        before, begun, stdout = printed.partition(f"{_BEGUN}\n".encode())
+        if not begun:
+            raise MachineError(
+                self.machine.name,
+                f"{self.machine.user}'s shell ended with status {status} before it ran what was sent ({words.last[:200]})",
+                "Look at what its start-up files do (/root/.bashrc, /etc/profile.d): they must neither end the shell nor read its input.",
+            )
         if status == _UNPACK_FAILED and not stdout:
             raise MachineError(
                 self.machine.name,
-                f"could not unpack into /run or /tmp ({stderr[-1] if stderr else 'no reason given'})",
+                f"could not unpack into /run or /tmp ({words.lines[-1] if words.lines else 'no reason given'})",
                 "Make room there; bash, tar and coreutils are needed too.",
             )
-        return Result(harmless(stdout.decode(errors="replace")), "\n".join(stderr), status)
+        shell_said = harmless(before.decode(errors="replace")).strip(), "\n".join(words.before).strip()
+        return Result(harmless(stdout.decode(errors="replace")), "\n".join(words.lines), status, shell_said)
 
     async def _output(self, stream: asyncssh.SSHReader[bytes]) -> bytes:
         parts, size = [], 0
@@ -312,7 +370,10 @@ class Host:
 
 @asynccontextmanager
 async def connect(
-    machine: Machine, login: Login, through: asyncssh.SSHClientConnection | None = None
+    machine: Machine,
+    login: Login,
+    through: asyncssh.SSHClientConnection | None = None,
+    signatures: Sequence[str] = (),
 ) -> AsyncIterator[Host]:
     """One connection to one machine, closed at the end.
 
@@ -320,6 +381,7 @@ async def connect(
         machine: whom to dial.
         login: how.
         through: an open connection to the bastion; opened here when the login names one and none is given.
+        signatures: how the key may sign; as the server likes by default.
 
     Raises:
         MachineError: refused, mute, wrong password or key, host key changed or unknown; within login.connect_timeout.
@@ -327,7 +389,7 @@ async def connect(
     async with AsyncExitStack() as stack:
         if through is None and login.bastion:
             through = await stack.enter_async_context(_tunnel(login.bastion, login, machine.name))
-        connection = await _dial(machine.name, machine, login, through)
+        connection = await _dial(machine.name, machine, login, through, signatures)
         stack.push_async_callback(_close, connection)
         yield Host(machine, connection)
 
@@ -366,6 +428,27 @@ async def on_all(
 
         results = await asyncio.gather(*(one(machine) for machine in wanted))
     return {machine.name: result for machine, result in zip(wanted, results, strict=True)}
+
+
+async def refuses_sha1(machine: Machine, login: Login) -> bool:
+    """Whether the machine lets the stack's RSA key in, but not as sealos signs with it: its SSH library of 2020 knows SHA-1 only.
+
+    OpenSSH refuses that since 8.8 (release notes) unless its sshd_config says otherwise. Tried, because nothing else tells for sure.
+    False where sealos has another way in: another kind of key, or a password.
+    """
+    text = login.key_text()
+    passphrase = login.private_key_passphrase.get_secret_value() if login.private_key_passphrase else None
+    if not text or (login.password and login.password.get_secret_value()):
+        return False
+    if _private_key(text, passphrase or None).algorithm != b"ssh-rsa":
+        return False
+    try:
+        async with connect(machine, login.model_copy(update={"agent": False}), signatures=("ssh-rsa",)):
+            return False
+    except MachineError as error:
+        if error.code == "auth":
+            return True
+        raise
 
 
 async def host_keys(machines: Sequence[Machine], login: Login) -> dict[str, str | MachineError]:
@@ -440,10 +523,16 @@ async def _close(connection: asyncssh.SSHClientConnection) -> None:
 
 
 async def _dial(
-    name: str, target: Machine | Bastion, login: Login, through: asyncssh.SSHClientConnection | None
+    name: str,
+    target: Machine | Bastion,
+    login: Login,
+    through: asyncssh.SSHClientConnection | None,
+    signatures: Sequence[str] = (),
 ) -> asyncssh.SSHClientConnection:
     where = f"{target.address}:{target.port}"
     given = _options(name, target, login)
+    if signatures:
+        given["signature_algs"] = list(signatures)
     heard = False  # whether the host took the TCP connection
     for attempt in range(1, _TRIES + 1):
         sock: socket.socket | None = None

@@ -6,6 +6,12 @@ set -euo pipefail
 
 dir=$1
 
+# None of our own calls goes by a proxy; facts.sh says which ones root has here.
+for name in http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY; do
+    if [[ -n ${!name:-} ]]; then echo "$name" >>"$dir/.proxies"; fi
+    unset "$name"
+done
+
 detached() {
     export LC_ALL=C PATH="${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin"
     local status=0

@@ -6,8 +6,6 @@ the fix. The models are plain data, so that builders and drivers can be tested w
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
 import json
 import re
@@ -21,6 +19,7 @@ import pulumi
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
+from components import valid
 from components.istio import operator_file
 from components.istio.operator_file import CNI_VALUES
 from components.istio.versions import RELEASES, check_pair, release
@@ -31,12 +30,11 @@ PROJECT = "sealos-istio"
 OLDEST_KUBERNETES = (1, 14)
 """The oldest Kubernetes this sets up: the source walk-through's own precondition."""
 
+MOST_PROBLEMS = 40
+"""Lines of one message; a list of machines of the wrong kind has as many problems as machines."""
+
 LONGEST_RANGE = 256
 """Machines that one range of addresses may stand for; a typing error in one makes thousands."""
-
-_HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-"""A DNS label (RFC 1123 section 2.1); Kubernetes takes a Node's name from the host's, in lower case."""
-
 
 class SettingsError(Exception):
     """The stack's configuration can't be used.
@@ -46,10 +44,12 @@ class SettingsError(Exception):
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
+        found = [valid.bounded(problem) for problem in problems]
+        more = len(found) - MOST_PROBLEMS
+        self.problems = (*found[:MOST_PROBLEMS], *([f"{PROJECT}: … and {more} more of them"] if more > 0 else []))
         super().__init__(
             "\n".join(
-                [f"the stack's configuration has {len(self.problems)} problem(s):"]
+                [f"the stack's configuration has {len(found)} problem(s):"]
                 + [f"  - {p}" for p in self.problems]
             )
         )
@@ -59,52 +59,6 @@ class _Model(BaseModel):
     """Keys are written in camelCase, as in Kubernetes; an unknown one is an error, since it would be ignored otherwise."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, strict=True)
-
-
-def _ipv4(value: str) -> str:
-    try:
-        return str(ipaddress.IPv4Address(value))
-    except ValueError:
-        raise ValueError(f"{value!r} is no IPv4 address; sealos v3 takes neither names nor IPv6") from None
-
-
-def _network(value: str) -> str:
-    try:
-        return str(ipaddress.IPv4Network(value))
-    except ValueError as error:
-        raise ValueError(f"{value!r} is no IPv4 network in CIDR form ({error})") from None
-
-
-_DNS_SUBDOMAIN = re.compile(r"(?=.{1,253}$)(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
-"""What kubeadm takes as a certificate's name besides addresses: an RFC 1123 name, or one below a wildcard (ValidateCertSANs)."""
-
-
-def _certificate_name(value: str) -> str:
-    try:
-        ipaddress.ip_address(value)
-    except ValueError:
-        if not _DNS_SUBDOMAIN.fullmatch(value):
-            raise ValueError(
-                f"{value!r} is no name for a certificate: a host name in lower case (k8s.example.org) or an IP address, without scheme, "
-                f"port, path or space"
-            ) from None
-    return value
-
-
-def _host_key(value: str | None) -> str | None:
-    if value is None:
-        return None
-    kind, _, rest = value.strip().partition(" ")
-    blob = rest.split(" ")[0]
-    try:
-        decoded = base64.b64decode(blob, validate=True)
-    except binascii.Error:
-        decoded = b""
-    if not decoded[4:].startswith(kind.encode()):
-        raise ValueError(
-            "is no SSH public key; write it as `python3 -m components.host_keys` prints it: 'ssh-ed25519 AAAA…'"
-        )
-    return f"{kind} {blob}"
 
 
 class Artifact(_Model):
@@ -178,7 +132,7 @@ class Machine(_Model):
     """One Linux machine.
 
     Attributes:
-        name: its hostname, which becomes the Node's name.
+        name: its host name as `hostname` prints it, short or full, which becomes the Node's name.
         address: IPv4 address for SSH, which is also the Node's InternalIP (sealos has one address per host).
         role: master or node, in sealos's words.
         port: TCP port of its SSH server.
@@ -193,17 +147,10 @@ class Machine(_Model):
     user: str = "root"
     host_key: str | None = None
 
-    _check_address = field_validator("address")(_ipv4)
-    _check_host_key = field_validator("host_key")(_host_key)
-
-    @field_validator("name")
-    @classmethod
-    def _valid_name(cls, value: str) -> str:
-        if not _HOSTNAME.fullmatch(value):
-            raise ValueError(
-                f"{value!r} is no host name that Kubernetes takes: lower-case letters, digits and '-', at most 63"
-            )
-        return value
+    _check_user = field_validator("user", mode="before")(valid.root)
+    _check_name = field_validator("name")(valid.machine_name)
+    _check_address = field_validator("address")(valid.ipv4)
+    _check_host_key = field_validator("host_key")(valid.host_key)
 
 
 class Bastion(_Model):
@@ -217,7 +164,8 @@ class Bastion(_Model):
     user: str = "root"
     host_key: str | None = None
 
-    _check_host_key = field_validator("host_key")(_host_key)
+    _check_address = field_validator("address")(valid.host)
+    _check_host_key = field_validator("host_key")(valid.host_key)
 
 
 class Ssh(_Model):
@@ -244,6 +192,8 @@ class Ssh(_Model):
     agent: bool = False
     bastion: Bastion | None = None
     connect_timeout: int = Field(default=15, ge=1, le=300)
+
+    _check_user = field_validator("user", mode="before")(valid.root)
 
 
 class Timeouts(_Model):
@@ -338,13 +288,6 @@ class ClusterSettings(_Model):
     etcd_backups: str = Field(default=ETCD_BACKUPS, min_length=1)
     timeouts: Timeouts = Timeouts()
 
-    @field_validator("name")
-    @classmethod
-    def _one_line(cls, value: str) -> str:
-        if value != value.strip() or not (value.isprintable() or not value):
-            raise ValueError(f"{value!r} must be one line without spaces around it")
-        return value
-
     @field_validator("interface")
     @classmethod
     def _regular_expression(cls, value: str | None) -> str | None:
@@ -360,27 +303,22 @@ class ClusterSettings(_Model):
     @field_validator("cert_sans")
     @classmethod
     def _certificate_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_certificate_name(name) for name in value)
-
-    @field_validator("repo")
-    @classmethod
-    def _image_prefix(cls, value: str) -> str:
-        if "://" in value or value.startswith(("/", "-", ".", ":")) or value.endswith(("/", ":")):
-            raise ValueError(
-                f"{value!r} can't begin an image's name; write registry and path alone, as registry.example.org/kubernetes, without scheme "
-                f"and without a slash at the end"
-            )
-        return value
+        return tuple(valid.certificate_name(name) for name in value)
 
     @field_validator("lost")
     @classmethod
     def _machine_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [name for name in value if not _HOSTNAME.fullmatch(name)]:
-            raise ValueError(f"{', '.join(map(repr, wrong))} is no machine's name; write it as the Node is named (kubectl get nodes)")
+        for name in value:
+            try:
+                valid.machine_name(name)
+            except ValueError:
+                raise ValueError(f"{name!r} is no machine's name; write it as the Node is named (kubectl get nodes)") from None
         return value
 
-    _check_vip = field_validator("vip")(_ipv4)
-    _check_networks = field_validator("pod_cidr", "service_cidr")(_network)
+    _check_name = field_validator("name")(valid.cluster_name)
+    _check_repo = field_validator("repo")(valid.image_prefix)
+    _check_vip = field_validator("vip")(valid.ipv4)
+    _check_networks = field_validator("pod_cidr", "service_cidr")(valid.network)
 
     @model_validator(mode="before")
     @classmethod
@@ -429,6 +367,14 @@ class CniSettings(_Model):
     log_level: Literal["debug", "info", "warn", "error", "fatal"] = "info"
     config_file: str = Field(default="10-calico.conflist", pattern=r"^[A-Za-z0-9._-]+$")
     k8s: dict[str, Any] = Field(default_factory=dict, alias="k8s")
+
+    _check_namespace = field_validator("namespace")(valid.label)
+    _check_k8s = field_validator("k8s")(valid.k8s)
+
+    @field_validator("exclude_namespaces")
+    @classmethod
+    def _namespaces(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(valid.label(name) for name in value)
 
 
 class GatewayPort(_Model):
@@ -480,6 +426,17 @@ class GatewaySettings(_Model):
     k8s: dict[str, Any] | None = Field(default=None, alias="k8s")
     host_network: HostNetwork | None = None
 
+    @field_validator("name", "namespace")
+    @classmethod
+    def _named(cls, value: str | None) -> str | None:
+        return valid.label(value) if value else value  # a Service's name is a label, too
+
+    @field_validator("k8s")
+    @classmethod
+    def _shape(cls, value: dict[str, Any] | None) -> dict[str, Any] | None:
+        valid.k8s(value or {})
+        return value
+
     def as_operator(self) -> dict[str, Any]:
         """As an IstioOperator says it, without what was left out and without hostNetwork."""
         return self.model_dump(by_alias=True, exclude_unset=True, exclude={"host_network"})
@@ -503,6 +460,7 @@ class AddonSettings(_Model):
             raise ValueError(
                 "has overlays, which Istio ignores for add-ons (istio#23048); set the add-on's values instead"
             )
+        valid.k8s(value)
         return value
 
 
@@ -544,11 +502,21 @@ class IstioSettings(_Model):
     istioctl: Artifact | None = None
     crds: Literal["keep", "deleteWithMesh"] = "keep"
 
+    _check_hub = field_validator("hub")(valid.hub)
+    _check_name = field_validator("name")(valid.object_name)
+    _check_namespace = field_validator("namespace")(valid.mesh_namespace)
+
     @field_validator("components")
     @classmethod
     def _own_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
         if doubled := sorted({"cni", "ingressGateways", "egressGateways"} & set(value)):
             raise ValueError(f"{', '.join(doubled)} has a key of its own in istio; write it there")
+        for name, component in value.items():
+            if isinstance(k8s := _at(component, "k8s"), Mapping):
+                try:
+                    valid.k8s(k8s)
+                except ValueError as error:
+                    raise ValueError(f"{name}.k8s.{error}") from None
         return value
 
     @field_validator("values")
@@ -737,16 +705,24 @@ def parse(config: Mapping[str, Any], stack: str, directory: Path | None = None) 
         f"{PROJECT}:{key} is not a key of this program; known are {', '.join(KEYS)}"
         for key in sorted(set(config) - set(KEYS))
     ]
+    if found := [line for key in KEYS if key not in SECRETS for line in valid.odd(f"{PROJECT}:{key}", config.get(key))]:
+        raise SettingsError([*problems, *found])
     ssh, found = _section(Ssh, "ssh", config.get("ssh", {}))
     problems += found
     cluster, found = _section(ClusterSettings, "cluster", _named(config.get("cluster", {}), stack))
     problems += found
-    istio, found = _mesh(config["istio"], directory) if config.get("istio") else (None, [])
+    istio, found = _mesh(config["istio"], directory) if _there(config, "istio") else (None, [])
     problems += found
     dashboards, found = (
-        _section(DashboardSettings, "dashboards", config["dashboards"]) if config.get("dashboards") else (None, [])
+        _section(DashboardSettings, "dashboards", config["dashboards"]) if _there(config, "dashboards") else (None, [])
     )
     problems += found
+    problems += [
+        f"{PROJECT}:{key} is empty, which may be a slip: it would take {what} away if there is one. Write what it is to have, or take the "
+        f"key out, which means none"
+        for key, what in (("istio", "the mesh with everything in it"), ("dashboards", "the ways in to the dashboards"))
+        if key in config and not config[key]
+    ]
     problems += _secrets_of_dashboards(dashboards, config)
     machines, found = listed_machines(config, ssh)
     problems += found
@@ -754,7 +730,7 @@ def parse(config: Mapping[str, Any], stack: str, directory: Path | None = None) 
         problems.append(
             f"{PROJECT}:masters names no machine; a cluster needs one master, or three or five for high availability"
         )
-    if not any(config.get(key) for key in ("password", "privateKey")) and not (ssh and ssh.private_key_file):
+    if not any(config.get(key) for key in ("password", "privateKey")) and not _at(config.get("ssh"), "privateKeyFile"):
         problems.append(
             f"{PROJECT}:password, {PROJECT}:privateKey and {PROJECT}:ssh.privateKeyFile are all missing: nothing to log in with "
             f"(an agent is not enough, since sealos itself logs in from the first master); "
@@ -766,6 +742,14 @@ def parse(config: Mapping[str, Any], stack: str, directory: Path | None = None) 
         return Settings(machines=tuple(machines), ssh=ssh, cluster=cluster, istio=istio, dashboards=dashboards)
     except SettingsError as error:
         raise error from None
+
+
+NONE = {"none": True}
+"""What `istio` and `dashboards` have in a stack that leaves them out: Pulumi.yaml's default, told by it from one that is there and empty."""
+
+
+def _there(config: Mapping[str, Any], key: str) -> bool:
+    return bool(config.get(key)) and config[key] != NONE
 
 
 def listed_machines(config: Mapping[str, Any], ssh: Ssh | None) -> tuple[list[Machine], list[str]]:
@@ -804,7 +788,7 @@ def listed_machines(config: Mapping[str, Any], ssh: Ssh | None) -> tuple[list[Ma
 
 
 def _written_out(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The entries that one with a range of addresses stands for: names numbered on from the first, digits kept.
+    """The entries that one with a range of addresses stands for: names numbered on from the first, digits kept, a domain behind them too.
 
     Raises:
         ValueError: key and reason.
@@ -821,21 +805,25 @@ def _written_out(entry: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     count = int(last) - int(first) + 1
     if not 1 <= count <= LONGEST_RANGE:
         raise ValueError(f"address: {address} is a range of {count} addresses; a range has 1 to {LONGEST_RANGE}")
-    numbered = re.fullmatch(r"(.*?)(\d+)", name) if isinstance(name, str) else None
+    numbered = re.fullmatch(r"([^.]*?)(\d+)((?:\..*)?)", name) if isinstance(name, str) else None
     if numbered is None:
         raise ValueError(
-            f"name: {name!r} must end with the first machine's number (as sealos02), since address is a range"
+            f"name: {name!r} must end with the first machine's number (as sealos02, or sealos02.example.com), since address is a range"
         )
     if entry.get("hostKey") and count > 1:
         raise ValueError(
             "hostKey: a range has one key per machine; name a known_hosts file in ssh.knownHosts "
             "(`python3 -m components.host_keys --known-hosts` prints one)"
         )
-    stem, digits = numbered.groups()
+    stem, digits, domain = numbered.groups()
     return [
-        {**entry, "name": f"{stem}{int(digits) + step:0{len(digits)}}", "address": str(first + step)}
+        {**entry, "name": f"{stem}{int(digits) + step:0{len(digits)}}{domain}", "address": str(first + step)}
         for step in range(count)
     ]
+
+
+_BCRYPT = 72
+"""Bytes of a password that bcrypt can hash."""
 
 
 def _secrets_of_dashboards(dashboards: DashboardSettings | None, config: Mapping[str, Any]) -> Iterable[str]:
@@ -850,6 +838,12 @@ def _secrets_of_dashboards(dashboards: DashboardSettings | None, config: Mapping
             yield f"{PROJECT}:{key} is missing, which {why} needs; `pulumi config set --secret {PROJECT}:{key}` sets it"
         elif config.get(key) and not needed:
             yield f"{PROJECT}:{key} is set, but without {PROJECT}:{why} nothing uses it; set that, or remove the key"
+    password = config.get("dashboardsPassword")
+    if dashboards.basic_auth and isinstance(password, str) and len(password.encode(errors="replace")) > _BCRYPT:
+        yield (
+            f"{PROJECT}:dashboardsPassword is longer than {_BCRYPT} bytes, of which bcrypt, which the Ingress controller compares it by, "
+            f"takes no more; set a shorter one"
+        )
 
 
 SECRETS = (
@@ -875,10 +869,15 @@ def load(stack: str) -> tuple[Settings, Credentials]:
         for key, value in {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}.items()
         if key.startswith(f"{PROJECT}:")
     }
+    from components.remarks import remarks  # which itself reads the settings' models
+
     try:
-        settings = parse(_decoded(raw), stack)
+        values = _decoded(raw)
+        settings = parse(values, stack)
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from None
+    for remark in remarks(settings, values):
+        pulumi.warn(remark)
     return settings, Credentials(
         password=config.get_secret("password"),
         private_key=config.get_secret("privateKey"),
@@ -897,10 +896,19 @@ def _decoded(raw: Mapping[str, Any]) -> dict[str, Any]:
         for key in SECRETS
         if raw.get(key) and not pulumi.runtime.config.is_config_secret(f"{PROJECT}:{key}")
     ]
-    for key in set(raw) & {"masters", "nodes", "ssh", "cluster", "istio", "dashboards"}:
+    for key in sorted((set(raw) & set(KEYS)) - set(SECRETS)):
+        if pulumi.runtime.config.is_config_secret(f"{PROJECT}:{key}"):
+            # where in it, the engine doesn't say, and hands it over in plain
+            problems.append(
+                f"{PROJECT}:{key} has a secret in it (`pulumi config set --secret --path`), which would stand in plain in the stack's state, "
+                f"its history and its backups. Take it out (`pulumi config rm --path {PROJECT}:{key}.…`): secrets have keys of their own "
+                f"({', '.join(SECRETS)}), and what a workload of the mesh needs besides belongs into a Secret of the cluster that its values "
+                f"name. One that was used here before is in that history already; change it"
+            )
+            continue
         try:
             values[key] = json.loads(raw[key])
-        except ValueError:
+        except (ValueError, RecursionError):
             problems.append(
                 f"{PROJECT}:{key} must be a YAML structure, not the text {raw[key]!r}; see Pulumi.walkthrough.yaml"
             )

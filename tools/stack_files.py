@@ -52,6 +52,8 @@ def schema() -> dict[str, Any]:
             about |= {"type": "array", "items": refs[(settings.Machine, "validation")]}
         elif key in sections:
             about |= refs[(sections[key], "validation")]
+            if documented[f"{PROJECT}:{key}"].get("default") == settings.NONE:
+                about["minProperties"] = 1  # empty, it is no way to say none
         else:
             about |= {"$ref": "#/$defs/Secret"}
         keys[f"{PROJECT}:{key}"] = about

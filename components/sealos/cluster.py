@@ -115,6 +115,9 @@ class SealosCluster(pulumi.ComponentResource):
                 "podCidr": cluster.pod_cidr,
                 "serviceCidr": cluster.service_cidr,
                 "hostPorts": _host_ports(settings),
+                # left out at their defaults: a key more in the state would show every live stack a change
+                **({} if cluster.network == "calico" else {"network": cluster.network}),
+                **({} if cluster.interface is None else {"interface": cluster.interface}),
                 **cluster.preflight.model_dump(by_alias=True),
             },
             delete="sweep",

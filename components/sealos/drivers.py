@@ -11,11 +11,12 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from components.driver import DriverError, progress
 from components.login import Machine, MachineError
-from components.machines import Host, Result, connect, on_all
+from components.machines import Host, Result, connect, on_all, refuses_sha1
 from components.sealos import (
     artifacts,
     drain,
@@ -160,7 +161,9 @@ async def run_preflight(request: requests.Preflight) -> str:
                 istioctl_sha256=request.istioctl.sha256 if request.istioctl else None,
             )
         clock = await _clock(host)
-        return preflight.Seen(await look(host, given, _PROBE), clock)
+        facts = await look(host, given, _PROBE)
+        sha1 = await refuses_sha1(host.machine, request.fleet.login)
+        return preflight.Seen(replace(facts, refuses_sha1=sha1), clock)
 
     seen, sources = await asyncio.gather(on_all(request.fleet, seen_by), asyncio.to_thread(_sources, request))
     found = preflight.judge(request, seen, sources)
@@ -275,7 +278,7 @@ async def look(host: Host, given: Mapping[str, bytes] | None = None, limit: floa
     result = await host.run(HERE / "facts.sh", given or files(), limit)
     if result.status:
         raise MachineError(host.machine.name, f"could not be looked at ({result.last_words})", "Look at it by hand.")
-    return facts_of.parse(result.stdout)
+    return replace(facts_of.parse(result.stdout), shell_said=result.shell_said)
 
 
 async def settled(host: Host, lock_wait: float) -> Facts:
@@ -381,7 +384,10 @@ async def _forget_lost(host: Host, request: requests.Want) -> None:
     Before, because etcd counts a dead master against the quorum as long as it is listed.
     """
     begun = time.monotonic()
+    known = {machine.name for machine in await known_of(host)} if request.lost else set()
     for name in request.lost:
+        if name not in known and name not in await nodes_of(host):
+            progress(name, "warning: cluster.lost names it, but this cluster has no such machine (any more); look for a typing error, or take it out")
         while node := (await nodes_of(host)).get(name):
             if not await _still_reports(
                 host,

@@ -31,6 +31,14 @@ class Route:
 
 
 @dataclass(frozen=True)
+class Interface:
+    """An IPv4 address of a network interface that is up; an interface with several comes several times, in the kernel's order."""
+
+    device: str
+    address: str
+
+
+@dataclass(frozen=True)
 class Facts:
     """One machine, as it is.
 
@@ -42,6 +50,14 @@ class Facts:
         os: the distribution and what it is like, ID and ID_LIKE of os-release.
         cpus, memory: number and bytes; None when unknown.
         routes: without the default route.
+        default_device: the interface of the default route; None without one.
+        interfaces: without loopback; empty when unknown.
+        nameservers: the resolvers that it asks, and that its pods get.
+        own_entries: addresses that its /etc/hosts gives for its own name.
+        named_in_hosts: whether its name stands there in some line, perhaps as part of another, which sealos goes by.
+        proxies: names of the variables in root's environment that name a proxy; no_proxy says for what they are not asked.
+        shell_said: what root's shell printed before our script, in its output and in its errors.
+        refuses_sha1: whether its SSH server refuses the stack's RSA key as sealos signs with it.
         vip_answers: how somebody else answers at the VIP that is asked for; None when nobody does.
         swap: number of swap areas in use.
         ports: TCP ports that something listens on.
@@ -65,6 +81,7 @@ class Facts:
         nodes: `kubectl get nodes -o json`, where the API answered; api_error says why it did not.
         package_bytes, package_sha256: of the offline package; None when it isn't there or the checksum wasn't asked for.
         package_version: of the Kubernetes in it, e.g. v1.16.3; None when it does not say.
+        package_unasked: whether it would say so by its kubeadm alone, which can't be run there.
         package_why: set when it is no package: what tar said, perhaps nothing.
         sealos_bytes, sealos_sha256, sealos_version: of the sealos binary, likewise; the version None when it can't run.
         istioctl_bytes, istioctl_sha256: of the istioctl binary, likewise.
@@ -80,6 +97,15 @@ class Facts:
     cpus: int | None = None
     memory: int | None = None
     routes: tuple[Route, ...] = ()
+    default_device: str | None = None
+    interfaces: tuple[Interface, ...] = ()
+    nameservers: tuple[str, ...] = ()
+    own_entries: tuple[str, ...] = ()
+    named_in_hosts: bool = False
+    proxies: tuple[str, ...] = ()
+    no_proxy: str = ""
+    shell_said: tuple[str, str] = ("", "")
+    refuses_sha1: bool = False
     vip_answers: str | None = None
     swap: int = 0
     ports: frozenset[int] = frozenset()
@@ -106,6 +132,7 @@ class Facts:
     package_bytes: int | None = None
     package_sha256: str | None = None
     package_version: str | None = None
+    package_unasked: bool = False
     package_why: str | None = None
     sealos_bytes: int | None = None
     sealos_sha256: str | None = None
@@ -140,6 +167,13 @@ def parse(text: str) -> Facts:
         cpus=number("cpus"),
         memory=number("memory", 1024),
         routes=tuple(route for line in lines.get("route", ()) if (route := _route(line))),
+        default_device=next((device for line in lines.get("route", ()) if (device := _default_route(line))), None),
+        interfaces=tuple(one for line in lines.get("interface", ()) if (one := _interface(line))),
+        nameservers=tuple(a for a in lines.get("nameserver", ()) if _is_address(a)),
+        own_entries=tuple(a for a in lines.get("own_entry", ()) if _is_address(a)),
+        named_in_hosts="named_in_hosts" in lines,
+        proxies=tuple(lines.get("proxy", ())),
+        no_proxy=last("no_proxy") or "",
         vip_answers=last("vip_answers"),
         swap=number("swap") or 0,
         ports=frozenset(int(port, 16) for port in lines.get("port", ())),
@@ -170,6 +204,7 @@ def parse(text: str) -> Facts:
         package_version=_version(
             (_document(last("package_metadata")) or {}).get("k8sVersion") or last("package_kubeadm")
         ),
+        package_unasked="package_unasked" in lines,
         package_why=last("package_why"),
         sealos_bytes=number("sealos_bytes"),
         sealos_sha256=last("sealos_sha256"),
@@ -193,6 +228,27 @@ def _route(line: str) -> Route | None:
         return None
     network = ipaddress.IPv4Network((address, bits.bit_count()), strict=False)
     return Route(device, network, direct=int(gateway, 16) == 0)
+
+
+def _default_route(line: str) -> str | None:
+    """Its interface; None for any other route, and for one that throws packets away."""
+    device, destination, _, mask = line.split()
+    return device if destination == mask == "00000000" and device != "*" else None
+
+
+def _interface(line: str) -> Interface | None:
+    """A line of `ip -o -4 addr`: interface and address, with or without a prefix."""
+    device, _, address = line.partition(" ")
+    address = address.partition("/")[0]
+    return Interface(device.partition("@")[0], address) if _is_address(address) else None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _yaml(encoded: str | None) -> dict[str, Any] | None:

@@ -25,11 +25,24 @@ echo "cpus $(nproc 2>/dev/null || grep -c ^processor /proc/cpuinfo || true)"
 awk '$1 == "MemTotal:" { print "memory " $2 }' /proc/meminfo
 # interface, destination, gateway and mask, in the kernel's own hexadecimal
 awk 'NR > 1 { print "route " $1, $2, $3, $8 }' /proc/net/route 2>/dev/null || true
+ip -o -4 addr show up 2>/dev/null | awk '$2 != "lo" { print "interface " $2, $4 }' || true
+# where systemd-resolved runs, kubelet gives pods its list (kubeadm, resolvConf)
+sed -nE 's/^nameserver[[:space:]]+([0-9A-Fa-f.:]+).*/nameserver \1/p' /etc/resolv.conf /run/systemd/resolve/resolv.conf 2>/dev/null | sort -u || true
+# sealos greps for the name, and kubelet looks it up
+name=$(hostname 2>/dev/null || cat /proc/sys/kernel/hostname)
+if [[ -n $name ]] && grep -q -- "$name" /etc/hosts 2>/dev/null; then
+    echo "named_in_hosts yes"
+    awk -v name="$name" '!/^[ \t]*#/ { sub(/#.*/, ""); for (field = 2; field <= NF; field++) if ($field == name) print "own_entry " $1 }' /etc/hosts
+fi
+if [[ -e $dir/.proxies ]]; then
+    sed 's/^/proxy /' "$dir/.proxies"
+    echo "no_proxy ${no_proxy:-${NO_PROXY:-}}"
+fi
 echo "swap $(($(wc -l </proc/swaps) - 1))"
 awk '$4 == "0A" { split($2, part, ":"); print "port " part[2] }' /proc/net/tcp /proc/net/tcp6 2>/dev/null | sort -u
 # who listens, where ss is there to say it
 ss -Hltnp 2>/dev/null | sed -nE 's/^[A-Z-]+ +[0-9]+ +[0-9]+ +[^ ]*:([0-9]+) +[^ ]+ +users:\(\("([^"]+)",pid=([0-9]+).*/listener \1 \3 \2/p' | sort -u || true
-for tool in awk base64 df flock sed setsid sha256sum tail timeout; do
+for tool in awk base64 cmp curl df find flock sed setsid sha256sum tail timeout; do
     command -v "$tool" >/dev/null || echo "missing_tool $tool"
 done
 for program in dockerd containerd; do

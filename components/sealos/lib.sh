@@ -175,15 +175,34 @@ sealos_version() {
     HOME=$dir/home timeout 20 "$program" version 2>&1 </dev/null | plain | tr '\n' ' ' || true
 }
 
+# A new folder below which programs can be run, which the caller takes away again; fails where there is none. Both /run and /tmp,
+# where $dir is, may be mounted noexec.
+runnable() {
+    local place new
+    for place in "$dir" /root /var/tmp /usr/local/bin; do
+        new=$(mktemp -d "$place/.sealos-istio.XXXXXXXX" 2>/dev/null) || continue
+        if { printf '#!/bin/sh\n' >"$new/try" && chmod 0700 "$new/try" && "$new/try"; } 2>/dev/null; then
+            rm -f -- "$new/try"
+            printf '%s' "$new"
+            return 0
+        fi
+        rm -rf -- "$new"
+    done
+    return 1
+}
+
 # Which Kubernetes the offline package $1 holds, as facts: its Metadata, else the word of its kubeadm (the packages of
-# Kubernetes 1.16's days have no Metadata), else why it has neither. Nothing when it can't be read in time.
+# Kubernetes 1.16's days have no Metadata), else why it has neither, or that its kubeadm can't be run here. Nothing when it can't be
+# read in time.
 package_facts() {
-    local place=$dir/unpacked status=0
-    mkdir -p "$place"
+    local place status=0 runs=yes
+    place=$(runnable) || { place=$dir/unpacked runs="" && mkdir -p "$place"; }
     # reading ends with the second of them; one that is not there costs the whole archive
     timeout 60 tar -xzf "$1" -C "$place" --no-same-owner --occurrence=1 --wildcards '*kube/Metadata' '*kube/bin/kubeadm' 2>"$dir/why" || status=$?
     if [[ -s $place/kube/Metadata ]]; then
         echo "package_metadata $(base64 -w0 <"$place/kube/Metadata")"
+    elif [[ -s $place/kube/bin/kubeadm && -z $runs ]]; then
+        echo "package_unasked yes"
     elif [[ -s $place/kube/bin/kubeadm ]]; then
         echo "package_kubeadm $(timeout 20 "$place/kube/bin/kubeadm" version -o short 2>/dev/null </dev/null | head -n 1 || true)"
     elif ((status != 124)); then

@@ -30,6 +30,11 @@ def mismatch(facts: Facts, path: str, wanted: str) -> tuple[Severity, str] | Non
         if facts.package_version == wanted:
             return None
         return "error", f"{path} holds Kubernetes {facts.package_version}, not {wanted} (cluster.kubernetesVersion)"
+    if facts.package_unasked:
+        return "warning", (
+            f"{path} could not be asked which Kubernetes it holds: it has no kube/Metadata, and its kubeadm can't be run, "
+            f"since all folders for that are mounted noexec"
+        )
     # a name is easily given to another file, so that it is a hint and no more
     named = re.search(r"kube(\d+\.\d+\.\d+)", path.rsplit("/", 1)[-1])
     if named and f"v{named[1]}" != wanted:

@@ -9,18 +9,27 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network
 from statistics import median
 
 from components.login import Machine, MachineError
-from components.sealos import installation, nodes, package_version, sealos_version
+from components.sealos import addresses, environment, installation, nodes, package_version, sealos_version
 from components.sealos.facts import Facts
 from components.sealos.findings import Finding, Severity, settle
 from components.sealos.owner import on_first_master, owner
 from components.sealos.requests import Artifact, Preflight
 
 OLDEST_KUBERNETES = (1, 14)
-PORTS = {6443: "the API server", 2379: "etcd's clients", 2380: "etcd's peers", 10250: "the kubelet"}
+PORTS = {
+    6443: "the API server",
+    2379: "etcd's clients",
+    2380: "etcd's peers",
+    10250: "the kubelet",
+    10251: "the scheduler",
+    10252: "the controller manager",
+    10257: "the controller manager",
+    10259: "the scheduler",
+}
+_INSECURE_UNTIL = (1, 23)  # from this Kubernetes on nothing listens on 10251 and 10252 any more
 _LEAST_FREE = 1 << 30  # bytes below /var/lib, for images, etcd and logs
 _PACKAGE_ROOM = 3  # the package, what is unpacked of it, and its images while they are loaded
 _LEAST_CPUS = 2  # kubeadm's NumCPU check of a master, an error there
@@ -28,8 +37,7 @@ _LEAST_MEMORY = 1700 << 20  # bytes; kubeadm's Mem check since v1.20
 _DOCKER_UNTIL = (1, 20)  # from this Kubernetes on sealos's packages run on containerd, and Docker must not be there
 _ARCHITECTURES = {"x86_64", "aarch64"}  # what there are offline packages for
 _KNOWN_SYSTEMS = {"centos", "rhel", "fedora", "ubuntu", "debian", "suse", "openeuler", "kylin"}
-_CLUSTERS_OWN = re.compile(r"\*|cali.*|tunl0|vxlan\.calico|flannel.*|cni0|cilium.*|kube-.*|lxc.*")
-"""Interfaces of a pod network, which stay until the next boot, and routes that throw packets away."""
+_TOOLS_FOR_LATER = {"curl"}
 _PROXIES = {"envoy", "pilot-agent"}  # what listens for the gateway itself
 
 
@@ -86,6 +94,7 @@ def judge(
     lead = facts.get(first.name)
     dead = {name: node for name, node in nodes.parse((lead and lead.nodes) or {}).items() if node.silent}
     found = list(_versions(request, first))
+    strangers: set[str] = set()  # who is no member yet
     for machine in request.fleet.machines:
         result = seen[machine.name]
         if isinstance(result, MachineError):
@@ -97,20 +106,22 @@ def judge(
                 found.append(Finding(machine.name, result.code, "error", about + result.cause, result.fix))
             continue
         member = _is_member(request, facts.get(first.name), machine, first, result.facts)
-        found += _host(machine, result.facts)
+        found += _host(machine, result.facts, masters=sum(m.role == "master" for m in request.fleet.machines))
+        found += environment.judge(request, machine, result.facts, member=member)
         found += _system(machine, result.facts, facts.get(first.name))
         found += _traces(request, machine, result.facts, member=member)
         found += _gateway_ports(request, machine, result.facts, member=member)
         if not member:
             found += _room(machine, result.facts, package or 0)
-            found += _networks(request, machine, result.facts)
+            found += addresses.of_machine(request, machine, result.facts)
+            strangers.add(machine.name)
             found += _runtimes(request, machine, result.facts)
         if machine == first:
             found += _artifacts(request, machine, result.facts, sources)
             found += _istioctl(request, machine, result.facts)
             found += _their_versions(request, machine, result.facts, sources)
     found += _doubles(facts)
-    found += _addresses(request, facts)
+    found += addresses.of_all(request, facts, strangers)
     found += _skews(clocks, request.max_clock_skew)
     order = {machine.name: position for position, machine in enumerate(request.fleet.machines)}
     found = settle(found, warnings_as_errors=request.warnings_as_errors, waive=request.waive)
@@ -135,6 +146,11 @@ def _is_member(request: Preflight, lead: Facts | None, machine: Machine, first: 
     return machine == first or (lead.ca is not None and owner(facts, request.cluster, lead.ca).kind == "ours")
 
 
+def _minor(version: str) -> tuple[int, int]:
+    match = re.fullmatch(r"v(\d+)\.(\d+)\.\d+", version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
 def _versions(request: Preflight, first: Machine) -> Iterator[Finding]:
     match = re.fullmatch(r"v(\d+)\.(\d+)\.\d+", request.kubernetes_version)
     if match is None or (int(match[1]), int(match[2])) < OLDEST_KUBERNETES:
@@ -147,7 +163,19 @@ def _versions(request: Preflight, first: Machine) -> Iterator[Finding]:
         )
 
 
-def _host(machine: Machine, facts: Facts) -> Iterator[Finding]:
+def _another_name(name: str, hostname: str) -> tuple[str, str]:
+    """Cause and fix. What `hostname` prints is what kubelet registers as and what kubeadm and sealos read, not what DNS has."""
+    cause = f"its hostname is {hostname or 'empty'!r}, not {name!r}"
+    if hostname.lower() == name:
+        cause += " in lower case, as Kubernetes wants it"
+    elif hostname and f"{name}.".startswith(f"{hostname.lower()}."):
+        cause += ": the short form, and kubelet registers as that"
+    elif f"{hostname.lower()}.".startswith(f"{name}."):
+        cause += ": the full form, and kubelet registers as that"
+    return cause, f"`hostnamectl set-hostname {name}` on it, or use its hostname as name: it becomes the Node's."
+
+
+def _host(machine: Machine, facts: Facts, *, masters: int = 1) -> Iterator[Finding]:
     def error(code: str, cause: str, fix: str) -> Finding:
         return Finding(machine.name, code, "error", cause, fix)
 
@@ -158,12 +186,7 @@ def _host(machine: Machine, facts: Facts) -> Iterator[Finding]:
             "Log in as root: sealos v3 writes to /root, /usr/bin and /etc.",
         )
     if facts.hostname != machine.name:
-        yield error(
-            "hostname",
-            f"its hostname is {facts.hostname or 'empty'!r}, not {machine.name!r}"
-            + (" in lower case, as Kubernetes wants it" if facts.hostname.lower() == machine.name else ""),
-            f"`hostnamectl set-hostname {machine.name}` on it, or use its hostname as name: it becomes the Node's.",
-        )
+        yield error("hostname", *_another_name(machine.name, facts.hostname))
     if not facts.machine_id:
         yield error(
             "machine-id",
@@ -176,11 +199,19 @@ def _host(machine: Machine, facts: Facts) -> Iterator[Finding]:
             f"{machine.address} is none of its own addresses ({', '.join(facts.addresses)})",
             "Use an address that the machine itself has: sealos takes it for the Node's InternalIP and the API server's.",
         )
-    if facts.missing_tools:
+    if lacking := [tool for tool in facts.missing_tools if tool not in _TOOLS_FOR_LATER]:
         yield error(
             "tools",
-            f"lacks {', '.join(facts.missing_tools)}",
-            "Install them (coreutils, util-linux, sed, gawk or mawk).",
+            f"lacks {', '.join(lacking)}",
+            "Install them (coreutils, util-linux, sed, gawk or mawk, findutils, diffutils).",
+        )
+    if machine.role == "master" and masters > 1 and (lacking := [t for t in facts.missing_tools if t in _TOOLS_FOR_LATER]):
+        yield Finding(
+            machine.name,
+            "tools",
+            "warning",
+            f"lacks {', '.join(lacking)}, by which etcd's members are asked before a master leaves",
+            "Install it; without it no master can be taken out or put in another's place.",
         )
     if facts.swap:
         yield Finding(
@@ -232,44 +263,6 @@ def _system(machine: Machine, facts: Facts, lead: Facts | None) -> Iterator[Find
             f"has {facts.memory >> 20} MiB of memory, kubeadm wants {_LEAST_MEMORY >> 20} MiB",
             "Give it more; kubeadm refuses a master with less from v1.20 on.",
         )
-
-
-def _networks(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
-    """The cluster's own address ranges against what the machine reaches already."""
-    for code, key, text in (
-        ("pod-cidr", "cluster.podCidr", request.pod_cidr),
-        ("service-cidr", "cluster.serviceCidr", request.service_cidr),
-    ):
-        if text is None:
-            continue
-        ours = IPv4Network(text)
-        for route in facts.routes:
-            if _CLUSTERS_OWN.fullmatch(route.device) or not route.network.overlaps(ours):
-                continue
-            yield Finding(
-                machine.name,
-                code,
-                "error" if route.direct else "warning",
-                f"{key} {ours} overlaps {'its network' if route.direct else 'what it has a route to,'} {route.network} ({route.device})",
-                f"Choose another {key}: what is there could no longer be reached from pods, or from this machine.",
-            )
-    if request.vip is None:
-        return
-    if request.vip in facts.addresses:
-        cause, severity = "is an address of this machine itself", "error"
-    elif facts.vip_answers == "ping":
-        cause, severity = "belongs to somebody who answers a ping from here", "error"
-    elif facts.vip_answers:
-        cause, severity = f"is answered at {facts.vip_answers} from here (or a proxy between answers for it)", "warning"
-    else:
-        return
-    yield Finding(
-        machine.name,
-        "vip",
-        "error" if severity == "error" else "warning",
-        f"cluster.vip {request.vip} {cause}",
-        "Choose an address that nobody has; nodes reach the masters by it.",
-    )
 
 
 def _listener(facts: Facts, port: int) -> str:
@@ -353,6 +346,8 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
         )
     for port in sorted(set(PORTS) & facts.ports):
         if machine.role == "node" and port != 10250:
+            continue
+        if port in (10251, 10252) and _minor(request.kubernetes_version) >= _INSECURE_UNTIL:
             continue
         yield Finding(
             machine.name,
@@ -494,7 +489,7 @@ def _doubles(facts: Mapping[str, Facts]) -> Iterator[Finding]:
     for what, values, fix in (
         (
             "hostname",
-            {n: f.hostname for n, f in facts.items()},
+            {n: f.hostname.lower() for n, f in facts.items()},
             "Give each machine its own: Nodes are told apart by it.",
         ),
         ("machine-id", {n: f.machine_id for n, f in facts.items()}, clones),
@@ -506,20 +501,6 @@ def _doubles(facts: Mapping[str, Facts]) -> Iterator[Finding]:
             for name in names if value and len(names) > 1 else ():
                 others = ", ".join(other for other in names if other != name)
                 yield Finding(name, f"same-{what}", "error", f"has the same {what} as {others}: {value}", fix)
-
-
-def _addresses(request: Preflight, facts: Mapping[str, Facts]) -> Iterator[Finding]:
-    """A machine that has the address of another."""
-    for machine in request.fleet.machines:
-        for name, others in facts.items():
-            if name != machine.name and machine.address in others.addresses:
-                yield Finding(
-                    name,
-                    "same-address",
-                    "error",
-                    f"has {machine.address}, which is {machine.name}'s in the settings",
-                    "Give each machine an address of its own.",
-                )
 
 
 def _skews(clocks: Mapping[str, Clock], limit: float) -> Iterator[Finding]:

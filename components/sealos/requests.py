@@ -75,6 +75,8 @@ class Preflight(Request):
     vip: str | None = None
     pod_cidr: str | None = None
     service_cidr: str | None = None
+    network: str = "calico"
+    interface: str | None = None
     host_ports: tuple[HostPort, ...] = ()
     warnings_as_errors: bool | list[str] = False
     waive: dict[str, str] = Field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -67,6 +68,9 @@ def good(port: int) -> Config:
         pytest.param(lambda c: c["nodes"][0].pop("address"), "sealos-istio:nodes[0].address is missing", id="missing host"),
         pytest.param(lambda c: c["nodes"].append(dict(c["masters"][0])), "listed already as masters[0].name", id="master twice"),
         pytest.param(lambda c: c["cluster"].update(kubernetesVersion="v1.22.3"), "sealos-istio:istio.version", id="version pair"),
+        pytest.param(lambda c: c.update(istio={}), "sealos-istio:istio is empty, which may be a slip", id="empty mesh"),
+        pytest.param(lambda c: c.update(istio=None), "'sealos-istio:istio' must be of type 'object'", id="mesh is null"),
+        pytest.param(lambda c: c.update(dashboards={}), "sealos-istio:dashboards is empty, which may be a slip", id="empty dashboards"),
         pytest.param(lambda c: c.update(password="plain"), "sealos-istio:password stands in plain text", id="plain password"),
         pytest.param(
             lambda c: c["istio"]["ingressGateways"][0]["k8s"]["overlays"][0].update(name="istio-ingresgateway"),
@@ -90,6 +94,54 @@ def test_one_message_and_nobody_dialled(
     assert done.text.count(expected) == 1, done.text
     assert "Traceback" not in done.text
     assert not knocks
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["istio.values.grafana.adminPassword", "istio.hub", "cluster.name", "nodes[0].hostKey", "ssh.knownHosts", "dashboards.way"],
+)
+def test_a_secret_inside_a_structure_is_refused_and_is_nowhere_in_plain(
+    project: Project, listener: tuple[int, list[object]], path: str
+) -> None:
+    """The engine tells the program that there is one, but hands it over in plain: no resource, stash or output could keep it."""
+    port, knocks = listener
+    project.write_config(good(port))
+    secret = "plain-c0ffee"
+    done = project.pulumi("config", "set", "--secret", "--path", f"sealos-istio:{path}", secret, "--stack", "bad")
+    assert done.status == 0, done.text
+    section = re.split(r"[.\[]", path)[0]
+    for done in (project.pulumi("preview", "--stack", "bad"), project.up()):
+        assert done.status != 0
+        assert done.text.count(f"sealos-istio:{section} has a secret in it (`pulumi config set --secret --path`)") == 1, done.text
+        assert secret not in done.text
+        assert "Traceback" not in done.text
+    assert not knocks
+    state = project.pulumi("stack", "export", "--show-secrets", "--stack", "bad").stdout
+    assert secret not in state
+    kept = [file for file in (project.directory / "backend").rglob("*") if file.is_file()]
+    assert kept
+    assert all(secret.encode() not in file.read_bytes() for file in kept)
+
+
+def test_a_stack_without_a_mesh_previews_none(project: Project, listener: tuple[int, list[object]]) -> None:
+    config = good(listener[0])
+    del config["istio"]
+    project.write_config(config)
+    done = project.pulumi("preview", "--stack", "bad")
+    assert done.status == 0, done.text
+    assert "istio-operator" not in done.text
+    assert not listener[1]
+
+
+def test_what_does_nothing_is_said_and_stops_nothing(project: Project, listener: tuple[int, list[object]]) -> None:
+    config = good(listener[0])
+    config["istio"]["hub"] = "gcr.io/istio-release"
+    project.write_config(config)
+    assert project.pulumi("config", "set", "--secret", "sealos-istio:dashboardsPassword", "x", "--stack", "bad").status == 0
+    done = project.pulumi("preview", "--stack", "bad")
+    assert done.status == 0, done.text
+    assert "warning: sealos-istio:istio.hub: gcr.io/istio-release ends in December 2026" in done.text
+    assert "warning: sealos-istio:dashboardsPassword does nothing without sealos-istio:dashboards" in done.text
 
 
 def test_what_istios_own_renderer_refuses_is_refused_before_the_first_resource(

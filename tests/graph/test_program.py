@@ -160,3 +160,15 @@ def test_the_lab_is_never_imported_by_the_program() -> None:
         assert "import lab" not in file.read_text()
         assert "from lab" not in file.read_text()
     assert socket.gethostname() not in (ROOT / "Pulumi.dev.yaml").read_text()
+
+
+def test_machines_with_their_full_host_names(tmp_path: Path) -> None:
+    """A dot in a name is no harm to a resource's."""
+    text = (ROOT / "Pulumi.dev.yaml").read_text().replace("sealos0", "host0")
+    for number in range(1, 5):
+        text = text.replace(f"host0{number}", f"sealos0{number}.example.com")
+    config = {key.removeprefix("sealos-istio:"): value for key, value in yaml.safe_load(text)["config"].items()}
+    preview = Project.copy(tmp_path / "project", "dev", config).preview()
+    names = {kind_and_name(step["urn"])[1] for step in preview["steps"]}
+    assert {f"cluster-member-{node}.example.com" for node in NODES} < names
+    assert {f"istio-cni-{machine}.example.com" for machine in ("sealos01", *NODES)} < names

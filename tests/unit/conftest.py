@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +41,24 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serving(tmp_path_factory.mktemp("sshd")) as running:
+        yield running
+
+
+@contextmanager
+def serving(home: Path, *lines: str, kind: str = "ssh-ed25519") -> Iterator[Server]:
+    """An sshd with its files in `home`.
+
+    Args:
+        home: an empty folder.
+        lines: more of its sshd_config.
+        kind: of the key that it lets in.
+    """
     if os.geteuid() != 0:
         pytest.skip("hosts are dialled as root, and an sshd that root did not start lets root in nowhere")
-    home = tmp_path_factory.mktemp("sshd")
-    host, user = home / "host_key", home / "id_ed25519"
-    for path in (host, user):
-        path.write_bytes(asyncssh.generate_private_key("ssh-ed25519").export_private_key())
+    host, user = home / "host_key", home / "id"
+    for path, of in ((host, "ssh-ed25519"), (user, kind)):
+        path.write_bytes(asyncssh.generate_private_key(of).export_private_key())
         path.chmod(0o600)
     (home / "authorized_keys").write_bytes(asyncssh.read_private_key(user).export_public_key())
     (home / "authorized_keys").chmod(0o600)
@@ -56,6 +69,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     config.write_text(
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {host}\nAuthorizedKeysFile {home}/authorized_keys\n"
         f"PidFile none\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication no\nAllowTcpForwarding yes\nSubsystem sftp internal-sftp\n"
+        + "".join(f"{line}\n" for line in lines)
     )
     Path("/run/sshd").mkdir(exist_ok=True)
     with (home / "log").open("wb") as log:

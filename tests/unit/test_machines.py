@@ -19,7 +19,7 @@ import pytest
 from components import machines
 from components.login import Fleet, Login, Machine, MachineError
 from components.machines import Host, Result, connect, on_all
-from tests.unit.conftest import Server
+from tests.unit.conftest import Server, serving
 
 pytestmark = pytest.mark.slow
 
@@ -305,6 +305,7 @@ async def password_server() -> AsyncIterator[Machine]:
     key = asyncssh.generate_private_key("ssh-ed25519")
 
     async def handle(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        process.stdout.write(f"{machines._BEGUN}\n".encode())
         process.exit(5)
 
     listener = await asyncssh.create_server(
@@ -467,3 +468,81 @@ def test_a_line_without_end_comes_in_pieces(server: Server) -> None:
 def test_last_words_are_never_the_output(server: Server) -> None:
     assert run(server, "echo key; exit 3").last_words == "it ended with status 3 and did not say why"
     assert run(server, "echo key; seq 20 >&2; exit 3").last_words.split() == [str(n) for n in range(9, 21)]
+
+
+def start_up(tmp_path: Path, text: str) -> str:
+    """The line of an sshd_config by which root's shell reads `text` first, as bash reads /root/.bashrc there."""
+    file = tmp_path / "start-up"
+    file.write_text(f"{text}\n")
+    return f"ForceCommand /bin/bash -c '. {file}; eval \"$SSH_ORIGINAL_COMMAND\"'"
+
+
+@pytest.mark.parametrize("how", ["run", "job"])
+def test_what_the_shell_prints_is_kept_apart(tmp_path: Path, how: str) -> None:
+    home, shown = tmp_path / "sshd", list[str]()
+    home.mkdir()
+
+    async def act(host: Host) -> Result:
+        script = "echo '{}'; echo why >&2; exit 3"
+        return await (host.run(script) if how == "run" else host.job(script, on_line=shown.append))
+
+    with serving(home, start_up(tmp_path, "echo 'Welcome to node1'; printf 'no newline'; nvm-is-not-there")) as server:
+        result = on_host(server, act)
+    assert isinstance(result, Result)
+    assert (result.stdout, result.stderr, result.status) == ("{}\n", "why", 3)
+    assert result.shell_said[0] == "Welcome to node1\nno newline"
+    assert "nvm-is-not-there: command not found" in result.shell_said[1]
+    assert shown in ([], ["why"])
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_shell_that_ends_by_itself_is_said(tmp_path: Path, status: int) -> None:
+    home = tmp_path / "sshd"
+    home.mkdir()
+    with (
+        serving(home, start_up(tmp_path, f"echo 'not today' >&2; exit {status}")) as server,
+        pytest.raises(MachineError, match=rf"root's shell ended with status {status} before it ran what was sent \(not today\)") as caught,
+    ):
+        run(server, "true")
+    assert "/root/.bashrc" in caught.value.fix
+
+
+def test_no_call_of_ours_goes_by_a_proxy(tmp_path: Path) -> None:
+    home = tmp_path / "sshd"
+    home.mkdir()
+    proxies = start_up(tmp_path, "export https_proxy=http://192.0.2.1:3128 ALL_PROXY=socks5://u:secret@192.0.2.1 no_proxy=10.0.0.0/8")
+    with serving(home, proxies) as server:
+        script = 'env | grep -i _proxy; cat "$1/.proxies"'
+        for result in (on_host(server, lambda host: host.run(script)), on_host(server, lambda host: host.job(script))):
+            assert isinstance(result, Result)
+            assert result.stdout.split() == ["no_proxy=10.0.0.0/8", "https_proxy", "ALL_PROXY"]
+
+
+def test_a_server_that_opens_no_session(tmp_path: Path) -> None:
+    with serving(tmp_path, "MaxSessions 0") as server, pytest.raises(MachineError, match="opened no session") as caught:
+        run(server, "true")
+    assert "MaxSessions" in caught.value.fix
+
+
+def test_one_session_at_a_time_is_enough(tmp_path: Path) -> None:
+    async def twice(host: Host) -> int:
+        return (await host.run("exit 3")).status + (await host.job("exit 4")).status
+
+    with serving(tmp_path, "MaxSessions 1") as server:
+        assert on_host(server, twice) == 7
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "password", "refused"),
+    [
+        ("ssh-rsa", "", None, True),
+        ("ssh-rsa", "PubkeyAcceptedAlgorithms +ssh-rsa", None, False),
+        ("ssh-rsa", "", "p", False),
+        ("ssh-ed25519", "", None, False),
+    ],
+)
+def test_an_rsa_key_as_sealos_signs_with_it(tmp_path: Path, kind: str, line: str, password: str | None, *, refused: bool) -> None:
+    """Debian 12's OpenSSH 9.2 here: it takes the key of every client but those that know SHA-1 only."""
+    with serving(tmp_path, line, kind=kind) as server:
+        assert run(server, "exit 6").status == 6
+        assert asyncio.run(machines.refuses_sha1(server.machine(), server.login(password=password))) is refused

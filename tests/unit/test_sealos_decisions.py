@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
 
-from components.login import Login, Machine, MachineError
-from components.sealos import installation, nodes, sealos_config
+from components.login import Fleet, Login, Machine, MachineError
+from components.machines import Host
+from components.sealos import drivers, installation, nodes, sealos_config
 from components.sealos.drain import arguments as drain_arguments
 from components.sealos.facts import Facts
 from components.sealos.installation import decide
-from components.sealos.requests import Identity
+from components.sealos.requests import Identity, Want
 
 FIRST = Machine(name="sealos01", address="192.0.2.11", role="master")
 SECOND = Machine(name="sealos02", address="192.0.2.12", role="node")
@@ -541,3 +543,23 @@ def test_every_key_of_the_identity_is_compared_and_recorded() -> None:
     assert list(installation.as_recorded(CLUSTER)) == [
         "name", "kubernetesVersion", "vip", "podCidr", "serviceCidr", "network", "interface", "certSans", "repo",
     ], "the text in every live stack's state begins with these, in this order"  # fmt: skip
+
+
+def test_a_lost_machine_that_never_was_one_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    async def known_of(_: object) -> list[Machine]:
+        return [SECOND]
+
+    async def nodes_of(_: object) -> dict[str, nodes.Node]:
+        return {}
+
+    async def forget(_: object, name: str) -> None:
+        forgotten.append(name)
+
+    forgotten: list[str] = []
+    for name, stand_in in (("known_of", known_of), ("nodes_of", nodes_of), ("forget", forget)):
+        monkeypatch.setattr(drivers, name, stand_in)
+    request = Want(fleet=Fleet(machines=(FIRST,), login=Login()), lost=("sealos02", "sealso03"))
+    asyncio.run(drivers._forget_lost(cast("Host", None), request))
+    assert forgotten == ["sealos02", "sealso03"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "sealso03] warning: cluster.lost names it, but this cluster has no such machine" in line

@@ -15,7 +15,7 @@ import pytest
 from components.login import Cause, Fleet, Login, Machine, MachineError
 from components.sealos import facts as facts_of
 from components.sealos import preflight
-from components.sealos.facts import Facts, Route
+from components.sealos.facts import Facts, Interface, Route
 from components.sealos.findings import CODES, Finding, report, stop
 from components.sealos.preflight import Clock, Seen, judge
 from components.sealos.requests import Artifact, Preflight
@@ -87,6 +87,158 @@ def findings(changes: dict[str, dict[str, Any] | MachineError | float] | None = 
             fitting = {"package_version": asked.kubernetes_version} if machine == FIRST else {}
             seen[machine.name] = Seen(replace(good(machine), **(fitting | change)), Clock(0.0, 0.05))
     return judge(asked, seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "hostname", "words"),
+    [
+        ("node1.example.com", "node1", "its hostname is 'node1', not 'node1.example.com': the short form, and kubelet registers as that"),
+        ("node1", "node1.example.com", "not 'node1': the full form, and kubelet registers as that"),
+        ("node1.example.com", "Node1.example.com", "in lower case, as Kubernetes wants it"),
+        ("node1", "node10", "its hostname is 'node10', not 'node1'"),
+        ("node1", "", "its hostname is 'empty', not 'node1'"),
+    ],
+)
+def test_what_kubelet_will_register_decides(name: str, hostname: str, words: str) -> None:
+    cause, fix = preflight._another_name(name, hostname)
+    assert cause.endswith(words)
+    assert f"`hostnamectl set-hostname {name}`" in fix
+
+
+def test_a_machine_with_its_full_name() -> None:
+    machine = Machine(name="node1.example.com", address="192.0.2.12")
+    assert not [f for f in preflight._host(machine, good(machine)) if f.code == "hostname"]
+
+
+def nics(*pairs: str) -> tuple[Interface, ...]:
+    return tuple(Interface(*pair.split(" ")) for pair in pairs)
+
+
+@pytest.mark.parametrize(
+    ("change", "request_", "expected"),
+    [
+        pytest.param({"nameservers": ("100.100.2.136",)}, {}, ["error pod-cidr cluster.podCidr 100.64.0.0/10 holds 100.100.2.136, the name server in its /etc/resolv.conf"], id="01: resolver among pods"),
+        pytest.param({"nameservers": ("100.100.2.136",)}, {"podCidr": "10.244.0.0/16"}, [], id="01: another range"),
+        pytest.param({"nameservers": ("10.96.0.53", "2001:db8::53", "127.0.0.53")}, {}, ["error service-cidr cluster.serviceCidr 10.96.0.0/12 holds 10.96.0.53, the name server"], id="resolver among services"),
+        pytest.param({"nameservers": ("10.103.97.2",)}, {"serviceCidr": "10.112.0.0/12"}, ["error vip cluster.vip 10.103.97.2 is the name server"], id="resolver is the VIP"),
+        pytest.param({"interfaces": nics("eth0 192.0.2.12", "eth1 100.64.9.9")}, {}, ["error pod-cidr cluster.podCidr 100.64.0.0/10 holds its address 100.64.9.9 (eth1)"], id="address among pods"),
+        pytest.param({"interfaces": nics("eth0 192.0.2.12", "dummy0 10.97.0.1")}, {}, ["error service-cidr cluster.serviceCidr 10.96.0.0/12 holds its address 10.97.0.1 (dummy0)"], id="address among services"),
+        pytest.param({"interfaces": nics("eth0 192.0.2.12", "tunl0 100.64.9.9", "kube-ipvs0 10.96.0.1", "cali1 100.64.0.1")}, {}, [], id="of an earlier cluster"),
+        pytest.param({"interfaces": nics("eth0 192.0.2.12", "eth1 100.64.9.9"), "routes": (route("100.64.9.0/24", "eth1"),)}, {}, ["error pod-cidr cluster.podCidr 100.64.0.0/10 overlaps its network 100.64.9.0/24 (eth1)"], id="said once"),
+        pytest.param({"interfaces": nics("bond0 192.0.2.12", "ib0 10.0.0.1")}, {}, ["error interface none of its interfaces (bond0, ib0) matches eth.*|en.*|em.*, by which Calico looks"], id="04: no interface"),
+        pytest.param({"interfaces": nics("bond0 192.0.2.12")}, {"interface": "bond0"}, [], id="04: the setting mends it"),
+        pytest.param({"interfaces": nics("bond0 192.0.2.12")}, {"network": "flannel"}, [], id="not Calico"),
+        pytest.param({"interfaces": nics("bond0 192.0.2.12")}, {"interface": "192.0.2.1"}, [], id="can-reach"),
+        pytest.param({"interfaces": nics("enp0s3 10.0.2.15", "enp0s8 192.0.2.12")}, {}, ["warning interface Calico would take 10.0.2.15 (enp0s3) for it, the first that eth.*|en.*|em.* matches, not 192.0.2.12"], id="another first"),
+        pytest.param({"interfaces": nics("enp0s3 10.0.2.15", "enp0s8 192.0.2.12")}, {"interface": "enp0s8"}, [], id="mended"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("192.0.2.12",), "interfaces": nics("eth0 192.0.2.12", "eth1 198.51.100.9"), "default_device": "eth1"}, {}, [], id="02: default route elsewhere, but hosts says it"),
+        pytest.param({"interfaces": nics("eth0 192.0.2.12", "eth1 198.51.100.9"), "default_device": "eth1"}, {}, [], id="02: sealos adds the line"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("127.0.1.1",), "interfaces": nics("eth0 192.0.2.12"), "default_device": "eth0"}, {}, ["warning node-address its /etc/hosts says 127.0.1.1 of its own name, so that kubelet reports the default route's address"], id="127.0.1.1"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("127.0.1.1",), "interfaces": nics("eth0 192.0.2.12", "eth1 198.51.100.9"), "default_device": "eth1"}, {}, ["error node-address its /etc/hosts says 127.0.1.1 of its own name, so that kubelet reports the default route's address, 198.51.100.9 (eth1), in the place of 192.0.2.12"], id="02: and 127.0.1.1"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("127.0.1.1", "192.0.2.12"), "interfaces": nics("eth0 192.0.2.12")}, {}, [], id="and the right one"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("198.51.100.9",), "interfaces": nics("eth0 192.0.2.12", "eth1 198.51.100.9")}, {}, ["error node-address its /etc/hosts says 198.51.100.9 of its own name, which kubelet would report"], id="another in hosts"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("198.51.100.9",), "interfaces": nics("eth0 192.0.2.12")}, {}, ["warning node-address its /etc/hosts says 198.51.100.9 of its own name, so that"], id="an old one in hosts"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("198.51.100.8", "192.0.2.12"), "interfaces": nics("eth0 192.0.2.12")}, {}, [], id="an old one and the right one"),
+        pytest.param({"named_in_hosts": True, "interfaces": nics("eth0 192.0.2.12", "eth1 198.51.100.9"), "default_device": "eth1"}, {}, ["error node-address its name is part of another in /etc/hosts"], id="part of another name"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("::1",), "interfaces": nics("eth0 192.0.2.12"), "default_device": "eth0"}, {}, [], id="IPv6"),
+    ],
+)  # fmt: skip
+def test_addresses(change: dict[str, Any], request_: dict[str, Any], expected: list[str]) -> None:
+    found = findings({"sealos02": change}, **request_)
+    assert all(finding.host == "sealos02" and finding.fix for finding in found)
+    told = [f"{finding.severity} {finding.code} {finding.cause}" for finding in found]
+    assert len(told) == len(expected), told
+    assert all(line.startswith(start) for line, start in zip(told, expected, strict=True)), told
+
+
+PROXY = {"proxies": ("http_proxy", "https_proxy")}
+ALL_OF_IT = "192.0.2.11,10.103.97.2,10.96.0.0/12,100.64.0.0/10,apiserver.cluster.local"
+
+
+def test_30_a_proxy_in_roots_environment() -> None:
+    (finding,) = findings({"sealos02": PROXY})
+    assert (finding.host, finding.severity, finding.code) == ("sealos02", "warning", "proxy")
+    assert finding.cause.startswith("root has http_proxy, https_proxy set: our own calls don't go by it, but kubeadm and sealos's kubectl would")
+    assert finding.fix.endswith(f"or add to no_proxy there: {ALL_OF_IT}")
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "lacks"),
+    [
+        ("*", ""),
+        (ALL_OF_IT, ""),
+        ("localhost, 192.0.2.0/24 ,10.0.0.0/8,100.64.0.0/10,.cluster.local", ""),
+        ("192.0.2.11,10.0.0.0/8,100.64.0.0/10,cluster.local", ""),
+        ("192.0.2.11,10.0.0.0/8,100.64.0.0/10", "apiserver.cluster.local"),
+        ("192.0.2.1,10.0.0.0/8,100.64.0.0/10,local", "192.0.2.11"),
+        ("192.0.2.11,10.96.0.0/16,10.103.97.2,100.64.0.0/10,local", "10.96.0.0/12"),
+    ],
+)
+def test_what_of_the_cluster_a_proxy_would_be_asked_for(no_proxy: str, lacks: str) -> None:
+    found = findings({"sealos02": {**PROXY, "no_proxy": no_proxy}})
+    assert [f.fix.rpartition(": ")[2] for f in found] == ([lacks] if lacks else [])
+
+
+def test_a_shell_that_prints() -> None:
+    (finding,) = findings({"sealos02": {"shell_said": ("Welcome\nto it", "")}})
+    assert (finding.severity, finding.code) == ("error", "shell")
+    assert finding.cause == "root's shell prints to its output before any command: 'Welcome'"
+    (finding,) = findings({"sealos02": {"shell_said": ("", "nvm: command not found")}})
+    assert (finding.severity, finding.cause) == ("warning", "root's shell prints to its errors before any command: 'nvm: command not found'")
+
+
+def test_05_an_rsa_key_and_a_new_openssh() -> None:
+    (finding,) = findings({"sealos02": {"refuses_sha1": True}})
+    assert (finding.severity, finding.code) == ("error", "rsa-key")
+    assert all(way in finding.fix for way in ("ed25519", "a password", "PubkeyAcceptedAlgorithms +ssh-rsa"))
+    (finding,) = [f for f in findings({"sealos01": {"refuses_sha1": True, "marker": {"name": "dev"}}}) if f.code == "rsa-key"]
+    assert finding.severity == "warning"
+
+
+def test_28_a_package_that_could_not_be_asked() -> None:
+    (finding,) = findings({"sealos01": {"package_version": None, "package_unasked": True}})
+    assert (finding.severity, finding.code) == ("warning", "package-version")
+    assert "could not be asked which Kubernetes it holds" in finding.cause
+
+
+@pytest.mark.parametrize(("port", "version", "found"), [
+    (10251, "v1.16.3", True), (10252, "v1.16.3", True), (10257, "v1.16.3", True), (10259, "v1.16.3", True),
+    (10251, "v1.23.0", False), (10252, "v1.23.0", False), (10257, "v1.23.0", True), (10259, "v1.23.0", True), (10256, "v1.16.3", False),
+])  # fmt: skip
+def test_ports_of_the_control_plane(port: int, version: str, *, found: bool) -> None:
+    told = findings({"sealos01": {"ports": frozenset({port})}}, kubernetesVersion=version)
+    assert [(f.code, f.severity) for f in told] == ([("port", "error")] if found else [])
+    assert findings({"sealos02": {"ports": frozenset({port})}}, kubernetesVersion=version) == []
+
+
+def test_curl_is_for_masters_that_may_leave() -> None:
+    assert findings({"sealos01": {"missing_tools": ("curl",)}, "sealos02": {"missing_tools": ("curl",)}}) == []
+    several = list(preflight._host(FIRST, replace(good(FIRST), missing_tools=("curl",)), masters=3))
+    assert [(f.code, f.severity, f.cause) for f in several] == [
+        ("tools", "warning", "lacks curl, by which etcd's members are asked before a master leaves")
+    ]
+    (finding,) = findings({"sealos01": {"missing_tools": ("curl", "find")}})
+    assert (finding.severity, finding.cause) == ("error", "lacks find")
+
+
+def test_03_one_nat_address_on_all() -> None:
+    def with_nat(*order: str) -> dict[str, dict[str, Any] | MachineError | float]:
+        return {m.name: {"interfaces": nics(*(pair.format(m.address) for pair in order))} for m in (FIRST, SECOND, THIRD)}
+
+    found = findings(with_nat("eth0 {}", "eth9 10.0.2.15"))
+    assert [(f.host, f.severity, f.code) for f in found] == [(m.name, "warning", "interface") for m in (FIRST, SECOND, THIRD)]
+    assert found[0].cause == "10.0.2.15 (eth9), which eth.*|en.*|em.* matches, is 3 machines' own: sealos01, sealos02, sealos03"
+    assert "Set cluster.interface to what matches only the interface that has the machine's own address, here eth0" in found[0].fix
+    first = [f for f in findings(with_nat("eth0 10.0.2.15", "eth1 {}")) if f.severity == "error"]
+    assert [f.host for f in first] == ["sealos01", "sealos02", "sealos03"]
+    assert findings(with_nat("eth0 10.0.2.15", "eth1 {}"), interface="eth1") == []
+    assert findings(with_nat("eth0 {}", "docker0 172.17.0.1")) == []
+    assert findings(with_nat("eth0 {}", "eth9 10.0.2.15"), waive={"interface": "one site only"})[0].waived
+
+
+def test_addresses_of_members_are_settled() -> None:
+    member = {"marker": {"name": "dev"}, "interfaces": nics("bond0 192.0.2.11"), "nameservers": ("100.100.2.136",)}
+    assert not [f for f in findings({"sealos01": member}) if f.host == "sealos01" and f.code in ("interface", "pod-cidr")]
 
 
 def test_good_machines() -> None:

@@ -317,3 +317,94 @@ def test_every_script_ends_where_something_fails() -> None:
     assert len(scripts) > 10
     for script in scripts:
         assert "set -euo pipefail" in script.read_text(), script
+
+
+INSIDE = """
+hostname "$1"
+mount --bind "$2/hosts" /etc/hosts
+mount --bind "$2/resolv.conf" /etc/resolv.conf
+ip link set lo up
+ip link add eth0 type veth peer name peer0; ip link set peer0 up; ip link set eth0 up; ip addr add 192.0.2.12/24 dev eth0
+ip link add eth9 type veth peer name peer9; ip link set peer9 up; ip link set eth9 up; ip addr add 10.0.2.15/24 dev eth9
+ip link add eth8 type veth peer name peer8; ip link set peer8 up; ip addr add 10.9.9.9/24 dev eth8
+ip route add default via 10.0.2.2 dev eth9
+exec bash "$3/facts.sh" "$4"
+"""
+
+
+def machine_facts(tmp_path: Path, hosts: str, resolv: str, name: str = "node1.example.com", before: str = "") -> facts.Facts:
+    """What facts.sh sees in namespaces of its own: network, host name and mounts."""
+    directory = tmp_path / "private"
+    directory.mkdir(exist_ok=True)
+    shutil.copy(LIB, directory)
+    (tmp_path / "hosts").write_text(hosts)
+    (tmp_path / "resolv.conf").write_text(resolv)
+    given = ["bash", "-ec", before + INSIDE, "bash", name, str(tmp_path), str(SCRIPTS), str(directory)]
+    done = subprocess.run(["unshare", "--net", "--mount", "--uts", *given], capture_output=True, text=True, check=False)
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("namespaces need root")
+    assert done.returncode == 0, done.stderr
+    return facts.parse(done.stdout)
+
+
+def test_addresses_resolvers_and_names_of_a_machine(tmp_path: Path) -> None:
+    hosts = "127.0.0.1 localhost\n127.0.1.1 node1.example.com node1 # as installed\n# 192.0.2.99 node1.example.com\n192.0.2.12\tx node1.example.com\n"
+    found = machine_facts(tmp_path, hosts, "search example.com\nnameserver 100.100.2.136\nnameserver\t2001:db8::53\n# nameserver 192.0.2.53\n")
+    assert found.hostname == "node1.example.com"
+    assert [(one.device, one.address) for one in found.interfaces] == [("eth0", "192.0.2.12"), ("eth9", "10.0.2.15")]
+    assert found.default_device == "eth9"
+    assert set(found.nameservers) >= {"100.100.2.136", "2001:db8::53"}
+    assert "192.0.2.53" not in found.nameservers
+    assert found.own_entries == ("127.0.1.1", "192.0.2.12")
+    assert found.named_in_hosts
+
+
+def test_a_name_that_is_part_of_another(tmp_path: Path) -> None:
+    found = machine_facts(tmp_path, "192.0.2.30 node10\n", "", "node1")
+    assert (found.named_in_hosts, found.own_entries) == (True, ())
+    found = machine_facts(tmp_path, "192.0.2.30 other\n", "", "node1")
+    assert (found.named_in_hosts, found.own_entries) == (False, ())
+
+
+def test_proxies_and_tools_of_a_machine(tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "private" / ".proxies").write_text("https_proxy\nALL_PROXY\n")
+    found = machine_facts(tmp_path, "", "", before="export no_proxy=10.0.0.0/8,example.com; ")
+    assert found.proxies == ("https_proxy", "ALL_PROXY")
+    assert found.no_proxy == "10.0.0.0/8,example.com"
+    assert machine_facts(tmp_path / "private", "", "").proxies == ()
+
+
+NOEXEC = 'for place in "$@"; do mount -t tmpfs -o noexec tmpfs "$place"; done; '
+
+
+@pytest.mark.parametrize(
+    ("noexec", "fact"),
+    [
+        pytest.param(["/run"], "package_kubeadm v1.17.0", id="28: /run"),
+        pytest.param(["/run", "/tmp"], "package_kubeadm v1.17.0", id="/tmp too"),
+        pytest.param(["/run", "/tmp", "/root", "/var/tmp", "/usr/local/bin"], "package_unasked yes", id="nowhere"),
+    ],
+)
+def test_a_package_is_asked_where_programs_can_be_run(tmp_path: Path, noexec: list[str], fact: str) -> None:
+    """In mounts of its own; the package's kubeadm is a script here."""
+    (tmp_path / "kube" / "bin").mkdir(parents=True)
+    kubeadm = tmp_path / "kube" / "bin" / "kubeadm"
+    kubeadm.write_text("#!/bin/sh\necho v1.17.0\n")
+    kubeadm.chmod(0o755)
+    archive = Path("/opt") / f"sealos-istio-{tmp_path.name}.tar.gz"
+    subprocess.run(["tar", "-czf", archive, "-C", tmp_path, "kube"], check=True)
+    shutil.copy(LIB, archive.with_suffix(".lib"))
+    inside = f'{NOEXEC} dir=/run/private; mkdir "$dir"; . {archive.with_suffix(".lib")}; package_facts {archive}; ls -A /run /root'
+    try:
+        done = subprocess.run(["unshare", "--mount", "bash", "-ec", inside, "bash", *noexec], capture_output=True, text=True, check=False)
+    finally:
+        archive.unlink()
+        archive.with_suffix(".lib").unlink()
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("namespaces need root")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == fact
+    assert ".sealos-istio" not in done.stdout
+    said = facts.parse(done.stdout)
+    assert said.package_version == (None if said.package_unasked else "v1.17.0")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components.settings import KEYS, SettingsError, parse
+from components.remarks import remarks
+from components.settings import KEYS, NONE, SettingsError, parse
 
 ROOT = Path(__file__).parents[2]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
@@ -176,6 +177,183 @@ def gateway(host: str) -> Config:
 def test_a_wrong_setting_is_named_with_reason_and_fix(change: Callable[[Config], object], expected: list[str]) -> None:
     found = problems(change)
     assert all(any(part in problem for problem in found) for part in expected), found
+
+
+@pytest.mark.parametrize("empty", [{}, None, "", [], False])
+@pytest.mark.parametrize("key", ["istio", "dashboards"])
+def test_a_section_that_is_there_and_empty_is_no_way_to_take_it_away(key: str, empty: Any) -> None:
+    (problem,) = problems(lambda c: c.update({key: empty}))
+    assert problem.startswith(f"sealos-istio:{key} is empty, which may be a slip: it would take the")
+    assert problem.endswith("Write what it is to have, or take the key out, which means none")
+
+
+@pytest.mark.parametrize("key", ["istio", "dashboards"])
+def test_a_section_that_is_left_out_is_none(key: str) -> None:
+    """Pulumi hands over the project's default for a key that the stack leaves out."""
+    default = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"][f"sealos-istio:{key}"]["default"]
+    stack = config()
+    stack.pop(key, None)
+    assert default == NONE
+    assert getattr(parse(stack, "dev"), key) is None
+    assert getattr(parse({**stack, key: default}, "dev"), key) is None
+
+
+@pytest.mark.parametrize(
+    ("istio", "expected"),
+    [
+        ({"namespace": "kube-system"}, "istio.namespace: kube-system is Kubernetes' own, and would be deleted with the mesh"),
+        ({"namespace": "default"}, "istio.namespace: default is Kubernetes' own"),
+        ({"namespace": "istio-operator"}, "istio.namespace: istio-operator is where Istio's operator lives"),
+        ({"namespace": "Istio-System"}, "istio.namespace: 'Istio-System' is no name that Kubernetes takes here: lower-case"),
+        ({"namespace": "istio.system"}, "istio.namespace: 'istio.system' is no name"),
+        ({"namespace": ""}, "istio.namespace: '' is no name"),
+        ({"namespace": "a" * 64}, "at most 63"),
+        ({"namespace": "istio-system\n"}, "istio.namespace: 'istio-system\\n' is no name"),
+        ({"name": "ControlPlane"}, "istio.name: 'ControlPlane' is no name of an object: lower-case"),
+        ({"name": "a" * 64}, "at most 63"),
+        ({"name": "-a"}, "istio.name: '-a' is no name"),
+        ({"cni": {"namespace": "Kube-System"}}, "istio.cni.namespace: 'Kube-System' is no name"),
+        ({"version": "1.9.9", "ingressGateways": [{"name": "Edge"}]}, "istio.ingressGateways[0].name: 'Edge' is no name"),
+        ({"ingressGateways": [{"namespace": "Edge"}]}, "istio.ingressGateways[0].namespace: 'Edge' is no name"),
+        ({"hub": "https://registry.example.org/istio"}, "istio.hub: 'https://registry.example.org/istio' can't begin an image's name"),
+        ({"hub": "registry.example.org/istio/"}, "istio.hub: 'registry.example.org/istio/' can't begin an image's name"),
+        ({"hub": "registry.example.org/Istio"}, "without scheme, capitals or a slash at the end"),
+        ({"hub": "Istio"}, "istio.hub: 'Istio' can't begin"),
+        ({"hub": "registry.example.org/a b"}, "can't begin an image's name"),
+        ({"hub": "registry.example.org/istio:1.5.0"}, "can't begin an image's name"),
+        ({"hub": ""}, "istio.hub: '' can't begin"),
+    ],
+)
+def test_a_mesh_that_could_not_be_made(istio: Config, expected: str) -> None:
+    (problem,) = problems(lambda c: c["istio"].update(istio))
+    assert expected in problem
+
+
+@pytest.mark.parametrize(
+    "istio",
+    [
+        {"namespace": "mesh", "name": "mesh.v1"},
+        {"cni": {"namespace": "kube-system"}},
+        *({"hub": hub} for hub in ("istio", "docker.io/istio", "localhost:5000/istio", "Registry.Example.org:5000/a_b/c--d", "192.0.2.9/istio")),
+    ],
+)
+def test_a_mesh_with_names_of_its_own(istio: Config) -> None:
+    assert parse(config() | {"istio": {"version": "1.5.0"} | istio}, "dev").istio
+
+
+def remarked(change: Callable[[Config], object]) -> list[str]:
+    changed = copy.deepcopy(config())
+    change(changed)
+    return list(remarks(parse(changed, "dev"), changed))
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(lambda c: c["istio"].update(hub="gcr.io/istio-release"), "istio.hub: gcr.io/istio-release ends in December 2026", id="gcr"),
+        pytest.param(lambda c: c["istio"].update(hub="registry.istio.io/release"), "istio.hub: registry.istio.io ends in December 2026", id="its registry"),
+        pytest.param(lambda c: c["istio"].update(values={"global": {"hub": "registry.istio.io"}}), "istio.values.global.hub: registry.istio.io ends", id="hub in values"),
+        pytest.param(lambda c: (c.update(kialiPassphrase="x"), c["istio"].update(profile="default")), "kialiPassphrase does nothing: this mesh has no Kiali", id="no Kiali"),
+        pytest.param(lambda c: (c.update(kialiPassphrase="x"), c.pop("istio")), "kialiPassphrase does nothing: there is no mesh", id="no mesh"),
+        pytest.param(lambda c: c.update(privateKeyPassphrase="x"), "privateKeyPassphrase does nothing: there is no private key", id="no key"),
+        pytest.param(lambda c: c.update(dashboardsPassword="x"), "dashboardsPassword does nothing without sealos-istio:dashboards", id="no dashboards"),
+        pytest.param(lambda c: c.update(dashboardsTlsKey="x"), "dashboardsTlsKey does nothing without sealos-istio:dashboards", id="no TLS"),
+        pytest.param(lambda c: c["istio"].update(cni={"enabled": False, "logLevel": "debug"}), "istio.cni.logLevel does nothing while istio.cni.enabled is false", id="no CNI"),
+        pytest.param(lambda c: c.update(dashboards=dashboards(ingress={"class": "x"})), "dashboards.ingress does nothing with way gateway", id="no Ingress"),
+    ],
+)  # fmt: skip
+def test_what_does_nothing_or_will_end_is_said(change: Callable[[Config], object], expected: str) -> None:
+    (remark,) = remarked(change)
+    assert remark.startswith(f"sealos-istio:{expected}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: None,
+        lambda c: c.update(kialiPassphrase="x"),
+        lambda c: c.update(privateKey="x", privateKeyPassphrase="x"),
+        lambda c: c.update(ssh={"privateKeyFile": "key"}, privateKeyPassphrase="x"),
+        lambda c: c["istio"].update(hub="gcr.io/istio-releases"),
+        lambda c: c["istio"].update(cni={"enabled": False}),
+        lambda c: c.update(dict.fromkeys(("kialiPassphrase", "dashboardsPassword", "privateKeyPassphrase"), "")),
+    ],
+)
+def test_what_is_in_use_is_not_remarked(change: Callable[[Config], object]) -> None:
+    assert remarked(change) == []
+
+
+def test_a_password_is_no_longer_than_bcrypt_takes() -> None:
+    def long(stack: Config, size: int = 73) -> None:
+        stack["dashboards"] = dashboards("ingress", basicAuth={"username": "ops"}, ingress={"controller": "nginx"})
+        stack["dashboardsPassword"] = "ä" * (size // 2) + "a" * (size % 2)
+
+    (problem,) = problems(long)
+    assert problem.startswith("sealos-istio:dashboardsPassword is longer than 72 bytes")
+    stack = config()
+    long(stack, 72)
+    assert parse(stack, "dev").dashboards
+
+
+@pytest.mark.parametrize("key", ["", " ", "ssh-ed25519", "ssh-ed25519 ", "ssh-ed25519 ÄÄÄÄ"])
+def test_an_empty_host_key_pins_nobody(key: str) -> None:
+    found = problems(lambda c: c["nodes"][0].update(hostKey=key))
+    assert found[0].startswith("sealos-istio:nodes[0].hostKey: is ")
+    assert "SSH public key; write it as" in found[0]
+
+
+@pytest.mark.parametrize("name", ["master1.example.com", "node-1.rack.example", "n1", "a" * 63])
+def test_a_machine_may_have_its_full_host_name(name: str) -> None:
+    stack = config()
+    stack["masters"][0]["name"] = name
+    stack["istio"]["ingressGateways"] = [{"k8s": {"nodeSelector": {"kubernetes.io/hostname": name}}}]
+    stack["cluster"]["lost"] = ["gone.example.com"]
+    assert parse(stack, "dev").first_master.name == name
+
+
+@pytest.mark.parametrize("place", ["ssh", "node"])
+def test_a_user_with_sudo_is_refused_with_the_way_and_nothing_else(place: str) -> None:
+    def ubuntu(stack: Config) -> None:
+        del stack["password"]
+        stack["ssh"] = {"privateKeyFile": ".lab/id_ed25519"}
+        (stack["ssh"] if place == "ssh" else stack["nodes"][0])["user"] = "ubuntu"
+
+    (problem,) = problems(ubuntu)
+    assert problem.startswith(f"sealos-istio:{'ssh' if place == 'ssh' else 'nodes[0]'}.user: 'ubuntu' can't be who logs in: sealos v3 has no sudo")
+    assert "`sudo install -m 600 -D ~/.ssh/authorized_keys /root/.ssh/authorized_keys`" in problem
+
+
+def test_an_error_in_ssh_makes_no_second_line() -> None:
+    def wrong(stack: Config) -> None:
+        del stack["password"]
+        stack["ssh"] = {"privateKeyFile": "key", "port": "22"}
+
+    (problem,) = problems(wrong)
+    assert problem.startswith("sealos-istio:ssh.port ")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Node1.example.com", "is no host name that Kubernetes takes: lower-case letters"),
+        ("node1..example.com", "is no host name"),
+        ("node1.example.com.", "is no host name"),
+        (".example.com", "is no host name"),
+        ("-node1.example.com", "is no host name"),
+        ("node1.-x", "is no host name"),
+        ("*.example.com", "is no host name"),
+        ("node1/../x", "is no host name"),
+        ("node1;x", "is no host name"),
+        ("node1\n", "is no host name"),
+        ("a" * 64, "is no host name"),
+        ("a." * 32 + "a", "at most 63 in all"),
+        ("192.168.0.3", "is an address; write the machine's host name"),
+    ],
+)
+def test_names_that_no_node_has(name: str, words: str) -> None:
+    (problem,) = problems(lambda c: c["nodes"][0].update(name=name))
+    assert problem.startswith("sealos-istio:nodes[0].name: ")
+    assert words in problem
 
 
 def more_nodes(stack: Config, last: int) -> None:
@@ -345,7 +523,6 @@ def dashboards(way: str = "gateway", **more: Any) -> Config:
             ["istio.values.kiali.createDemoSecret", "admin/admin"],
             id="admin/admin",
         ),
-        pytest.param(lambda c: c.update(dashboards={}), [], id="empty section is none"),
         pytest.param(
             lambda c: c.update(dashboards={"hosts": {}}), ["sealos-istio:dashboards.way is missing"], id="no way"
         ),
@@ -364,7 +541,7 @@ def dashboards(way: str = "gateway", **more: Any) -> Config:
             ["dashboards.hosts", "given twice", "of its own"],
             id="host twice",
         ),
-        pytest.param(lambda c: c.update(dashboards=dashboards(), istio=None), ["dashboards", "no mesh"], id="no mesh"),
+        pytest.param(lambda c: (c.update(dashboards=dashboards()), c.pop("istio")), ["dashboards", "no mesh"], id="no mesh"),
         pytest.param(
             lambda c: (c["istio"].update(profile="default"), c.update(dashboards=dashboards())),
             ["dashboards.hosts.grafana", "profile default has no grafana", "It has: prometheus"],
@@ -440,11 +617,6 @@ def dashboards(way: str = "gateway", **more: Any) -> Config:
     ],
 )
 def test_a_wrong_way_in_is_named_with_reason_and_fix(change: Callable[[Config], object], expected: list[str]) -> None:
-    if not expected:
-        changed = config()
-        change(changed)
-        assert parse(changed, "dev").dashboards is None
-        return
     found = problems(change)
     assert all(any(part in problem for problem in found) for part in expected), found
 
@@ -484,7 +656,12 @@ def test_a_range_of_addresses_is_numbered_on() -> None:
 
 @pytest.mark.parametrize(
     ("first", "last"),
-    [("node8", "node10"), ("node08", "node10"), ("rack1-n098", "rack1-n100")],
+    [
+        ("node8", "node10"),
+        ("node08", "node10"),
+        ("rack1-n098", "rack1-n100"),
+        ("node8.rack1.example.com", "node10.rack1.example.com"),
+    ],
 )
 def test_numbers_keep_their_digits(first: str, last: str) -> None:
     names = [m.name for m in parse(ranged(name=first), "dev").nodes]
@@ -508,6 +685,7 @@ def test_a_range_over_a_byte() -> None:
         ({"address": "192.168.0.5-192.168.0.3"}, "range of -1 addresses"),
         ({"address": "10.0.0.0-10.255.255.255"}, "a range has 1 to 256"),
         ({"name": "worker"}, "must end with the first machine's number"),
+        ({"name": "worker.rack1"}, "must end with the first machine's number"),
         ({"name": None}, "must end with the first machine's number"),
         ({"hostKey": KEY}, "a range has one key per machine"),
         ({"name": "sealos01"}, "is listed already as masters[0].name"),
