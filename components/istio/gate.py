@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from components.istio.match import covers, find
 from components.istio.versions import release
 from components.login import Request
 from components.sealos import nodes as cluster_nodes
@@ -370,7 +371,7 @@ def _fields(wanted: Wanted, view: View) -> Iterator[Problem]:
         if field_.path[-1] == "ports" and isinstance(field_.value, list):
             if (has := _ports(found)) != (asked := _ports(field_.value)):
                 yield Problem("field", f"{where} has {_shown(has)}, wanted exactly {_shown(asked)}")
-        elif not covers(found, field_.value):
+        elif not covers(found, field_.value, field_.path):
             yield Problem("field", f"{where} is {'not set' if found is None else repr(found)}, wanted {field_.value!r}")
 
 
@@ -416,33 +417,6 @@ def _host_ports(live: Mapping[str, Any], pod: Pod) -> Iterator[str]:
         for index, port in enumerate(container.get("ports", [])):
             if port.get("hostPort") and port.get("containerPort") not in pod.host_ports:
                 yield f"{_POD}/containers/{position}/ports/{index}/hostPort"
-
-
-def find(live: Any, path: Sequence[str]) -> Any:
-    """The value at an overlay's path in a live object; None where nothing is."""
-    for element in path:
-        if isinstance(live, Mapping):
-            live = live.get(element)
-        elif isinstance(live, list) and element.startswith("["):
-            key, _, value = element[1:-1].partition(":")
-            if value:
-                live = next((i for i in live if isinstance(i, Mapping) and str(i.get(key)) == value), None)
-            else:
-                live = live[int(key)] if key.isdecimal() and int(key) < len(live) else None
-        else:
-            return None
-    return live
-
-
-def covers(live: Any, wanted: Any) -> bool:
-    """Whether `live` holds all that `wanted` says; Kubernetes' defaults may come on top."""
-    if isinstance(wanted, Mapping):
-        return isinstance(live, Mapping) and all(covers(live.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        return isinstance(live, list) and len(live) == len(wanted) and all(map(covers, live, wanted))
-    if isinstance(wanted, bool) or isinstance(live, bool):
-        return live is wanted or (wanted is False and live is None)  # the API leaves false out
-    return str(live) == str(wanted) if live is not None else wanted is None
 
 
 def _ports(ports: Any) -> list[tuple[Any, ...]]:

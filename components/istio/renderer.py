@@ -20,7 +20,8 @@ from typing import Any
 
 import yaml
 
-from components.istio.gate import PLACING, covers, find
+from components.istio.gate import PLACING
+from components.istio.match import covers, find
 from components.istio.overlays import parse_path
 
 Object = dict[str, Any]
@@ -201,7 +202,7 @@ def _missed(overlay: Mapping[str, Any], made: Rendered) -> Iterator[str]:
                 yield f"{patch['path']} is still there"
         elif re.fullmatch(r"\[[^:]*\D[^:]*\]", path[-1]):
             continue  # an entry of a list of texts, chosen by a pattern that its new text need not match
-        elif not covers(find(target, path), patch["value"]):
+        elif not covers(find(target, path), patch["value"], path):
             yield f"{patch['path']} is {find(target, path)!r} in what Istio makes, not {patch['value']!r}"
 
 

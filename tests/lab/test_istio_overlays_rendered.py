@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.istio import renderer
-from components.istio.gate import find
 from components.istio.istio_operator import plan
+from components.istio.match import find
 from components.istio.overlays import KEYED_LISTS, OverlayError, parse_path
 from components.istio.renderer import Rendered, RenderError
 from components.settings import IstioSettings
