@@ -1087,7 +1087,7 @@ def _gateways_are_safe(settings: Settings, istio: IstioSettings) -> Iterable[str
     """Before anything is changed: the mesh comes last, and what it can't take must not be found out there."""
     from components.istio import host_network  # which itself reads the settings' models, as the next does
     from components.istio.istio_operator import plan
-    from components.istio.overlays import OverlayError
+    from components.istio.patches import OverlayError
 
     try:
         made = plan(istio)

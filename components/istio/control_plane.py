@@ -16,7 +16,7 @@ from components.istio.kiali import KialiLogin, kiali_login
 from components.istio.objects import drift_environment, ignored_in_preview, kubernetes_object, secret_json
 from components.istio.operator import IstioOperator
 from components.istio.operator_manifests import namespace as namespace_manifest
-from components.istio.overlays import OverlayError
+from components.istio.patches import OverlayError
 from components.istio.renderer import Absent, Rendered, RenderError
 from components.istio.versions import release, unproven
 from components.settings import IstioSettings, Machine

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from components.istio.match import covers, find
+from components.istio.match import APPENDED, find, holds
 from components.istio.versions import release
 from components.login import Request
 from components.sealos import nodes as cluster_nodes
@@ -371,7 +371,11 @@ def _fields(wanted: Wanted, view: View) -> Iterator[Problem]:
         if field_.path[-1] == "ports" and isinstance(field_.value, list):
             if (has := _ports(found)) != (asked := _ports(field_.value)):
                 yield Problem("field", f"{where} has {_shown(has)}, wanted exactly {_shown(asked)}")
-        elif not covers(found, field_.value, field_.path):
+        elif holds(live, field_.path, field_.value):
+            continue
+        elif field_.path[-1] == APPENDED:
+            yield Problem("field", f"{where.removesuffix('.' + APPENDED)} has no {field_.value!r}")
+        else:
             yield Problem("field", f"{where} is {'not set' if found is None else repr(found)}, wanted {field_.value!r}")
 
 

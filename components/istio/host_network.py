@@ -15,7 +15,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from components.istio.overlays import Note, gateway_chart, parse_path
+from components.istio.overlays import gateway_chart
+from components.istio.patches import Note, parse_path
 from components.istio.shapes import GatewayKind
 from components.istio.versions import Release, release
 

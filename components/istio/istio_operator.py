@@ -12,24 +12,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from components.istio import host_network
-from components.istio.overlays import (
-    ENVOY_METRICS_PORT,
-    Note,
-    OverlayError,
-    SafeGateways,
-    gateway_chart,
-    make_safe,
-    merge_under,
-    parse_path,
-    pod_ports,
-)
-from components.istio.shapes import GatewayKind
+from components.istio.overlays import SafeGateways, gateway_chart, make_component_safe, make_safe, merge_under
+from components.istio.patches import Note, OverlayError, parse_path
+from components.istio.shapes import ENVOY_METRICS_PORT, GatewayKind, pod_ports
 from components.istio.versions import release
 
 if TYPE_CHECKING:
     from components.settings import IstioSettings
 
 KINDS: tuple[GatewayKind, ...] = ("ingress", "egress")
+
+UNSCALED = ("demo",)
+"""Profiles whose gateways have no autoscaler (1.5.0: operator/data/profiles/demo.yaml)."""
 
 GATEWAY_CONTAINER = "istio-proxy"
 CNI_DAEMON_SET = "istio-cni-node"
@@ -66,16 +60,17 @@ def plan(istio: IstioSettings) -> ControlPlanePlan:
         OverlayError: when a gateway can't be made safe.
     """
     ingress, egress = (safe_gateways(istio, kind) for kind in KINDS)
+    components, notes = _safe_components(istio, _components(istio, ingress, egress))
     manifest = {
         "apiVersion": "install.istio.io/v1alpha1",
         "kind": "IstioOperator",
         "metadata": {"name": istio.name, "namespace": istio.namespace},
-        "spec": _spec(istio, ingress, egress),
+        "spec": _spec(istio, ingress, egress, components),
     }
-    wanted = _wanted(istio, ingress, egress)
+    wanted = _wanted(istio, ingress, egress, components)
     in_host_network = ingress.host_network | egress.host_network
     kiali = KIALI in wanted["deployments"]
-    return ControlPlanePlan(manifest, wanted, ingress.notes + egress.notes, in_host_network, kiali)
+    return ControlPlanePlan(manifest, wanted, (*ingress.notes, *egress.notes, *notes), in_host_network, kiali)
 
 
 def safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
@@ -97,16 +92,54 @@ def safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
         values = merge_under(values, expanded.values)
     if problems:
         raise OverlayError(problems)
-    safe = make_safe(given, kind, istio.version, values)
+    safe = make_safe(given, kind, istio.version, values, scaled=istio.profile not in UNSCALED)
     return replace(safe, values=merge_under(values, safe.values), notes=(*notes, *safe.notes))
 
 
-def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
+def _components(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
+    """Of the IstioOperator's spec, overlays of other components than gateways as they were written."""
     components: dict[str, Any] = {**istio.components, "cni": {"enabled": istio.cni.enabled}}
-    values = merge_under(merge_under(istio.values, ingress.values), egress.values)
     k8s = dict(istio.cni.k8s)
     if istio.cni.enabled:
         components["cni"]["namespace"] = istio.cni.namespace
+        if release(istio.version).cni_agent:
+            # 1.23.2's chart says EXCLUDED_NAMESPACES, which its installer does not read (cni/pkg/constants/constants.go)
+            excluded = {"name": "EXCLUDE_NAMESPACES", "value": ",".join(istio.cni.exclude_namespaces)}
+            k8s["env"] = [*k8s.get("env", ()), excluded]
+    if k8s:
+        components["cni"]["k8s"] = k8s
+    for kind, safe in zip(KINDS, (ingress, egress), strict=True):
+        if safe.gateways:
+            components[f"{kind}Gateways"] = [*safe.gateways, *_left_out(kind, safe, istio.version)]
+    return components
+
+
+def _safe_components(istio: IstioSettings, components: Mapping[str, Any]) -> tuple[dict[str, Any], list[Note]]:
+    """The components with the overlays of all that are no gateways made as safe as theirs, and what was changed.
+
+    Raises:
+        OverlayError: with every problem of every component.
+    """
+    safe: dict[str, Any] = {}
+    notes: list[Note] = []
+    problems: list[str] = []
+    for key, component in components.items():
+        safe[key] = component
+        if isinstance(component, Mapping):
+            try:
+                safe[key], more = make_component_safe(key, component, istio.version)
+                notes += more
+            except OverlayError as error:
+                problems += error.problems
+    if problems:
+        raise OverlayError(problems)
+    return safe, notes
+
+
+def _values(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
+    """Of the IstioOperator's spec."""
+    values = merge_under(merge_under(istio.values, ingress.values), egress.values)
+    if istio.cni.enabled:
         cni: dict[str, Any] = {
             "excludeNamespaces": list(istio.cni.exclude_namespaces),
             "logLevel": istio.cni.log_level,
@@ -118,19 +151,18 @@ def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> 
             # the chart's `Always` asks the registry also for an image that is there, and nodes are often offline
             cni["pullPolicy"] = "IfNotPresent"
         if release(istio.version).cni_agent:
-            # 1.23.2's chart says EXCLUDED_NAMESPACES, which its installer does not read (cni/pkg/constants/constants.go), and the
-            # plugin's level is that of this scope (cni/pkg/cmd/root.go)
-            excluded = {"name": "EXCLUDE_NAMESPACES", "value": ",".join(istio.cni.exclude_namespaces)}
-            k8s["env"] = [*k8s.get("env", ()), excluded]
+            # the plugin's level is that of this scope (1.23.2: cni/pkg/cmd/root.go)
             cni["logging"] = {"level": f"default:info,cni-plugin:{istio.cni.log_level}"}
         values = merge_under(values, {"cni": cni})
-    if k8s:
-        components["cni"]["k8s"] = k8s
     if KIALI in expected_deployments(istio, ingress, egress):
         values = merge_under(values, {"kiali": {"createDemoSecret": False}})
-    for kind, safe in zip(KINDS, (ingress, egress), strict=True):
-        if safe.gateways:
-            components[f"{kind}Gateways"] = [*safe.gateways, *_left_out(kind, safe, istio.version)]
+    return values
+
+
+def _spec(
+    istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways, components: Mapping[str, Any]
+) -> dict[str, Any]:
+    values = _values(istio, ingress, egress)
     spec: dict[str, Any] = {"profile": istio.profile, "hub": istio.hub, "tag": istio.version, "components": components}
     if istio.addon_components:
         spec["addonComponents"] = {
@@ -181,12 +213,17 @@ def expected_deployments(istio: IstioSettings, ingress: SafeGateways, egress: Sa
     return sorted(names)
 
 
-def _wanted(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
+def _wanted(
+    istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways, components: Mapping[str, Any]
+) -> dict[str, Any]:
     fields: list[dict[str, Any]] = []
     for safe in (ingress, egress):
         for gateway in safe.gateways:
             if gateway["enabled"]:
                 fields += _gateway_fields(istio, gateway, safe)
+    for component in components.values():
+        if isinstance(component, Mapping) and component.get("enabled") is not False:
+            fields += _patched(component.get("k8s"))
     enabled = [gateway["name"] for gateway in ingress.gateways if gateway["enabled"]]
     names = expected_deployments(istio, ingress, egress)
     return {
@@ -209,8 +246,8 @@ def _gateway_fields(istio: IstioSettings, gateway: Mapping[str, Any], safe: Safe
     container = ["spec", "template", "spec", "containers", f"[name:{GATEWAY_CONTAINER}]"]
     fields: list[dict[str, Any]] = []
 
-    def want(kind: str, path: list[str], value: Any, of: str = name) -> None:
-        fields.append({"kind": kind, "name": of, "path": path, "value": value})
+    def want(kind: str, path: list[str], value: Any) -> None:
+        fields.append({"kind": kind, "name": name, "path": path, "value": value})
 
     want("Deployment", [*container, "image"], f"{istio.hub}/proxyv2:{istio.version}")
     pod = ["spec", "template", "spec"]
@@ -225,14 +262,21 @@ def _gateway_fields(istio: IstioSettings, gateway: Mapping[str, Any], safe: Safe
     service = k8s.get("service")
     if isinstance(service, Mapping) and "type" in service:
         want("Service", ["spec", "type"], service["type"])
-    for overlay in k8s.get("overlays", ()):
-        for patch in overlay["patches"]:
-            path = parse_path(patch["path"])
-            if overlay["kind"] in ("Deployment", "Service") and "value" in patch and path != ["spec", "ports"]:
-                want(overlay["kind"], path, patch["value"], overlay["name"])
+    fields += _patched(k8s)
     if name in safe.ports:
         want("Service", ["spec", "ports"], list(safe.ports[name]))
         if name in safe.host_network:
             numbers = {*pod_ports(safe.ports[name], release(istio.version)), ENVOY_METRICS_PORT}
             want("Deployment", [*container, "ports"], [{"containerPort": number} for number in sorted(numbers)])
     return fields
+
+
+def _patched(k8s: Any) -> list[dict[str, Any]]:
+    """What overlays ask of Deployments and Services, but a Service's whole list of ports."""
+    return [
+        {"kind": overlay["kind"], "name": overlay["name"], "path": path, "value": patch["value"]}
+        for overlay in (k8s.get("overlays") or () if isinstance(k8s, Mapping) else ())
+        if overlay["kind"] in ("Deployment", "Service")
+        for patch in overlay["patches"]
+        if (path := parse_path(patch["path"])) != ["spec", "ports"] and "value" in patch
+    ]

@@ -51,6 +51,19 @@ def find(live: Any, path: Sequence[str]) -> Any:
     return live
 
 
+APPENDED = "[-1]"
+"""The end of a path that appends an item to a list."""
+
+
+def holds(live: Any, path: Sequence[str], wanted: Any) -> bool:
+    """Whether `live` has at an overlay's path what its patch asks for. What was appended is found by its content, wherever it stands."""
+    number = re.fullmatch(r"\[(-1|\d+)\]", path[-1])
+    if number and (path[-1] == APPENDED or isinstance(wanted, Mapping)):
+        items = find(live, path[:-1])
+        return isinstance(items, list) and any(covers(item, wanted, path) for item in items)
+    return covers(find(live, path), wanted, path)
+
+
 def covers(live: Any, wanted: Any, path: Sequence[str] = ()) -> bool:
     """Whether `live` holds all that `wanted` says; Kubernetes' defaults may come on top.
 

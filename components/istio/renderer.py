@@ -21,8 +21,8 @@ from typing import Any
 import yaml
 
 from components.istio.gate import PLACING
-from components.istio.match import covers, find
-from components.istio.overlays import parse_path
+from components.istio.match import APPENDED, find, holds
+from components.istio.patches import format_path, parse_path
 
 Object = dict[str, Any]
 
@@ -179,14 +179,21 @@ def unfulfilled(manifest: Mapping[str, Any], made: Rendered) -> list[str]:
         for known in made.objects
         if known["kind"] in _WORKLOADS and not known["spec"]["template"]["spec"].get("containers")
     ]
-    for kind in ("ingressGateways", "egressGateways"):
-        for position, gateway in enumerate(manifest["spec"].get("components", {}).get(kind) or ()):
-            if not gateway.get("enabled", True):
-                continue
-            for overlay in (gateway.get("k8s") or {}).get("overlays") or ():
-                where = f"istio.{kind}[{position}].k8s.overlays for {overlay['kind']} {overlay['name']}"
+    for key, component in _components(manifest["spec"].get("components") or {}):
+        if component.get("enabled", True):
+            for overlay in (component.get("k8s") or {}).get("overlays") or ():
+                where = f"{key}.k8s.overlays for {overlay['kind']} {overlay['name']}"
                 problems += [f"{where}: {text}" for text in _missed(overlay, made)]
     return problems
+
+
+def _components(components: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every component, each gateway one of its own, by its settings key."""
+    for key, component in components.items():
+        if key in ("ingressGateways", "egressGateways"):
+            yield from ((f"istio.{key}[{position}]", gateway) for position, gateway in enumerate(component or ()))
+        elif isinstance(component, Mapping):
+            yield "istio.cni" if key == "cni" else f"istio.components.{key}", component
 
 
 def _missed(overlay: Mapping[str, Any], made: Rendered) -> Iterator[str]:
@@ -200,10 +207,13 @@ def _missed(overlay: Mapping[str, Any], made: Rendered) -> Iterator[str]:
         if "value" not in patch:
             if find(target, path) is not None and ":" in path[-1]:
                 yield f"{patch['path']} is still there"
-        elif re.fullmatch(r"\[[^:]*\D[^:]*\]", path[-1]):
+        elif path[-1] != APPENDED and re.fullmatch(r"\[[^:]*\D[^:]*\]", path[-1]):
             continue  # an entry of a list of texts, chosen by a pattern that its new text need not match
-        elif not covers(find(target, path), patch["value"], path):
-            yield f"{patch['path']} is {find(target, path)!r} in what Istio makes, not {patch['value']!r}"
+        elif not holds(target, path, patch["value"]):
+            if path[-1] == APPENDED:
+                yield f"{format_path(path[:-1])} has no {patch['value']!r} in what Istio makes"
+            else:
+                yield f"{patch['path']} is {find(target, path)!r} in what Istio makes, not {patch['value']!r}"
 
 
 def gate_view(last: Mapping[str, Any] | None, namespace: str) -> dict[str, Any] | None:

@@ -84,6 +84,8 @@ class Release:
         addons: keys of spec.addonComponents, by the Deployment that each stands for.
         creates_missing_parents: whether an overlay's path may go through a key that isn't there yet.
         appends_at_minus_one: whether `[-1]` in an overlay's path appends to a list (otherwise the operator panics).
+        appends_at_length: whether, where it does not, an index that is the list's length does.
+        reads_texts: whether an overlay's value that is the YAML of a map is taken for that map.
         deletes_map_keys: whether an overlay without a value deletes a map's key (otherwise it is silently ignored).
         gateway_names: the names that its charts can render; empty where the gateway's own name is used.
         ingress_mounts, egress_mounts: volumes of a gateway's pod and where its proxy mounts them, those of every installation.
@@ -124,6 +126,8 @@ class Release:
     addons: Mapping[str, str] = field(default_factory=_none)
     creates_missing_parents: bool = False
     appends_at_minus_one: bool = False
+    appends_at_length: bool = True
+    reads_texts: bool = True
     deletes_map_keys: bool = True
     gateway_names: Mapping[str, str] = field(default_factory=_none)
     egress_sds: bool = False
@@ -211,6 +215,7 @@ _FIVE = Release(
         }
     ),
     addons=MappingProxyType({**_TELEMETRY_ADDONS, **_DNS}),
+    reads_texts=False,
     deletes_map_keys=False,
     gateway_names=MappingProxyType({"ingress": "istio-ingressgateway", "egress": "istio-egressgateway"}),
     ingress_mounts=_mounts("ingress", {"ingressgatewaysdsudspath": "/var/run/ingress_gateway"}),
@@ -261,6 +266,8 @@ _SIX = replace(
         remote="istiod istio-ingressgateway",
     ),
     components=MappingProxyType({"pilot": "istiod", **_MIXER}),
+    appends_at_length=False,
+    reads_texts=True,
     deletes_map_keys=True,
     gateway_names=_NONE,
     ingress_mounts=_mounts(

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from components.istio import renderer
 from components.istio.istio_operator import plan
 from components.istio.match import find
-from components.istio.overlays import KEYED_LISTS, OverlayError, parse_path
+from components.istio.patches import KEYED_LISTS, OverlayError, parse_path
 from components.istio.renderer import Rendered, RenderError
 from components.settings import IstioSettings
 from tests.unit.test_istio_overlays import as_overlays
