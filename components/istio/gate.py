@@ -23,8 +23,8 @@ class Field(Request):
     """Something a live object must hold.
 
     Attributes:
-        kind: Deployment or Service, in the mesh's namespace.
-        name: the object's.
+        kind: Deployment or Service.
+        name: the object's, with its namespace where that isn't the mesh's (`istio-ingress/edge`), as everywhere here.
         path: elements of an overlay's path (components/istio/overlays.py).
         value: what must be there; of a map only the keys given. Lists of ports must match exactly.
     """
@@ -36,7 +36,7 @@ class Field(Request):
 
 
 class Pod(Request):
-    """What may stand in the pod template of a Deployment of the mesh's namespace.
+    """What may stand in the pod template of a Deployment.
 
     Attributes:
         name: the Deployment's.
@@ -63,7 +63,7 @@ class Wanted(Request):
         version: Istio's.
         name, namespace: the IstioOperator's.
         timeout: seconds until it is given up.
-        deployments: names of those that must be available in the namespace.
+        deployments: names of those that must be available.
         cni: its DaemonSet, which must be ready on every node; None without the plugin.
         gateway: the ingress gateway that is reported; None when there is none.
         fields: what was asked for and must be found in live objects.
@@ -84,13 +84,23 @@ class Wanted(Request):
     pods: tuple[Pod, ...] = ()
     machines: tuple[str, ...] = ()
 
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Those of Deployments and Services besides the mesh's."""
+        names = (*self.deployments, *(field_.name for field_ in self.fields))
+        return tuple(sorted({name.partition("/")[0] for name in names if "/" in name}))
+
+    def titled(self, name: str) -> str:
+        """A name with its namespace, as messages have it."""
+        return name if "/" in name else f"{self.namespace}/{name}"
+
 
 class RenderedSet(Request):
     """What Istio's own renderer made of an IstioOperator (components/istio/renderer.py).
 
     Attributes:
         spec: the hash of the IstioOperator's spec that was rendered.
-        deployments: names of all Deployments in the mesh's namespace.
+        deployments: names of all Deployments.
         fields: what their live objects, and the Services, must hold.
         pods: what may stand in their pods.
     """
@@ -123,7 +133,7 @@ class View(Request):
 
     Attributes:
         istio_operator: the IstioOperator; None when it isn't there.
-        mesh: Deployments, Services and Pods of the mesh's namespace.
+        mesh: Deployments, Services and Pods of the mesh's namespace, and of those of its gateways.
         daemon_set: the CNI plugin's; None when it isn't there.
         nodes: the cluster's.
         operator: Deployments and Pods of the operator's namespace.
@@ -143,9 +153,14 @@ class View(Request):
     settled: bool | None = None
     refused: tuple[str, ...] = ()
 
-    def named(self, kind: str, name: str) -> Object | None:
-        """The object of the mesh's namespace."""
-        return next((o for o in self.mesh if o["kind"] == kind and o["metadata"]["name"] == name), None)
+    def named(self, kind: str, title: str) -> Object | None:
+        """The object of that namespace and name, as `Wanted.titled` has them."""
+        namespace, _, name = title.partition("/")
+        for known in self.mesh:
+            metadata = known["metadata"]
+            if (known["kind"], metadata.get("namespace"), metadata["name"]) == (kind, namespace, name):
+                return known
+        return None
 
     def silent(self) -> list[cluster_nodes.Node]:
         """Nodes of machines that have died: nothing on them is waited for."""
@@ -221,8 +236,8 @@ def judge(wanted: Wanted, view: View) -> Verdict:
     problems += list(_refused(wanted, view))
     problems += list(_operator(view))
     for name in wanted.deployments:
-        deployment = view.named("Deployment", name)
-        where = f"Deployment {wanted.namespace}/{name}"
+        deployment = view.named("Deployment", wanted.titled(name))
+        where = f"Deployment {wanted.titled(name)}"
         if deployment is None:
             problems.append(Problem("missing", f"{where} does not exist"))
         else:
@@ -235,7 +250,7 @@ def judge(wanted: Wanted, view: View) -> Verdict:
     problems += list(_fields(wanted, view))
     left = leftovers(wanted, view)
     problems += [
-        Problem("waiting", f"Deployment {wanted.namespace}/{name}: {pointer} is still there, and nothing asks for it")
+        Problem("waiting", f"Deployment {wanted.titled(name)}: {pointer} is still there, and nothing asks for it")
         for name, pointers in left.items()
         for pointer in pointers
     ]
@@ -362,12 +377,13 @@ def _daemon_set(cni: CniDaemonSet, view: View) -> Iterator[Problem]:
 
 def _fields(wanted: Wanted, view: View) -> Iterator[Problem]:
     for field_ in wanted.fields:
-        if (live := view.named(field_.kind, field_.name)) is None:
+        title = wanted.titled(field_.name)
+        if (live := view.named(field_.kind, title)) is None:
             if field_.kind != "Deployment" or field_.name not in wanted.deployments:
-                yield Problem("missing", f"{field_.kind} {wanted.namespace}/{field_.name} does not exist")
+                yield Problem("missing", f"{field_.kind} {title} does not exist")
             continue
         found = find(live, field_.path)
-        where = f"{field_.kind} {wanted.namespace}/{field_.name}: {'.'.join(field_.path)}"
+        where = f"{field_.kind} {title}: {'.'.join(field_.path)}"
         if field_.path[-1] == "ports" and isinstance(field_.value, list):
             if (has := _ports(found)) != (asked := _ports(field_.value)):
                 yield Problem("field", f"{where} has {_shown(has)}, wanted exactly {_shown(asked)}")
@@ -393,7 +409,7 @@ def leftovers(wanted: Wanted, view: View) -> dict[str, list[str]]:
     """
     found = {}
     for pod in wanted.pods:
-        live = find(view.named("Deployment", pod.name) or {}, ("spec", "template", "spec"))
+        live = find(view.named("Deployment", wanted.titled(pod.name)) or {}, ("spec", "template", "spec"))
         if live:
             placed = {
                 key: live[key] for key in PLACING if key in live and (key, live[key]) != ("dnsPolicy", "ClusterFirst")
@@ -478,7 +494,8 @@ def _leaving(wanted: Wanted, view: View) -> set[str]:
 def _gateway(wanted: Wanted, view: View) -> dict[str, Any] | None:
     if not wanted.gateway:
         return None
-    service, deployment = view.named("Service", wanted.gateway), view.named("Deployment", wanted.gateway)
+    namespace, _, name = (title := wanted.titled(wanted.gateway)).partition("/")
+    service, deployment = view.named("Service", title), view.named("Deployment", title)
     if service is None or deployment is None:
         return None
     pods = [pod for pod in view.pods_of(deployment) if not pod["metadata"].get("deletionTimestamp")]
@@ -490,8 +507,8 @@ def _gateway(wanted: Wanted, view: View) -> dict[str, Any] | None:
         balancer = find(service, ("status", "loadBalancer", "ingress")) or []
         addresses = [i.get("ip") or i.get("hostname") for i in balancer] or [service["spec"].get("clusterIP")]
     return {
-        "namespace": wanted.namespace,
-        "name": wanted.gateway,
+        "namespace": namespace,
+        "name": name,
         "type": service["spec"]["type"],
         "hostNetwork": host_network,
         "ports": [

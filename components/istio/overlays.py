@@ -19,6 +19,7 @@ from components.istio.shapes import (
     ENVIRONMENT,
     ISTIOD_VOLUMES,
     GatewayKind,
+    Shape,
     component_objects,
     gateway_objects,
     pod_ports,
@@ -145,17 +146,7 @@ class _Gateway:
         as_root = bool(self.own_values.get("runAsRoot", self.known.gateway_runs_as_root))
         listed = self._listed(k8s)
         objects = gateway_objects(self.kind, k8s, self.known, self.name, as_root, listed, self.scaled)
-        patcher = Patcher(
-            self.where,
-            self.known,
-            self.istio,
-            objects,
-            self.problems,
-            self.notes,
-            container="istio-proxy",
-            hints=self._hints(),
-            grows=not self.own_values.get("sds"),
-        )
+        patcher = self._patcher(objects)
         if not isinstance(self.given.setdefault("enabled", True), bool):
             self.given["enabled"] = patcher.boolean(self.given["enabled"], ".enabled")
         intents = patcher.collect(overlays)
@@ -165,15 +156,14 @@ class _Gateway:
         pod = _at(intents.get(("Deployment", self.name), {}), "spec", "template", "spec")
         self.host_network = isinstance(wanted := _at(pod, "hostNetwork"), Leaf) and wanted.value is True
         if self.host_network:
-            self._finds_istiod(pod)
-            if not k8s.get("hpaSpec") and any(kind == "HorizontalPodAutoscaler" for kind, _ in intents):
-                self.refuse(".k8s.overlays", "a gateway in its nodes' network has no HorizontalPodAutoscaler; take the overlay out")
+            self._in_host_network(k8s, pod, intents)
         if listed is not None:
             listed = self._folded(k8s, listed, intents)
         written = patcher.write(intents)
         if patcher.moved_env:
             k8s["env"] = _merge_named(k8s.get("env") or [], patcher.moved_env)
-        self._one_source_each(k8s, written)
+        if sources := _one_source_each(k8s, "istio-proxy"):
+            written.setdefault(("Deployment", self.name), []).extend(sources)
         self._ports(k8s, written, listed)
         if self.host_network:
             self._one_pod_a_node(k8s, written["Deployment", self.name])
@@ -199,9 +189,19 @@ class _Gateway:
                 self.note(f".k8s.{key}", f"is set by an overlay, since the operator would leave {there} beside it")
         return found
 
-    def _hints(self) -> dict[str, str]:
+    def _patcher(self, objects: Mapping[Target, Shape]) -> Patcher:
         volumes = f"use values.gateways.{self.chart}.secretVolumes"
-        return {"tolerations": "set k8s.tolerations", "volumes": volumes, "volumeMounts": volumes}
+        return Patcher(
+            self.where,
+            self.known,
+            self.istio,
+            objects,
+            self.problems,
+            self.notes,
+            container="istio-proxy",
+            hints={"tolerations": "set k8s.tolerations", "volumes": volumes, "volumeMounts": volumes},
+            grows=not self.own_values.get("sds"),
+        )
 
     def _listed(self, k8s: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         """The service's ports as settings or values list them; None where they are the chart's, or no list of ports."""
@@ -223,7 +223,10 @@ class _Gateway:
             self.note(".k8s.overlays for Service spec.ports", "written into k8s.service.ports, which lists them")
         return folded
 
-    def _finds_istiod(self, pod: Branch) -> None:
+    def _in_host_network(self, k8s: Mapping[str, Any], pod: Branch, intents: Mapping[Target, Branch]) -> None:
+        """What contradicts the nodes' network in overlays."""
+        if not k8s.get("hpaSpec") and any(kind == "HorizontalPodAutoscaler" for kind, _ in intents):
+            self.refuse(".k8s.overlays", "a gateway in its nodes' network has no HorizontalPodAutoscaler; take the overlay out")
         policy = pod.get("dnsPolicy")
         if isinstance(policy, Leaf) and policy.value in ("ClusterFirst", "Default"):
             self.note(
@@ -232,17 +235,6 @@ class _Gateway:
                 f"ClusterFirstWithHostNet",
             )
             pod["dnsPolicy"] = Leaf("ClusterFirstWithHostNet")
-
-    def _one_source_each(self, k8s: Mapping[str, Any], written: dict[Target, list[dict[str, Any]]]) -> None:
-        """A variable has a value or one source of it: where the chart's has another, an overlay replaces what the operator merges."""
-        for variable in k8s.get("env") or ():
-            if not isinstance(variable, Mapping) or (there := ENVIRONMENT.get(str(variable.get("name")))) is None:
-                continue
-            source = variable.get("valueFrom")
-            asked = next(iter(source), there) if isinstance(source, Mapping) else "value" if "value" in variable else there
-            if asked != there:
-                path = format_path(["spec", "template", "spec", "containers", "[name:istio-proxy]", "env", f"[name:{variable['name']}]"])
-                written.setdefault(("Deployment", self.name), []).append({"path": path, "value": dict(variable)})
 
     def _needs_no_root(self, pod: Any) -> None:
         """Who isn't root can't listen below 1024; from 1.9 on istiod does not even ask it to (pilot/pkg/networking/core)."""
@@ -404,6 +396,8 @@ def make_component_safe(
         raise OverlayError(problems)
     if patcher.moved_env:
         k8s["env"] = _merge_named(k8s.get("env") or [], patcher.moved_env)
+    if component == "pilot" and (sources := _one_source_each(k8s, COMPONENTS[component])):
+        written.setdefault(("Deployment", "istiod"), []).extend(sources)
     if any(written.values()):
         k8s["overlays"] = _overlays(written)
     return {**given, "k8s": k8s}, tuple(notes)
@@ -417,6 +411,31 @@ def gateway_chart(kind: GatewayKind) -> str:
 def _chart_ports(ports: Sequence[Mapping[str, Any]], known: Sequence[str]) -> list[dict[str, Any]]:
     """Ports in the form of the chart's values, which know fewer keys (1.5.0: PortsConfig) and refuse all others."""
     return [{key: port[key] for key in known if key in port} for port in ports]
+
+
+def _one_source_each(k8s: dict[str, Any], container: str) -> list[dict[str, Any]]:
+    """Patches by which variables of k8s.env have the one source that is asked for.
+
+    The operator merges: where the chart's has another source, it would have both. And its API knows no name in the reference
+    to a Secret or a ConfigMap (1.5.0 to 1.13.4 refuse the whole IstioOperator), so there k8s.env only makes the variable.
+    """
+    patches = []
+    variables = list(k8s.get("env") or ())
+    for number, variable in enumerate(variables):
+        if not isinstance(variable, Mapping) or not (name := variable.get("name")):
+            continue
+        source = variable.get("valueFrom")
+        asked = next(iter(source), None) if isinstance(source, Mapping) else "value" if "value" in variable else None
+        there = ENVIRONMENT.get(str(name), asked)
+        if asked in ("secretKeyRef", "configMapKeyRef"):
+            variables[number] = {"name": name, "value": ""}
+        elif asked in (None, there):
+            continue
+        path = format_path(["spec", "template", "spec", "containers", f"[name:{container}]", "env", f"[name:{name}]"])
+        patches.append({"path": path, "value": dict(variable)})
+    if patches:
+        k8s["env"] = variables
+    return patches
 
 
 def _are_ports(given: Any) -> bool:

@@ -222,17 +222,23 @@ def gate_view(last: Mapping[str, Any] | None, namespace: str) -> dict[str, Any] 
     Args:
         last: what was rendered last, as the state keeps it: `spec` (a hash) and `objects` (as `Rendered.shown` gives them);
             empty when nothing ever was.
-        namespace: the mesh's; the gate looks at no other.
+        namespace: the mesh's; objects of others go by both names.
     """
     if not last or not last.get("spec"):
         return None
     # the engine hands maps back in another order than it got them, and a change of order must not look like one
     objects: dict[str, Object] = json.loads(json.dumps(last["objects"], sort_keys=True))
-    here = [known for known in objects.values() if known.get("metadata", {}).get("namespace") == namespace]
+    here = [known for known in objects.values() if known["kind"] in ("Deployment", "Service")]
+
+    def name(known: Object) -> str:
+        metadata = known["metadata"]
+        other = metadata.get("namespace") not in (None, namespace)
+        return f"{metadata['namespace']}/{metadata['name']}" if other else str(metadata["name"])
+
     fields = [
         {
             "kind": "Deployment",
-            "name": known["metadata"]["name"],
+            "name": name(known),
             "path": ["spec", "template", "spec", "containers", f"[name:{container['name']}]", "image"],
             "value": container["image"],
         }
@@ -241,29 +247,27 @@ def gate_view(last: Mapping[str, Any] | None, namespace: str) -> dict[str, Any] 
         for container in known["spec"]["template"]["spec"]["containers"]
     ]
     fields += [
-        {"kind": "Service", "name": known["metadata"]["name"], "path": ["spec", "selector"], "value": selector}
+        {"kind": "Service", "name": name(known), "path": ["spec", "selector"], "value": selector}
         for known in here
         if known["kind"] == "Service" and (selector := known["spec"].get("selector"))
     ]
-    pods = {
-        known["metadata"]["name"]: known["spec"]["template"]["spec"] for known in here if known["kind"] == "Deployment"
-    }
+    pods = {name(known): known["spec"]["template"]["spec"] for known in here if known["kind"] == "Deployment"}
     return {
         "spec": last["spec"],
         "deployments": sorted(pods),
         "fields": fields,
         "pods": [
             {
-                "name": name,
-                "spec": {key: pods[name][key] for key in PLACING if pods[name].get(key) is not None},
+                "name": workload,
+                "spec": {key: pods[workload][key] for key in PLACING if pods[workload].get(key) is not None},
                 "hostPorts": sorted(
                     port["containerPort"]
-                    for container in pods[name]["containers"]
+                    for container in pods[workload]["containers"]
                     for port in container.get("ports") or ()
                     if port.get("hostPort")
                 ),
             }
-            for name in sorted(pods)
+            for workload in sorted(pods)
         ],
     }
 

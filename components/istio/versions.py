@@ -98,6 +98,8 @@ class Release:
         service_ports: what k8s.service.ports does: `added` to the Service's, never cut; or `whole`, the ports of Service and pod.
         mesh_expansion_ports: whether the chart adds ports to the pod that only values.gateways.KIND.meshExpansionPorts cuts.
         chart_ports: the ports of a gateway's chart by kind, where k8s.service.ports stands for all of them.
+        image_variants: whether the charts know values.global.variant.
+        ignores_on_demand: whether the operator leaves alone an IstioOperator with the annotation install.istio.io/ignoreReconcile.
         status_port: where a gateway answers that it is ready.
         owner_label: the label by which the operator's objects carry the IstioOperator's name.
         prunes_old_version: whether nothing of an earlier version can be there, or the operator takes it away itself.
@@ -138,6 +140,8 @@ class Release:
     service_ports: Literal["added", "whole"] = "whole"
     mesh_expansion_ports: bool = False
     chart_ports: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    image_variants: bool = False
+    ignores_on_demand: bool = True
     status_port: int = 15021
     owner_label: str = "install.operator.istio.io/owning-resource"
     prunes_old_version: bool = False
@@ -216,6 +220,7 @@ _FIVE = Release(
     ),
     addons=MappingProxyType({**_TELEMETRY_ADDONS, **_DNS}),
     reads_texts=False,
+    ignores_on_demand=False,
     deletes_map_keys=False,
     gateway_names=MappingProxyType({"ingress": "istio-ingressgateway", "egress": "istio-egressgateway"}),
     ingress_mounts=_mounts("ingress", {"ingressgatewaysdsudspath": "/var/run/ingress_gateway"}),
@@ -346,6 +351,7 @@ _ISTIOD_PORT = {"name": "tcp-istiod", "port": 15012, "targetPort": 15012}
 _NINE = replace(
     _EIGHT,
     tested=("1.9.4",),
+    ignores_on_demand=True,
     addons=_NONE,
     ingress_mounts=_mounts("ingress", _OWN_FILES, config=True),
     egress_mounts=_mounts("egress", _OWN_FILES, config=True),
@@ -398,6 +404,7 @@ _SIXTEEN = replace(
     rendered=("1.16.5",),
     profiles=MappingProxyType({**_FIFTEEN.profiles, "remote": frozenset()}),
     operator_quotas=("resourcequotas",),
+    image_variants=True,
 )
 
 # 1.18.1: the operator serves its metrics where it is told.
