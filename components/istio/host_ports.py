@@ -36,6 +36,7 @@ def host_ports(istio: IstioSettings) -> dict[str | None, dict[int, str]]:
             numbers = {
                 number
                 for port in listed or ()
+                if port.get("protocol", "TCP") == "TCP"  # the preflight looks at these listeners alone
                 for number in (port["port"], port.get("targetPort"))
                 if isinstance(number, int)
             }

@@ -15,7 +15,7 @@ from components.istio import cni_chain, host_network, operator_file
 from components.istio.operator_manifests import MANAGED
 from components.istio.overlays import SafeGateways, gateway_chart, make_component_safe, make_safe, merge_under
 from components.istio.patches import Note, OverlayError, parse_path
-from components.istio.shapes import ENVOY_METRICS_PORT, GatewayKind, pod_ports
+from components.istio.shapes import GatewayKind, container_ports
 from components.istio.versions import release
 
 if TYPE_CHECKING:
@@ -318,8 +318,7 @@ def _gateway_fields(istio: IstioSettings, gateway: Mapping[str, Any], safe: Safe
     if name in safe.ports:
         want("Service", ["spec", "ports"], list(safe.ports[name]))
         if name in safe.host_network:
-            numbers = {*pod_ports(safe.ports[name], release(istio.version)), ENVOY_METRICS_PORT}
-            want("Deployment", [*container, "ports"], [{"containerPort": number} for number in sorted(numbers)])
+            want("Deployment", [*container, "ports"], container_ports(safe.ports[name], release(istio.version)))
     return fields
 
 

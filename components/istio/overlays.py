@@ -17,10 +17,13 @@ from components.istio.patches import Branch, Leaf, Note, OverlayError, Patcher, 
 from components.istio.shapes import (
     COMPONENTS,
     ENVIRONMENT,
+    ENVOY_METRICS_PORT,
     ISTIOD_VOLUMES,
     GatewayKind,
     Shape,
     component_objects,
+    container_ports,
+    doubled,
     gateway_objects,
     pod_ports,
 )
@@ -165,6 +168,7 @@ class _Gateway:
         if sources := _one_source_each(k8s, "istio-proxy"):
             written.setdefault(("Deployment", self.name), []).extend(sources)
         self._ports(k8s, written, listed)
+        self._both_protocols(written)
         if self.host_network:
             self._one_pod_a_node(k8s, written["Deployment", self.name])
         elif not as_root:
@@ -305,6 +309,22 @@ class _Gateway:
             )
         if self.known.service_ports == "whole":
             self._whole_ports(k8s)
+
+    def _both_protocols(self, written: dict[Target, list[dict[str, Any]]]) -> None:
+        """Up to 1.11 the operator merges ports by their number alone, so that of TCP and UDP on one number one would be lost."""
+        if not self.ports or not doubled(self.ports):
+            return
+        service = written.setdefault(("Service", self.name), [])
+        if all(patch["path"] != "spec.ports" for patch in service):
+            service.append({"path": "spec.ports", "value": deepcopy(self.ports)})
+        if self.host_network and not self.known.port_protocols:
+            path = "spec.template.spec.containers.[name:istio-proxy].ports"
+            # Prometheus knows Envoy's metrics by their port's name
+            ports = [
+                {"name": "http-envoy-prom", **port} if port["containerPort"] == ENVOY_METRICS_PORT else port
+                for port in container_ports(self.ports, self.known)
+            ]
+            written["Deployment", self.name].append({"path": path, "value": ports})
 
     def _whole_ports(self, k8s: dict[str, Any]) -> None:
         """From 1.6 on k8s.service.ports is the list for Service and pod (translate.go, applyGatewayTranslations), empty if left out."""

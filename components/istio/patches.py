@@ -505,7 +505,7 @@ class Patcher:
                 item = next((i for i in shape if isinstance(i, dict) and str(i.get(parts[0])) == parts[1]), None)
                 if item is not None:
                     yield from self._patches(where, child, item, [*at, element])
-                elif parts[1] in self.perhaps:
+                elif parts[1] in self.perhaps or self._is_there(child, parts[0], at):
                     yield from self._patches(where, child, UNKNOWN, [*at, element])
                 elif isinstance(child, Delete):
                     self.refuse(
@@ -516,6 +516,11 @@ class Patcher:
                     added += 1
             else:  # an entry of a list of texts, by pattern; which there are depends on the mesh's values
                 yield from self._patches(where, child, VALUE, [*at, element])
+
+    def _is_there(self, child: Any, key: str, at: Sequence[str]) -> bool:
+        """Whether only a port that a profile has can be meant: one to be added needs its name and its number."""
+        needed = {"name", "port"} - ({key, *child} if isinstance(child, dict) else {key})
+        return self.known.appends_at_minus_one and at == ["spec", "ports"] and bool(needed)
 
     def _append(
         self,

@@ -20,6 +20,7 @@ VALUE = "…"
 UNKNOWN: Any = object()
 """The shape of an object that only the renderer knows."""
 
+ISTIOD_PORT = 15012
 ENVOY_METRICS_PORT = 15090
 """The chart's container port that no setting removes (1.5.0: manifests/gateways/istio-ingress/templates/deployment.yaml)."""
 
@@ -129,6 +130,26 @@ def pod_ports(ports: Sequence[Mapping[str, Any]], known: Release) -> list[int]:
     return numbers
 
 
+def container_ports(ports: Sequence[Mapping[str, Any]], known: Release) -> list[dict[str, Any]]:
+    """What the pod of a gateway with these ports opens in its nodes' network, Envoy's metrics included: UDP and TCP of one number are two."""
+    opened = {(number, _protocol(port)) for port, number in zip(ports, pod_ports(ports, known), strict=True)}
+    told = known.port_protocols or doubled(ports)
+    return [
+        {"containerPort": number, **({"protocol": protocol} if told and protocol != "TCP" else {})}
+        for number, protocol in sorted(opened | {(ENVOY_METRICS_PORT, "TCP")})
+    ]
+
+
+def doubled(ports: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether there is a number that TCP and UDP have both."""
+    numbers = [port["port"] for port in ports]
+    return len(set(numbers)) < len(numbers)
+
+
+def _protocol(port: Mapping[str, Any]) -> str:
+    return str(port.get("protocol", "TCP"))
+
+
 def _deployment(
     known: Release, mounts: Mapping[str, str], as_root: bool, ports: Sequence[Mapping[str, Any]]
 ) -> Shape:
@@ -216,7 +237,9 @@ def gateway_objects(
         scaled: whether the chart makes an autoscaler.
     """
     mounts = known.ingress_mounts if gateway == "ingress" else known.egress_mounts
-    listed = ports if ports is not None else known.chart_ports.get(gateway) or _PORTS_OF_FIVE[gateway]
+    charts = known.chart_ports.get(gateway) or _PORTS_OF_FIVE[gateway]
+    # the profile demo has no port for istiod
+    listed = ports if ports is not None else [port for port in charts if port["port"] != ISTIOD_PORT]
     deployment = _deployment(known, mounts, as_root, listed)
     service = _service(listed)
     _merge_settings(deployment, service, k8s)

@@ -98,6 +98,7 @@ class Release:
         service_ports: what k8s.service.ports does: `added` to the Service's, never cut; or `whole`, the ports of Service and pod.
         mesh_expansion_ports: whether the chart adds ports to the pod that only values.gateways.KIND.meshExpansionPorts cuts.
         chart_ports: the ports of a gateway's chart by kind, where k8s.service.ports stands for all of them.
+        port_protocols: whether the pod's ports have the protocols of the service's.
         image_variants: whether the charts know values.global.variant.
         ignores_on_demand: whether the operator leaves alone an IstioOperator with the annotation install.istio.io/ignoreReconcile.
         status_port: where a gateway answers that it is ready.
@@ -140,6 +141,7 @@ class Release:
     service_ports: Literal["added", "whole"] = "whole"
     mesh_expansion_ports: bool = False
     chart_ports: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    port_protocols: bool = True
     image_variants: bool = False
     ignores_on_demand: bool = True
     status_port: int = 15021
@@ -220,6 +222,7 @@ _FIVE = Release(
     ),
     addons=MappingProxyType({**_TELEMETRY_ADDONS, **_DNS}),
     reads_texts=False,
+    port_protocols=False,
     ignores_on_demand=False,
     deletes_map_keys=False,
     gateway_names=MappingProxyType({"ingress": "istio-ingressgateway", "egress": "istio-egressgateway"}),
@@ -340,6 +343,7 @@ _SEVEN = replace(
 _EIGHT = replace(
     _SEVEN,
     tested=("1.8.0",),
+    port_protocols=True,
     components=MappingProxyType({"pilot": "istiod"}),
     addons=MappingProxyType(_DNS),
     operator_leases=False,

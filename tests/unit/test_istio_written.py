@@ -130,6 +130,11 @@ def test_items_that_the_chart_has_are_patched_where_they_are() -> None:
         assert gateway("1.5.0", "Deployment", (path, asked))[1] == {("Deployment", path): [asked]}
     with pytest.raises(OverlayError, match="an item can't be added safely"):
         gateway("1.5.0", "Service", ("spec.ports.[name:nope].nodePort", 30080))
+    # some profiles have more ports than others, and a port without its number is none
+    assert gateway("1.8.0", "Service", ("spec.ports.[name:tcp].nodePort", 31400))[1] == {("Service", "spec.ports.[name:tcp].nodePort"): [31400]}
+    assert gateway("1.8.0", "Service", ("spec.ports.[name:mine]", {"name": "mine", "port": 1234}))[1] == {
+        ("Service", "spec.ports.[-1]"): [{"name": "mine", "port": 1234}]
+    }
 
 
 PROBE = {"tcpSocket": {"port": 15020}, "periodSeconds": 5}
@@ -398,3 +403,27 @@ def test_a_chain_that_can_not_be_joined_is_refused(network: str, istio: dict[str
     with pytest.raises(SettingsError, match=re.escape(words)):
         stack(istio, cluster={"network": network})
     assert stack({**istio, "cni": {**istio.get("cni", {}), "enabled": False}}, cluster={"network": network})
+
+
+BOTH = [{"name": "https", "port": 443, "targetPort": 8443}, {"name": "h3", "port": 443, "targetPort": 8443, "protocol": "UDP"}]
+
+
+@pytest.mark.parametrize("version", ["1.5.0", "1.7.8", "1.13.4"])
+def test_udp_and_tcp_on_one_number_are_two_ports(version: str) -> None:
+    _, found = gateway(version, "Service", service={"ports": BOTH})
+    assert found["Service", "spec.ports"] == [BOTH], "the operator merges them by their number"
+    host = {"name": NAME, "hostNetwork": {"nodes": ["sealos02"], "ports": [{"name": "https", "port": 443}, {"name": "h3", "port": 443, "protocol": "UDP"}]}}
+    planned = made(version, ingressGateways=[host])
+    opened = [{"containerPort": 443}, {"containerPort": 443, "protocol": "UDP"}, {"containerPort": 15090}]
+    assert opened in [f["value"] for f in planned.wanted["fields"] if f["path"][-1] == "ports"]
+    twice = {"name": NAME, "hostNetwork": {"nodes": ["sealos02"], "ports": [{"name": "a", "port": 443}, {"name": "b", "port": 443}]}}
+    with pytest.raises(OverlayError, match="lists 443 twice"):
+        made(version, ingressGateways=[twice])
+
+
+def test_a_udp_port_meets_no_listener_on_tcp() -> None:
+    gateways = [{"hostNetwork": {"nodes": ["sealos02"], "ports": [{"name": "h3", "port": 10250, "protocol": "UDP"}]}}]
+    assert stack({"version": "1.5.0", "ingressGateways": gateways})
+    gateways[0]["hostNetwork"]["ports"][0]["protocol"] = "TCP"  # type: ignore[index]
+    with pytest.raises(SettingsError, match="port 10250"):
+        stack({"version": "1.5.0", "ingressGateways": gateways})
