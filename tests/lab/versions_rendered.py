@@ -339,6 +339,30 @@ class Versions:
             assert service["spec"]["ports"][:-1] == plain["spec"]["ports"]
             assert service["spec"]["ports"][-1] == port
 
+    def test_a_gateway_in_a_namespace_of_its_own_is_all_there(self, version: str) -> None:
+        gateways = [{"name": "istio-ingressgateway", "namespace": "istio-ingress"}]
+        images = {"tag": f"{version}-distroless", "values": {"global": {"hub": "registry.example.com/istio"}}}
+        wanted, rendered = made(version, ingressGateways=gateways, **images)
+        view = renderer.gate_view({"spec": "x", "objects": rendered.shown()}, "istio-system")
+        assert view
+        assert set(wanted["deployments"]) == set(view["deployments"])
+        assert "istio-ingress/istio-ingressgateway" in wanted["deployments"]
+        [asked] = [field for field in wanted["fields"] if field["path"][-1] == "image"]
+        assert asked in view["fields"]
+        assert asked["value"] == f"registry.example.com/istio/proxyv2:{version}-distroless"
+
+    def test_udp_and_tcp_on_one_number_are_both_rendered(self, version: str) -> None:
+        ports = [{"name": "https", "port": 443}, {"name": "h3", "port": 443, "protocol": "UDP"}]
+        host = {"name": "istio-ingressgateway", "hostNetwork": {"nodes": ["sealos02"], "ports": ports}}
+        wanted, rendered = made(version, ingressGateways=[host])
+        for field in wanted["fields"]:
+            if field["path"][-1] == "ports":
+                live = find(rendered.named(field["kind"], field["name"]), tuple(field["path"]))
+                number = "port" if field["kind"] == "Service" else "containerPort"
+                listed = sorted((port[number], port.get("protocol", "TCP")) for port in live)
+                assert listed == sorted((port[number], port.get("protocol", "TCP")) for port in field["value"])
+                assert {(443, "TCP"), (443, "UDP")} <= set(listed)
+
     def test_overlays_of_istiod_and_the_plugin_lose_nothing(self, version: str) -> None:
         pilot = _overlays("Deployment", "istiod", {"spec.template.spec": {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}})
         cni = _overlays("DaemonSet", "istio-cni-node", {"spec.template.spec": {"priorityClassName": "system-node-critical"}})
