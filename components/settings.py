@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.alias_generators import to_camel
 
 from components import valid
-from components.istio import operator_file
+from components.istio import cni_chain, operator_file
 from components.istio.operator_file import CNI_VALUES
 from components.istio.versions import RELEASES, check_pair, release
 from components.sealos.findings import CODES
@@ -421,7 +421,7 @@ class GatewaySettings(_Model):
 
     name: str | None = None
     enabled: bool | str = True
-    namespace: str | None = None
+    namespace: str | None = Field(default=None, pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
     label: dict[str, str] = Field(default_factory=dict)
     k8s: dict[str, Any] | None = Field(default=None, alias="k8s")
     host_network: HostNetwork | None = None
@@ -464,15 +464,25 @@ class AddonSettings(_Model):
         return value
 
 
+class Labelled(_Model):
+    """Labels and annotations of an object."""
+
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
 class IstioSettings(_Model):
     """The mesh: what one IstioOperator says, with the parts that most people set as keys of their own.
 
     Attributes:
         version: Istio's version; it must fit the cluster's (components/istio/versions.py).
         hub: where the images come from; the operator's is `hub/operator:version`.
+        tag: the images' tag, where it goes on after the version (`1.8.0-distroless`).
         file: a whole IstioOperator written by others, relative to the project, instead of the keys below that it states.
         profile: the profile that everything else is laid over (docs/istio.md lists what each installs).
         name, namespace: the IstioOperator's own.
+        metadata: its labels and annotations.
+        namespace_metadata: its namespace's, besides those that Istio gives it.
         cni: the CNI plugin.
         ingress_gateways, egress_gateways: the gateways; a list replaces the profile's own.
         addon_components: Istio's add-ons by name, on or off against the profile.
@@ -485,10 +495,13 @@ class IstioSettings(_Model):
 
     version: str = "1.5.0"
     hub: str = "istio"
+    tag: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")
     file: str | None = None
     profile: Literal["default", "demo", "empty", "minimal", "preview", "remote", "separate"] = "default"
     name: str = "istiocontrolplane"
     namespace: str = "istio-system"
+    metadata: Labelled = Labelled()
+    namespace_metadata: Labelled = Labelled()
     cni: CniSettings = CniSettings()
     ingress_gateways: tuple[GatewaySettings, ...] = Field(default=(), strict=False)
     egress_gateways: tuple[GatewaySettings, ...] = Field(default=(), strict=False)
@@ -505,6 +518,16 @@ class IstioSettings(_Model):
     _check_hub = field_validator("hub")(valid.hub)
     _check_name = field_validator("name")(valid.object_name)
     _check_namespace = field_validator("namespace")(valid.mesh_namespace)
+
+    @property
+    def image_tag(self) -> str:
+        """The tag of every image."""
+        return self.tag or self.version
+
+    @model_validator(mode="before")
+    @classmethod
+    def _images_by_keys(cls, data: Any) -> Any:
+        return operator_file.with_images(data) if isinstance(data, Mapping) else data
 
     @field_validator("components")
     @classmethod
@@ -711,7 +734,8 @@ def parse(config: Mapping[str, Any], stack: str, directory: Path | None = None) 
     problems += found
     cluster, found = _section(ClusterSettings, "cluster", _named(config.get("cluster", {}), stack))
     problems += found
-    istio, found = _mesh(config["istio"], directory) if _there(config, "istio") else (None, [])
+    network = cluster.network if cluster else None
+    istio, found = _mesh(config["istio"], directory, network) if _there(config, "istio") else (None, [])
     problems += found
     dashboards, found = (
         _section(DashboardSettings, "dashboards", config["dashboards"]) if _there(config, "dashboards") else (None, [])
@@ -917,10 +941,12 @@ def _decoded(raw: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _mesh(data: Any, directory: Path | None) -> tuple[IstioSettings | None, list[str]]:
-    """The mesh's settings, with the IstioOperator of `istio.file` where there is one."""
-    if not isinstance(data, Mapping) or not isinstance(file := data.get("file"), str):
+def _mesh(data: Any, directory: Path | None, network: str | None) -> tuple[IstioSettings | None, list[str]]:
+    """The mesh's settings, with the IstioOperator of `istio.file` where there is one, and the pod network's CNI chain."""
+    if not isinstance(data, Mapping):
         return _section(IstioSettings, "istio", data)
+    if not isinstance(file := data.get("file"), str):
+        return _section(IstioSettings, "istio", cni_chain.following(data, network))
     read, problems = operator_file.read((directory or Path.cwd()) / file, file)
     if problems:
         return None, [f"{PROJECT}:istio.file: {problem}" for problem in problems]
@@ -929,7 +955,7 @@ def _mesh(data: Any, directory: Path | None) -> tuple[IstioSettings | None, list
         return None, [
             f"{PROJECT}:istio.{key} and {file} (istio.file) say different things; keep one" for key in doubled
         ]
-    return _section(IstioSettings, "istio", merged)
+    return _section(IstioSettings, "istio", cni_chain.following(merged, network))
 
 
 def _named(cluster: Any, stack: str) -> Any:
@@ -1021,6 +1047,8 @@ def _mesh_fits(settings: Settings) -> Iterable[str]:
         yield f"{PROJECT}:istio.version: {problem}"
     if problem := check_cni_namespace(istio.cni, settings.cluster.kubernetes_version):
         yield f"{PROJECT}:istio.cni.namespace: {problem}"
+    if problem := cni_chain.misfit(istio.cni, settings.cluster.network):
+        yield f"{PROJECT}:{problem}"
     if istio.version.rpartition(".")[0] not in RELEASES:
         return  # what that version makes of the rest, nobody knows
     if unknown := list(_not_in_release(istio)):
@@ -1095,7 +1123,7 @@ def _gateways_are_safe(settings: Settings, istio: IstioSettings) -> Iterable[str
     """Before anything is changed: the mesh comes last, and what it can't take must not be found out there."""
     from components.istio import host_network  # which itself reads the settings' models, as the next does
     from components.istio.istio_operator import plan
-    from components.istio.overlays import OverlayError
+    from components.istio.patches import OverlayError
 
     try:
         made = plan(istio)

@@ -32,6 +32,7 @@ class Wanted(Request):
         objects: Ingresses, HTTPProxies, Gateways and VirtualServices, as `Kind/name`.
         backends: where they lead.
         secret: the TLS Secret; None without TLS.
+        secret_namespace: its own, where that is another one.
         timeout: seconds until it is given up.
     """
 
@@ -39,6 +40,7 @@ class Wanted(Request):
     objects: tuple[str, ...]
     backends: tuple[Backend, ...]
     secret: str | None = None
+    secret_namespace: str | None = None
     timeout: float
 
 
@@ -68,7 +70,7 @@ def judge(wanted: Wanted, view: View) -> list[str]:
 def _secret(wanted: Wanted, view: View) -> Iterator[str]:
     if wanted.secret is None:
         return
-    where = f"Secret {wanted.namespace}/{wanted.secret}"
+    where = f"Secret {wanted.secret_namespace or wanted.namespace}/{wanted.secret}"
     if view.secret is None:
         yield f"{where} does not exist; create it (`kubectl create secret tls`), or give dashboards.tls.certificate"
         return

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the dashboards' check asks of the cluster, on the first master with its own kubectl.
-# $1: a directory with `namespace`, `objects` (one Kind/name a line) and, with TLS, `secret`, one file each.
+# $1: a directory with `namespace`, `objects` (one Kind/name a line) and, with TLS, `secret` and `secret_namespace`, one file each.
 set -euo pipefail
 
 dir=$1
@@ -36,7 +36,7 @@ if [[ -f $dir/secret ]]; then
   # type and key names only: the private key stays where it is
   # shellcheck disable=SC2016 # the $ are the template's
   template='{"is":["{{.type}}"{{range $key, $value := .data}},"{{$key}}"{{end}}]}'
-  found=$(ask get secret "$(cat -- "$dir/secret")" --ignore-not-found -o "go-template=$template")
+  found=$(ask get secret "$(cat -- "$dir/secret")" -n "$(cat -- "$dir/secret_namespace")" --ignore-not-found -o "go-template=$template")
   secret="\"secret\": ${found:-null}"
 fi
 printf '{%s,%s,%s}\n' "$ways" "$services" "$secret"

@@ -79,6 +79,7 @@ async def _look(host: _Host, wanted: Wanted) -> list[str]:
     files = {"namespace": wanted.namespace.encode(), "objects": "".join(f"{o}\n" for o in wanted.objects).encode()}
     if wanted.secret:
         files["secret"] = wanted.secret.encode()
+        files["secret_namespace"] = (wanted.secret_namespace or wanted.namespace).encode()
     result = await host.run(SCRIPT, files, 90)
     if result.status != 0:
         words = (result.stderr.strip() or result.stdout.strip() or f"exit status {result.status}").splitlines()

@@ -68,6 +68,8 @@ class Dashboards(pulumi.ComponentResource):
                 {"dashboard": r.dashboard.name, "service": r.dashboard.service, "port": r.dashboard.port} for r in found
             ],
             "secret": routes.tls_secret_name(dashboards) if found else None,
+            # without what is as ever: a request that changes is made again
+            **({"secretNamespace": place} if (place := routes.tls_namespace(dashboards, istio)) != istio.namespace else {}),
             "timeout": dashboards.ready_timeout,
         }
         request = {
@@ -102,7 +104,7 @@ class Dashboards(pulumi.ComponentResource):
         key = args.credentials.dashboards_tls_key
         if dashboards.tls and dashboards.tls.certificate and key is not None:
             values: dict[str, pulumi.Input[str]] = {"tls.crt": dashboards.tls.certificate, "tls.key": key}
-            secret("tls", secret_manifest(routes.TLS_SECRET, istio.namespace, values, "kubernetes.io/tls"))
+            secret("tls", secret_manifest(routes.TLS_SECRET, routes.tls_namespace(dashboards, istio), values, "kubernetes.io/tls"))
         if dashboards.basic_auth:
             login = {"username": dashboards.basic_auth.username, "password": args.credentials.dashboards_password}
             line = local.Command(

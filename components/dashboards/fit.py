@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.dashboards.catalog import dashboards_of, why_not
+from components.dashboards.routes import entrance, needed_port
 from components.istio.host_network import pinned_to
-from components.istio.istio_operator import KINDS, plan, safe_gateways
+from components.istio.istio_operator import KINDS, safe_gateways
 
 if TYPE_CHECKING:
     from components.settings import ContourSettings, DashboardSettings, IstioSettings, Settings
@@ -94,20 +95,17 @@ def _basic_auth(dashboards: DashboardSettings) -> Iterator[str]:
 
 
 def _gateway(dashboards: DashboardSettings, istio: IstioSettings) -> Iterator[str]:
-    if plan(istio).wanted["gateway"] is None:
+    if (chosen := entrance(dashboards, istio)) is None:
         yield (
             f"{KEY}.way: the mesh has no ingress gateway (profile {istio.profile}, or disabled in istio.ingressGateways); "
             f"enable one, or use way ingress or contour"
         )
         return
-    wanted = WEB_PORTS if dashboards.tls else WEB_PORTS[:1]
-    safe = safe_gateways(istio, "ingress")
-    for name, ports in safe.ports.items():
-        for port in sorted(set(wanted) - {port["port"] for port in ports}):
-            yield (
-                f"{KEY}.way: {name}'s service is cut to ports that lack {port}, so nobody would reach the dashboards through "
-                f"it; add the port to istio.ingressGateways, or use another way"
-            )
+    if not chosen.has(port := needed_port(dashboards)):
+        yield (
+            f"{KEY}.way: {chosen.name}'s service is cut to ports that lack {port}, so nobody would reach the dashboards through "
+            f"it; add the port to istio.ingressGateways, or use another way"
+        )
 
 
 def _contour(contour: ContourSettings, kubernetes: str, settings: Settings, istio: IstioSettings) -> Iterator[str]:
@@ -131,7 +129,8 @@ def _shared_ports(nodes: Iterable[str], istio: IstioSettings) -> Iterator[str]:
             name = gateway["name"]
             if name not in safe.host_network or not gateway["enabled"]:
                 continue
-            ports = {port["port"] for port in safe.ports.get(name, ())} or set(WEB_PORTS)
+            listed = safe.ports.get(name, ())
+            ports = {p["port"] for p in listed if p.get("protocol", "TCP") == "TCP"} if listed else set(WEB_PORTS)
             if not (clash := sorted(ports & set(WEB_PORTS))):
                 continue
             shown = " and ".join(map(str, clash))

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.dashboards.catalog import Dashboard, dashboards_of
+from components.istio.istio_operator import plan, safe_gateways
+from components.istio.overlays import gateway_chart
 
 if TYPE_CHECKING:
     from components.settings import DashboardSettings, IstioSettings
@@ -176,26 +178,78 @@ def http_proxy(route: Route, dashboards: DashboardSettings, namespace: str) -> M
 def gateway(routes: Sequence[Route], dashboards: DashboardSettings, istio: IstioSettings) -> Manifest:
     """One Gateway for all dashboards, on the mesh's ingress gateway."""
     hosts = [route.host for route in routes]
+    chosen = entrance(dashboards, istio)
     plain: dict[str, Any] = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": hosts}
     servers = [plain]
     if secret := tls_secret_name(dashboards):
         plain["tls"] = {"httpsRedirect": True}
         https = {"number": 443, "name": "https", "protocol": "HTTPS"}
+        if chosen and not chosen.has(80):
+            servers = []
         servers.append({"port": https, "tls": {"mode": "SIMPLE", "credentialName": secret}, "hosts": hosts})
     return {
         "apiVersion": "networking.istio.io/v1alpha3",
         "kind": "Gateway",
         "metadata": _metadata(GATEWAY, istio.namespace),
-        "spec": {"selector": {"istio": _gateway_label(istio)}, "servers": servers},
+        "spec": {"selector": {"istio": chosen.label if chosen else CHARTS_LABEL}, "servers": servers},
     }
 
 
-def _gateway_label(istio: IstioSettings) -> str:
-    """The chart's own label of the ingress gateway's pods, unless the settings give another."""
-    for wanted in istio.ingress_gateways:
-        if "istio" in wanted.label:
-            return wanted.label["istio"]
-    return "ingressgateway"
+CHARTS_LABEL = "ingressgateway"
+"""What the charts give the pods of an ingress gateway that has no label of its own."""
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """An ingress gateway by which the dashboards could be reached.
+
+    Attributes:
+        name, namespace: its own.
+        label: its pods' label `istio`.
+        ports: the TCP ports of its service; None where they are the chart's, which has 80 and 443.
+    """
+
+    name: str
+    namespace: str
+    label: str = CHARTS_LABEL
+    ports: frozenset[int] | None = None
+
+    def has(self, port: int) -> bool:
+        """Whether its service has the port."""
+        return self.ports is None or port in self.ports
+
+
+def entrances(istio: IstioSettings) -> list[Entrance]:
+    """The mesh's ingress gateways that are there, as the operator gets them."""
+    safe = safe_gateways(istio, "ingress")
+    if not safe.gateways:
+        own = gateway_chart("ingress")
+        return [Entrance(own, istio.namespace)] if own in plan(istio).wanted["deployments"] else []
+    found = []
+    for gateway in safe.gateways:
+        if gateway["enabled"]:
+            listed = safe.ports.get(gateway["name"])
+            tcp = None if listed is None else frozenset(p["port"] for p in listed if p.get("protocol", "TCP") == "TCP")
+            label = (gateway.get("label") or {}).get("istio", CHARTS_LABEL)
+            found.append(Entrance(gateway["name"], gateway.get("namespace") or istio.namespace, label, tcp))
+    return found
+
+
+def entrance(dashboards: DashboardSettings, istio: IstioSettings) -> Entrance | None:
+    """The gateway that the dashboards are behind: the first that browsers can come to, else the first; None without any."""
+    there = entrances(istio)
+    return next((one for one in there if one.has(needed_port(dashboards))), next(iter(there), None))
+
+
+def needed_port(dashboards: DashboardSettings) -> int:
+    """The port that there must be: with TLS a plain one only sends on to it."""
+    return 443 if dashboards.tls else 80
+
+
+def tls_namespace(dashboards: DashboardSettings, istio: IstioSettings) -> str:
+    """Where the certificate's Secret has to be: beside the gateway, which reads it, or beside the objects that name it."""
+    chosen = entrance(dashboards, istio) if dashboards.way == "gateway" else None
+    return chosen.namespace if chosen else istio.namespace
 
 
 def virtual_service(route: Route, namespace: str) -> Manifest:

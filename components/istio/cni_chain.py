@@ -8,14 +8,15 @@ proves nothing on 1.5: its DaemonSet has no readiness probe.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from components.istio.versions import release
 from components.login import Request
 
 if TYPE_CHECKING:
-    from components.settings import IstioSettings  # the driver on a node's behalf reads no settings
+    from components.settings import CniSettings, IstioSettings  # the driver on a node's behalf reads no settings
 
 CONFIG_FOLDER = "/etc/cni/net.d"
 BINARY = "/opt/cni/bin/istio-cni"
@@ -49,6 +50,60 @@ class CniChain(Request):
     def asked(self) -> dict[str, bytes]:
         """The files that cni_look.sh reads."""
         return {"config_file": self.config_file.encode(), "kubeconfig_path": self.kubeconfig.encode()}
+
+
+CONFIG_FILES: Mapping[str, str] = {"calico": "10-calico.conflist", "flannel": "10-flannel.conflist"}
+"""The chain that the plugin joins, by the pod network (`cluster.network`) that writes it. Cilium's is not listed: the name of its
+file changes with its release, and its agent writes it anew (istio#36821, istio/cni#252)."""
+
+
+def following(istio: Mapping[str, Any], network: Any) -> dict[str, Any]:
+    """The mesh's settings, as they are written, with the chain of the pod network where they name none.
+
+    Args:
+        istio: the settings.
+        network: the pod network.
+    """
+    cni = istio.get("cni") or {}
+    file = CONFIG_FILES.get(str(network))
+    if not isinstance(cni, Mapping) or file in (None, CONFIG_FILES["calico"]) or "configFile" in cni:
+        return dict(istio)
+    return {**istio, "cni": {**cni, "configFile": file}}
+
+
+def misfit(cni: CniSettings, network: str) -> str | None:
+    """Why the plugin can't join the chain of that pod network, with its settings key; None when it can."""
+    if not cni.enabled:
+        return None
+    if network not in CONFIG_FILES:
+        if "config_file" in cni.model_fields_set:
+            return None
+        return (
+            f"istio.cni.configFile: which file {network} writes into {CONFIG_FOLDER} depends on its release; name it, or set "
+            f"istio.cni.enabled: false"
+        )
+    other = next((name for name, file in CONFIG_FILES.items() if file == cni.config_file and name != network), None)
+    if other:
+        return f"istio.cni.configFile: {cni.config_file} is {other}'s, but cluster.network is {network}; leave it out"
+    return None
+
+
+def unfit(istio: IstioSettings) -> Iterator[str]:
+    """Values of the plugin's chart with which it would not end the chain that the nodes use, one line each."""
+    chart = istio.values.get("cni")
+    if not istio.cni.enabled or not isinstance(chart, Mapping):
+        return
+    for key, value in (("cniBinDir", str(PurePosixPath(BINARY).parent)), ("cniConfDir", CONFIG_FOLDER)):
+        if chart.get(key, value).rstrip("/") != value:
+            yield (
+                f"istio.values.cni.{key} is {chart[key]!r}, but the kubelet of sealos's clusters looks in {value}, and would never call the "
+                f"plugin; leave it out"
+            )
+    if chart.get("chained") is False:
+        yield (
+            "istio.values.cni.chained: false makes the plugin a network of its own, which pods of a mesh don't ask for; leave it out, "
+            "or set istio.cni.enabled: false"
+        )
 
 
 def wanted(istio: IstioSettings) -> CniChain:

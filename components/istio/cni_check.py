@@ -56,7 +56,7 @@ class CniCheck(pulumi.ComponentResource):
                 "fleet": fleet,
                 "node": node,
                 "chain": chain(args.istio),
-                "installer": f"{args.istio.hub}/install-cni:{args.istio.version}",
+                "installer": f"{args.istio.hub}/install-cni:{args.istio.image_tag}",
                 "timeout": args.istio.ready_timeout,
             }
             probe = local.Command(

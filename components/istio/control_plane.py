@@ -15,8 +15,9 @@ from components.istio.cni_check import chain
 from components.istio.kiali import KialiLogin, kiali_login
 from components.istio.objects import drift_environment, ignored_in_preview, kubernetes_object, secret_json
 from components.istio.operator import IstioOperator
+from components.istio.operator_file import pull_secrets
 from components.istio.operator_manifests import namespace as namespace_manifest
-from components.istio.overlays import OverlayError
+from components.istio.patches import OverlayError
 from components.istio.renderer import Absent, Rendered, RenderError
 from components.istio.versions import release, unproven
 from components.settings import IstioSettings, Machine
@@ -118,9 +119,17 @@ class ControlPlane(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["input"] if isinstance(made, Absent) else None),
         )
 
+        more = istio.namespace_metadata
         namespace = kubernetes_object(
-            f"{name}-namespace", namespace_manifest(istio.namespace), pulumi.ResourceOptions(parent=self)
+            f"{name}-namespace",
+            namespace_manifest(istio.namespace, more.labels, more.annotations),
+            pulumi.ResourceOptions(parent=self),
         )
+        # those of gateways come after the others: Istio's operator makes none
+        namespaces = [
+            kubernetes_object(f"{name}-namespace-{own}", namespace_manifest(own), pulumi.ResourceOptions(parent=self))
+            for own in plan.namespaces
+        ]
         # It exists for its delete, which comes after the IstioOperator's: what 1.5's operator leaves behind is taken away.
         leftovers = local.Command(
             f"{name}-leftovers",
@@ -135,6 +144,9 @@ class ControlPlane(pulumi.ComponentResource):
                     "version": istio.version,
                     "crds": istio.crds,
                     "configFile": istio.cni.config_file if istio.cni.enabled else None,
+                    # without what is as ever: what changes is made again
+                    **({"tag": istio.tag} if istio.tag else {}),
+                    **({"pullSecrets": names} if (names := [*pull_secrets(istio.values)]) else {}),
                 }
             ),
             add_previous_output_in_env=False,
@@ -144,7 +156,8 @@ class ControlPlane(pulumi.ComponentResource):
         self.kiali = None
         if plan.needs_kiali_login:
             options = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
-            self.kiali = kiali_login(f"{name}-kiali", istio.namespace, args.kiali_passphrase, options)
+            secret = plan.needs_kiali_login
+            self.kiali = kiali_login(f"{name}-kiali", secret, istio.namespace, args.kiali_passphrase, options)
         resource = kubernetes_object(
             f"{name}-istio-operator",
             plan.manifest,
@@ -153,6 +166,7 @@ class ControlPlane(pulumi.ComponentResource):
                 # whoever clears the finalizer, its rights included, must still be there when this is deleted
                 depends_on=[
                     namespace,
+                    *namespaces,
                     leftovers,
                     *args.operator.needed_to_clear_finalizers,
                     *([self.kiali.secret] if self.kiali else []),

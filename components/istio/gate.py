@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from components.istio.match import APPENDED, find, holds
 from components.istio.versions import release
 from components.login import Request
 from components.sealos import nodes as cluster_nodes
@@ -22,8 +23,8 @@ class Field(Request):
     """Something a live object must hold.
 
     Attributes:
-        kind: Deployment or Service, in the mesh's namespace.
-        name: the object's.
+        kind: Deployment or Service.
+        name: the object's, with its namespace where that isn't the mesh's (`istio-ingress/edge`), as everywhere here.
         path: elements of an overlay's path (components/istio/overlays.py).
         value: what must be there; of a map only the keys given. Lists of ports must match exactly.
     """
@@ -35,7 +36,7 @@ class Field(Request):
 
 
 class Pod(Request):
-    """What may stand in the pod template of a Deployment of the mesh's namespace.
+    """What may stand in the pod template of a Deployment.
 
     Attributes:
         name: the Deployment's.
@@ -62,7 +63,7 @@ class Wanted(Request):
         version: Istio's.
         name, namespace: the IstioOperator's.
         timeout: seconds until it is given up.
-        deployments: names of those that must be available in the namespace.
+        deployments: names of those that must be available.
         cni: its DaemonSet, which must be ready on every node; None without the plugin.
         gateway: the ingress gateway that is reported; None when there is none.
         fields: what was asked for and must be found in live objects.
@@ -83,13 +84,23 @@ class Wanted(Request):
     pods: tuple[Pod, ...] = ()
     machines: tuple[str, ...] = ()
 
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Those of Deployments and Services besides the mesh's."""
+        names = (*self.deployments, *(field_.name for field_ in self.fields))
+        return tuple(sorted({name.partition("/")[0] for name in names if "/" in name}))
+
+    def titled(self, name: str) -> str:
+        """A name with its namespace, as messages have it."""
+        return name if "/" in name else f"{self.namespace}/{name}"
+
 
 class RenderedSet(Request):
     """What Istio's own renderer made of an IstioOperator (components/istio/renderer.py).
 
     Attributes:
         spec: the hash of the IstioOperator's spec that was rendered.
-        deployments: names of all Deployments in the mesh's namespace.
+        deployments: names of all Deployments.
         fields: what their live objects, and the Services, must hold.
         pods: what may stand in their pods.
     """
@@ -122,7 +133,7 @@ class View(Request):
 
     Attributes:
         istio_operator: the IstioOperator; None when it isn't there.
-        mesh: Deployments, Services and Pods of the mesh's namespace.
+        mesh: Deployments, Services and Pods of the mesh's namespace, and of those of its gateways.
         daemon_set: the CNI plugin's; None when it isn't there.
         nodes: the cluster's.
         operator: Deployments and Pods of the operator's namespace.
@@ -142,9 +153,14 @@ class View(Request):
     settled: bool | None = None
     refused: tuple[str, ...] = ()
 
-    def named(self, kind: str, name: str) -> Object | None:
-        """The object of the mesh's namespace."""
-        return next((o for o in self.mesh if o["kind"] == kind and o["metadata"]["name"] == name), None)
+    def named(self, kind: str, title: str) -> Object | None:
+        """The object of that namespace and name, as `Wanted.titled` has them."""
+        namespace, _, name = title.partition("/")
+        for known in self.mesh:
+            metadata = known["metadata"]
+            if (known["kind"], metadata.get("namespace"), metadata["name"]) == (kind, namespace, name):
+                return known
+        return None
 
     def silent(self) -> list[cluster_nodes.Node]:
         """Nodes of machines that have died: nothing on them is waited for."""
@@ -220,8 +236,8 @@ def judge(wanted: Wanted, view: View) -> Verdict:
     problems += list(_refused(wanted, view))
     problems += list(_operator(view))
     for name in wanted.deployments:
-        deployment = view.named("Deployment", name)
-        where = f"Deployment {wanted.namespace}/{name}"
+        deployment = view.named("Deployment", wanted.titled(name))
+        where = f"Deployment {wanted.titled(name)}"
         if deployment is None:
             problems.append(Problem("missing", f"{where} does not exist"))
         else:
@@ -234,7 +250,7 @@ def judge(wanted: Wanted, view: View) -> Verdict:
     problems += list(_fields(wanted, view))
     left = leftovers(wanted, view)
     problems += [
-        Problem("waiting", f"Deployment {wanted.namespace}/{name}: {pointer} is still there, and nothing asks for it")
+        Problem("waiting", f"Deployment {wanted.titled(name)}: {pointer} is still there, and nothing asks for it")
         for name, pointers in left.items()
         for pointer in pointers
     ]
@@ -361,16 +377,21 @@ def _daemon_set(cni: CniDaemonSet, view: View) -> Iterator[Problem]:
 
 def _fields(wanted: Wanted, view: View) -> Iterator[Problem]:
     for field_ in wanted.fields:
-        if (live := view.named(field_.kind, field_.name)) is None:
+        title = wanted.titled(field_.name)
+        if (live := view.named(field_.kind, title)) is None:
             if field_.kind != "Deployment" or field_.name not in wanted.deployments:
-                yield Problem("missing", f"{field_.kind} {wanted.namespace}/{field_.name} does not exist")
+                yield Problem("missing", f"{field_.kind} {title} does not exist")
             continue
         found = find(live, field_.path)
-        where = f"{field_.kind} {wanted.namespace}/{field_.name}: {'.'.join(field_.path)}"
+        where = f"{field_.kind} {title}: {'.'.join(field_.path)}"
         if field_.path[-1] == "ports" and isinstance(field_.value, list):
             if (has := _ports(found)) != (asked := _ports(field_.value)):
                 yield Problem("field", f"{where} has {_shown(has)}, wanted exactly {_shown(asked)}")
-        elif not covers(found, field_.value):
+        elif holds(live, field_.path, field_.value):
+            continue
+        elif field_.path[-1] == APPENDED:
+            yield Problem("field", f"{where.removesuffix('.' + APPENDED)} has no {field_.value!r}")
+        else:
             yield Problem("field", f"{where} is {'not set' if found is None else repr(found)}, wanted {field_.value!r}")
 
 
@@ -388,7 +409,7 @@ def leftovers(wanted: Wanted, view: View) -> dict[str, list[str]]:
     """
     found = {}
     for pod in wanted.pods:
-        live = find(view.named("Deployment", pod.name) or {}, ("spec", "template", "spec"))
+        live = find(view.named("Deployment", wanted.titled(pod.name)) or {}, ("spec", "template", "spec"))
         if live:
             placed = {
                 key: live[key] for key in PLACING if key in live and (key, live[key]) != ("dnsPolicy", "ClusterFirst")
@@ -416,33 +437,6 @@ def _host_ports(live: Mapping[str, Any], pod: Pod) -> Iterator[str]:
         for index, port in enumerate(container.get("ports", [])):
             if port.get("hostPort") and port.get("containerPort") not in pod.host_ports:
                 yield f"{_POD}/containers/{position}/ports/{index}/hostPort"
-
-
-def find(live: Any, path: Sequence[str]) -> Any:
-    """The value at an overlay's path in a live object; None where nothing is."""
-    for element in path:
-        if isinstance(live, Mapping):
-            live = live.get(element)
-        elif isinstance(live, list) and element.startswith("["):
-            key, _, value = element[1:-1].partition(":")
-            if value:
-                live = next((i for i in live if isinstance(i, Mapping) and str(i.get(key)) == value), None)
-            else:
-                live = live[int(key)] if key.isdecimal() and int(key) < len(live) else None
-        else:
-            return None
-    return live
-
-
-def covers(live: Any, wanted: Any) -> bool:
-    """Whether `live` holds all that `wanted` says; Kubernetes' defaults may come on top."""
-    if isinstance(wanted, Mapping):
-        return isinstance(live, Mapping) and all(covers(live.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        return isinstance(live, list) and len(live) == len(wanted) and all(map(covers, live, wanted))
-    if isinstance(wanted, bool) or isinstance(live, bool):
-        return live is wanted or (wanted is False and live is None)  # the API leaves false out
-    return str(live) == str(wanted) if live is not None else wanted is None
 
 
 def _ports(ports: Any) -> list[tuple[Any, ...]]:
@@ -500,7 +494,8 @@ def _leaving(wanted: Wanted, view: View) -> set[str]:
 def _gateway(wanted: Wanted, view: View) -> dict[str, Any] | None:
     if not wanted.gateway:
         return None
-    service, deployment = view.named("Service", wanted.gateway), view.named("Deployment", wanted.gateway)
+    namespace, _, name = (title := wanted.titled(wanted.gateway)).partition("/")
+    service, deployment = view.named("Service", title), view.named("Deployment", title)
     if service is None or deployment is None:
         return None
     pods = [pod for pod in view.pods_of(deployment) if not pod["metadata"].get("deletionTimestamp")]
@@ -512,8 +507,8 @@ def _gateway(wanted: Wanted, view: View) -> dict[str, Any] | None:
         balancer = find(service, ("status", "loadBalancer", "ingress")) or []
         addresses = [i.get("ip") or i.get("hostname") for i in balancer] or [service["spec"].get("clusterIP")]
     return {
-        "namespace": wanted.namespace,
-        "name": wanted.gateway,
+        "namespace": namespace,
+        "name": name,
         "type": service["spec"]["type"],
         "hostNetwork": host_network,
         "ports": [

@@ -29,6 +29,15 @@ case $(read_name verb) in
       operator='"istioOperator": null'
     fi
     mesh=$(part mesh -n "$namespace" deployments,services,pods)
+    # those of gateways that have namespaces of their own, one a line; an API server that doesn't answer is no answer here either
+    others=''
+    if [[ -f $dir/namespaces ]]; then
+      while IFS= read -r other; do
+        more=$(ask get -n "$other" deployments,services,pods --ignore-not-found -o json)
+        others+=${others:+,}${more:-null}
+      done <"$dir/namespaces"
+      others=",\"others\":[$others]"
+    fi
     daemon_set='"daemonSet": null'
     if [[ -f $dir/cni_name ]]; then
       daemon_set=$(part daemonSet -n "$(read_name cni_namespace)" daemonsets "$(read_name cni_name)")
@@ -63,8 +72,8 @@ case $(read_name verb) in
     done < <(grep -aE "$attempts" <<<"$log" || true)
     if [[ $(read_name says_when_done) != true ]]; then settled=null; fi
     words=$(printf '%s\n' "${refused[@]}" | base64 -w0)
-    printf '{%s,%s,%s,%s,%s,%s,%s,"settled":%s,"refused":"%s"}\n' \
-      "$operator" "$mesh" "$daemon_set" "$nodes" "$own" "$webhooks" "$record" "$settled" "$words"
+    printf '{%s,%s,%s,%s,%s,%s,%s,"settled":%s,"refused":"%s"%s}\n' \
+      "$operator" "$mesh" "$daemon_set" "$nodes" "$own" "$webhooks" "$record" "$settled" "$words" "$others"
     ;;
   warnings)
     # one JSON list of events a line, of the namespaces that are named one a line

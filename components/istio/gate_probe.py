@@ -194,6 +194,8 @@ async def look(host: _Host, wanted: Wanted) -> View | str:
         "name": wanted.name.encode(),
         "says_when_done": b"true" if release(wanted.version).says_when_done else b"false",
     }
+    if wanted.namespaces:
+        files["namespaces"] = "".join(f"{name}\n" for name in wanted.namespaces).encode()
     if wanted.cni:
         files |= {"cni_namespace": wanted.cni.namespace.encode(), "cni_name": wanted.cni.name.encode()}
     result = await host.run(SCRIPT, files, 90)
@@ -204,6 +206,8 @@ async def look(host: _Host, wanted: Wanted) -> View | str:
     except ValueError:
         return f"kubectl on the first master printed no JSON: {result.stdout[:200]!r}"
     lists = {key: (found[key] or {}).get("items", []) for key in ("mesh", "nodes", "operator", "webhooks")}
+    for more in found.pop("others", ()):
+        lists["mesh"] += (more or {}).get("items", [])
     refused = base64.b64decode(found["refused"]).decode(errors="replace").split("\n")
     return View.model_validate({**found, **lists, "refused": [line for line in refused if line]})
 
@@ -248,8 +252,8 @@ async def _trim(host: _Host, wanted: Wanted, left: Mapping[str, list[str]]) -> N
         patch = json.dumps([{"op": "remove", "path": pointer} for pointer in pointers])
         files = {
             "verb": b"trim",
-            "namespace": wanted.namespace.encode(),
-            "name": name.encode(),
+            "namespace": wanted.titled(name).partition("/")[0].encode(),
+            "name": name.rpartition("/")[2].encode(),
             "patch": patch.encode(),
         }
         result = await host.run(SCRIPT, files, 60)
@@ -288,7 +292,7 @@ async def _message(what: str, host: _Host, wanted: Wanted, verdict: Verdict | No
 
 async def _events(host: _Host, wanted: Wanted) -> list[Object]:
     """Warnings of the namespaces that matter; none when the API server doesn't answer, which the message says already."""
-    namespaces = dict.fromkeys([wanted.namespace, *([wanted.cni.namespace] if wanted.cni else []), "istio-operator"])
+    namespaces = dict.fromkeys([wanted.namespace, *wanted.namespaces, *([wanted.cni.namespace] if wanted.cni else []), "istio-operator"])
     files = {"verb": b"warnings", "namespaces": "".join(f"{name}\n" for name in namespaces).encode()}
     result = await host.run(SCRIPT, files, 60)
     try:

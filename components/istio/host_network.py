@@ -15,7 +15,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from components.istio.overlays import Note, gateway_chart, parse_path
+from components.istio.overlays import gateway_chart
+from components.istio.patches import Note, parse_path
 from components.istio.shapes import GatewayKind
 from components.istio.versions import Release, release
 
@@ -128,7 +129,7 @@ def _contradictions(wanted: HostNetwork, k8s: Mapping[str, Any], own: Mapping[st
     rolling = _at(k8s, "strategy", "rollingUpdate")
     if rolling and _none(rolling.get("maxUnavailable", "25%"), len(wanted.nodes)):
         yield ".k8s.strategy keeps the old pod until the new one is ready, which never happens on one node's ports; leave it out"
-    if doubled := sorted({str(p.port) for p in wanted.ports if [q.port for q in wanted.ports].count(p.port) > 1}):
+    if doubled := sorted({str(p.port) for p in wanted.ports if [(q.port, q.protocol) for q in wanted.ports].count((p.port, p.protocol)) > 1}):
         yield f".hostNetwork.ports lists {', '.join(doubled)} twice"
     if doubled := sorted({n for n in wanted.nodes if wanted.nodes.count(n) > 1}):
         yield f".hostNetwork.nodes lists {', '.join(doubled)} twice"
@@ -150,13 +151,13 @@ class Claim:
         key: the settings key that asks for it; empty for what comes with Kubernetes.
         what: in words, as `kubelet`.
         machines: names of the machines.
-        ports: by number, what it is for.
+        ports: by protocol and number, what it is for: UDP and TCP of one number are two ports.
     """
 
     key: str
     what: str
     machines: frozenset[str]
-    ports: Mapping[int, str]
+    ports: Mapping[tuple[str, int], str]
 
 
 def conflicts(claims: Sequence[Claim]) -> list[str]:
@@ -167,7 +168,7 @@ def conflicts(claims: Sequence[Claim]) -> list[str]:
             machines = sorted(earlier.machines & later.machines)
             ports = sorted(set(earlier.ports) & set(later.ports))
             if machines and ports and (earlier.key or later.key):
-                listed = ", ".join(f"{port} ({later.ports[port]})" for port in ports)
+                listed = ", ".join(f"{port[1]} ({later.ports[port]})" for port in ports)
                 key, other = (later.key, earlier) if later.key else (earlier.key, later)
                 whose = f"{other.what} ({other.key})" if other.key else other.what
                 found.append(
@@ -185,14 +186,18 @@ def machine_claims(settings: Settings) -> Iterator[Claim]:
     for machine in settings.machines:
         by_port[machine.port].add(machine.name)
     for port, machines in by_port.items():
-        yield Claim("", "the SSH server", frozenset(machines), {port: "SSH"})
+        yield Claim("", "the SSH server", frozenset(machines), _tcp({port: "SSH"}))
     node = {10248: "health", 10249: "kube-proxy", 10250: "kubelet", 10256: "kube-proxy"}
     master = {6443: "API server", 2379: "etcd", 2380: "etcd", 2381: "etcd", 10251: "scheduler", 10252: "controller-manager",
               10257: "controller-manager", 10259: "scheduler"}  # fmt: skip
-    yield Claim("", "Kubernetes", frozenset(m.name for m in settings.machines), node)
-    yield Claim("", "the control plane", frozenset(m.name for m in settings.masters), master)
+    yield Claim("", "Kubernetes", frozenset(m.name for m in settings.machines), _tcp(node))
+    yield Claim("", "the control plane", frozenset(m.name for m in settings.masters), _tcp(master))
     if settings.cluster.network == "calico":
-        yield Claim("", "Calico", frozenset(m.name for m in settings.machines), {179: "BGP", 9099: "Felix"})
+        yield Claim("", "Calico", frozenset(m.name for m in settings.machines), _tcp({179: "BGP", 9099: "Felix"}))
+
+
+def _tcp(ports: Mapping[int, str]) -> dict[tuple[str, int], str]:
+    return {("TCP", number): what for number, what in ports.items()}
 
 
 def crowded(
@@ -257,16 +262,20 @@ def gateway_claims(
         if not (pinned := pinned_to(k8s)) and k8s.get("nodeSelector"):
             continue  # chosen by labels that only the cluster knows
         nodes = everywhere & pinned if pinned else everywhere
-        ports = {**ENVOY_PORTS, known.status_port: "status", **_ports(gateway, manifest, known)}
+        ports = {**_tcp({**ENVOY_PORTS, known.status_port: "status"}), **_ports(gateway, manifest, known)}
         yield Claim(where, f"the gateway {gateway['name']}", nodes, ports)
 
 
-def _ports(gateway: Mapping[str, Any], manifest: Mapping[str, Any], known: Release) -> dict[int, str]:
+def _ports(gateway: Mapping[str, Any], manifest: Mapping[str, Any], known: Release) -> dict[tuple[str, int], str]:
     of_chart = _at(manifest["spec"].get("values") or {}, "gateways", gateway["name"]).get("ports")
     of_service = _at(gateway.get("k8s") or {}, "service").get("ports")
-    wanted = (of_service or of_chart if known.service_ports == "whole" else of_chart or of_service) or ()
+    # 1.5's chart has no protocols
+    wanted = (of_service or of_chart if known.service_ports == "whole" or of_service else of_chart) or ()
     return {
-        target if isinstance(target := port.get("targetPort"), int) else port["port"]: str(port.get("name", "a port"))
+        (
+            str(port.get("protocol", "TCP")),
+            target if isinstance(target := port.get("targetPort"), int) else port["port"],
+        ): str(port.get("name", "a port"))
         for port in wanted
         if isinstance(port, Mapping) and isinstance(port.get("port"), int)
     }

@@ -7,23 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from components.istio import host_network
-from components.istio.overlays import (
-    ENVOY_METRICS_PORT,
-    Note,
-    OverlayError,
-    SafeGateways,
-    gateway_chart,
-    make_safe,
-    merge_under,
-    parse_path,
-    pod_ports,
-)
-from components.istio.shapes import GatewayKind
+from components.istio import cni_chain, host_network, operator_file
+from components.istio.operator_manifests import MANAGED
+from components.istio.overlays import SafeGateways, gateway_chart, make_component_safe, make_safe, merge_under
+from components.istio.patches import Note, OverlayError, parse_path
+from components.istio.shapes import GatewayKind, container_ports
 from components.istio.versions import release
 
 if TYPE_CHECKING:
@@ -31,13 +23,19 @@ if TYPE_CHECKING:
 
 KINDS: tuple[GatewayKind, ...] = ("ingress", "egress")
 
+UNSCALED = ("demo",)
+"""Profiles whose gateways have no autoscaler (1.5.0: operator/data/profiles/demo.yaml)."""
+
 GATEWAY_CONTAINER = "istio-proxy"
 CNI_DAEMON_SET = "istio-cni-node"
 CNI_ANNOTATION = "sealos-istio/cni-chain"
 """On the pods of the CNI plugin's installer: a digest of what its ConfigMap tells it."""
 
 KIALI = "kiali"
-"""The Deployment, and the Secret with its log-in (values.kiali.dashboard.secretName of the chart)."""
+"""The Deployment, and the Secret with its log-in unless values.kiali.dashboard.secretName has another."""
+
+THERE_ANYWAY = frozenset(("default", "istio-operator", "kube-node-lease", "kube-public", "kube-system"))
+"""Namespaces that Kubernetes or this program makes."""
 
 
 @dataclass(frozen=True)
@@ -49,33 +47,80 @@ class ControlPlanePlan:
         wanted: the ready gate's input, as JSON data; see components/istio/gate.py.
         notes: what was made safe on the way.
         host_network: names of the gateways whose pods live in their nodes' network.
-        needs_kiali_login: whether a Secret KIALI must be there first; the demo profile's own (admin/admin) is turned off.
+        needs_kiali_login: the Secret with Kiali's log-in that must be there first, empty without Kiali; the demo profile's own
+            (admin/admin) is turned off.
+        namespaces: of gateways that have one of their own, which have to be made.
     """
 
     manifest: dict[str, Any]
     wanted: dict[str, Any]
     notes: tuple[Note, ...]
     host_network: frozenset[str] = frozenset()
-    needs_kiali_login: bool = False
+    needs_kiali_login: str = ""
+    namespaces: tuple[str, ...] = ()
 
 
 def plan(istio: IstioSettings) -> ControlPlanePlan:
     """The IstioOperator for these settings.
 
     Raises:
-        OverlayError: when a gateway can't be made safe.
+        OverlayError: when a gateway can't be made safe, or something else can't be carried out.
     """
+    if problems := [*_unheeded(istio), *cni_chain.unfit(istio)]:
+        raise OverlayError(problems)
     ingress, egress = (safe_gateways(istio, kind) for kind in KINDS)
+    components, notes = _safe_components(istio, _components(istio, ingress, egress))
     manifest = {
         "apiVersion": "install.istio.io/v1alpha1",
         "kind": "IstioOperator",
-        "metadata": {"name": istio.name, "namespace": istio.namespace},
-        "spec": _spec(istio, ingress, egress),
+        "metadata": {
+            "name": istio.name,
+            "namespace": istio.namespace,
+            **istio.metadata.model_dump(exclude_defaults=True),
+        },
+        "spec": _spec(istio, ingress, egress, components),
     }
-    wanted = _wanted(istio, ingress, egress)
+    wanted = _wanted(istio, ingress, egress, components)
     in_host_network = ingress.host_network | egress.host_network
-    kiali = KIALI in wanted["deployments"]
-    return ControlPlanePlan(manifest, wanted, ingress.notes + egress.notes, in_host_network, kiali)
+    kiali = _kiali_secret(istio) if KIALI in wanted["deployments"] else ""
+    made = {own for safe in (ingress, egress) for gateway in safe.gateways if (own := _elsewhere(istio, gateway))}
+    namespaces = tuple(sorted(made - THERE_ANYWAY))
+    notes = [*ingress.notes, *egress.notes, *notes]
+    return ControlPlanePlan(manifest, wanted, tuple(notes), in_host_network, kiali, namespaces)
+
+
+def _unheeded(istio: IstioSettings) -> Iterator[str]:
+    """Labels and annotations that would undo the rest, one line each."""
+    key = "install.istio.io/ignoreReconcile"
+    if release(istio.version).ignores_on_demand and istio.metadata.annotations.get(key, "").lower() == "true":
+        yield (
+            f"istio.metadata.annotations: with {key} Istio {istio.version}'s operator would leave the whole IstioOperator alone; take it out"
+        )
+    for label, value in MANAGED.items():
+        if istio.namespace_metadata.labels.get(label, value) != value:
+            yield (
+                f"istio.namespaceMetadata.labels: Istio's own charts set {label} to {value} on the mesh's namespace, again and again; "
+                f"take it out"
+            )
+
+
+def _elsewhere(istio: IstioSettings, gateway: Mapping[str, Any]) -> str:
+    """The namespace of an enabled gateway that is not in the mesh's."""
+    namespace = str(gateway.get("namespace") or istio.namespace)
+    return namespace if gateway["enabled"] and namespace != istio.namespace else ""
+
+
+def qualified(istio: IstioSettings, gateway: Mapping[str, Any]) -> str:
+    """A gateway's name as the ready gate takes it: with its namespace where that isn't the mesh's."""
+    namespace = _elsewhere(istio, gateway)
+    return f"{namespace}/{gateway['name']}" if namespace else str(gateway["name"])
+
+
+def _kiali_secret(istio: IstioSettings) -> str:
+    """What its chart mounts (1.5.0: manifests/istio-telemetry/kiali/templates/deployment.yaml)."""
+    kiali = istio.values.get("kiali")
+    dashboard = kiali.get("dashboard") if isinstance(kiali, Mapping) else None
+    return str((dashboard.get("secretName") if isinstance(dashboard, Mapping) else None) or KIALI)
 
 
 def safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
@@ -97,19 +142,57 @@ def safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
         values = merge_under(values, expanded.values)
     if problems:
         raise OverlayError(problems)
-    safe = make_safe(given, kind, istio.version, values)
+    safe = make_safe(given, kind, istio.version, values, scaled=istio.profile not in UNSCALED)
     return replace(safe, values=merge_under(values, safe.values), notes=(*notes, *safe.notes))
 
 
-def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
+def _components(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
+    """Of the IstioOperator's spec, overlays of other components than gateways as they were written."""
     components: dict[str, Any] = {**istio.components, "cni": {"enabled": istio.cni.enabled}}
+    k8s = dict(istio.cni.k8s)
+    if istio.cni.enabled:
+        components["cni"]["namespace"] = istio.cni.namespace
+        if release(istio.version).cni_agent:
+            # 1.23.2's chart says EXCLUDED_NAMESPACES, which its installer does not read (cni/pkg/constants/constants.go)
+            excluded = {"name": "EXCLUDE_NAMESPACES", "value": ",".join(istio.cni.exclude_namespaces)}
+            k8s["env"] = [*k8s.get("env", ()), excluded]
+    if k8s:
+        components["cni"]["k8s"] = k8s
+    for kind, safe in zip(KINDS, (ingress, egress), strict=True):
+        if safe.gateways:
+            components[f"{kind}Gateways"] = [*safe.gateways, *_left_out(kind, safe, istio.version)]
+    return components
+
+
+def _safe_components(istio: IstioSettings, components: Mapping[str, Any]) -> tuple[dict[str, Any], list[Note]]:
+    """The components with the overlays of all that are no gateways made as safe as theirs, and what was changed.
+
+    Raises:
+        OverlayError: with every problem of every component.
+    """
+    safe: dict[str, Any] = {}
+    notes: list[Note] = []
+    problems: list[str] = []
+    for key, component in components.items():
+        safe[key] = component
+        if isinstance(component, Mapping):
+            try:
+                safe[key], more = make_component_safe(key, component, istio.version)
+                notes += more
+            except OverlayError as error:
+                problems += error.problems
+    if problems:
+        raise OverlayError(problems)
+    return safe, notes
+
+
+def _values(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
+    """Of the IstioOperator's spec."""
     values = merge_under(merge_under(istio.values, ingress.values), egress.values)
     if release(istio.version).proxies_pull_always:
         # as below: a registry is asked also for an image that is there, and nodes are often offline
         values = merge_under(values, {"global": {"imagePullPolicy": "IfNotPresent"}})
-    k8s = dict(istio.cni.k8s)
     if istio.cni.enabled:
-        components["cni"]["namespace"] = istio.cni.namespace
         cni: dict[str, Any] = {
             "excludeNamespaces": list(istio.cni.exclude_namespaces),
             "logLevel": istio.cni.log_level,
@@ -121,20 +204,19 @@ def _spec(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> 
             # the chart's `Always` asks the registry also for an image that is there, and nodes are often offline
             cni["pullPolicy"] = "IfNotPresent"
         if release(istio.version).cni_agent:
-            # 1.23.2's chart says EXCLUDED_NAMESPACES, which its installer does not read (cni/pkg/constants/constants.go), and the
-            # plugin's level is that of this scope (cni/pkg/cmd/root.go)
-            excluded = {"name": "EXCLUDE_NAMESPACES", "value": ",".join(istio.cni.exclude_namespaces)}
-            k8s["env"] = [*k8s.get("env", ()), excluded]
+            # the plugin's level is that of this scope (1.23.2: cni/pkg/cmd/root.go)
             cni["logging"] = {"level": f"default:info,cni-plugin:{istio.cni.log_level}"}
         values = merge_under(values, {"cni": cni})
-    if k8s:
-        components["cni"]["k8s"] = k8s
     if KIALI in expected_deployments(istio, ingress, egress):
         values = merge_under(values, {"kiali": {"createDemoSecret": False}})
-    for kind, safe in zip(KINDS, (ingress, egress), strict=True):
-        if safe.gateways:
-            components[f"{kind}Gateways"] = [*safe.gateways, *_left_out(kind, safe, istio.version)]
-    spec: dict[str, Any] = {"profile": istio.profile, "hub": istio.hub, "tag": istio.version, "components": components}
+    return values
+
+
+def _spec(
+    istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways, components: Mapping[str, Any]
+) -> dict[str, Any]:
+    values = _values(istio, ingress, egress)
+    spec: dict[str, Any] = {"profile": istio.profile, "hub": istio.hub, "tag": istio.image_tag, "components": components}
     if istio.addon_components:
         spec["addonComponents"] = {
             name: addon.model_dump(by_alias=True, exclude_unset=True) for name, addon in istio.addon_components.items()
@@ -180,17 +262,22 @@ def expected_deployments(istio: IstioSettings, ingress: SafeGateways, egress: Sa
     for kind, safe in zip(KINDS, (ingress, egress), strict=True):
         if safe.gateways:  # the list replaces the profile's
             names.discard(gateway_chart(kind))
-            names |= {gateway["name"] for gateway in safe.gateways if gateway["enabled"]}
+            names |= {qualified(istio, gateway) for gateway in safe.gateways if gateway["enabled"]}
     return sorted(names)
 
 
-def _wanted(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
+def _wanted(
+    istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways, components: Mapping[str, Any]
+) -> dict[str, Any]:
     fields: list[dict[str, Any]] = []
     for safe in (ingress, egress):
         for gateway in safe.gateways:
             if gateway["enabled"]:
                 fields += _gateway_fields(istio, gateway, safe)
-    enabled = [gateway["name"] for gateway in ingress.gateways if gateway["enabled"]]
+    for component in components.values():
+        if isinstance(component, Mapping) and component.get("enabled") is not False:
+            fields += _patched(component.get("k8s"), "")
+    enabled = [qualified(istio, gateway) for gateway in ingress.gateways if gateway["enabled"]]
     names = expected_deployments(istio, ingress, egress)
     return {
         "version": istio.version,
@@ -208,14 +295,16 @@ def _wanted(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -
 def _gateway_fields(istio: IstioSettings, gateway: Mapping[str, Any], safe: SafeGateways) -> list[dict[str, Any]]:
     """What the gateway's live objects must hold: each of kind, name, path (elements) and value, or exactly the ports."""
     name: str = gateway["name"]
+    place = qualified(istio, gateway).removesuffix(name)
     k8s: Mapping[str, Any] = gateway.get("k8s", {})
     container = ["spec", "template", "spec", "containers", f"[name:{GATEWAY_CONTAINER}]"]
     fields: list[dict[str, Any]] = []
 
-    def want(kind: str, path: list[str], value: Any, of: str = name) -> None:
-        fields.append({"kind": kind, "name": of, "path": path, "value": value})
+    def want(kind: str, path: list[str], value: Any) -> None:
+        fields.append({"kind": kind, "name": f"{place}{name}", "path": path, "value": value})
 
-    want("Deployment", [*container, "image"], f"{istio.hub}/proxyv2:{istio.version}")
+    proxy = operator_file.image(istio.hub, istio.image_tag, istio.values, release(istio.version).image_variants)
+    want("Deployment", [*container, "image"], proxy)
     pod = ["spec", "template", "spec"]
     for key, kind, path in (
         ("nodeSelector", "Deployment", [*pod, "nodeSelector"]),
@@ -228,14 +317,25 @@ def _gateway_fields(istio: IstioSettings, gateway: Mapping[str, Any], safe: Safe
     service = k8s.get("service")
     if isinstance(service, Mapping) and "type" in service:
         want("Service", ["spec", "type"], service["type"])
-    for overlay in k8s.get("overlays", ()):
-        for patch in overlay["patches"]:
-            path = parse_path(patch["path"])
-            if overlay["kind"] in ("Deployment", "Service") and "value" in patch and path != ["spec", "ports"]:
-                want(overlay["kind"], path, patch["value"], overlay["name"])
+    fields += _patched(k8s, place)
     if name in safe.ports:
         want("Service", ["spec", "ports"], list(safe.ports[name]))
         if name in safe.host_network:
-            numbers = {*pod_ports(safe.ports[name], release(istio.version)), ENVOY_METRICS_PORT}
-            want("Deployment", [*container, "ports"], [{"containerPort": number} for number in sorted(numbers)])
+            want("Deployment", [*container, "ports"], container_ports(safe.ports[name], release(istio.version)))
     return fields
+
+
+def _patched(k8s: Any, place: str) -> list[dict[str, Any]]:
+    """What overlays ask of Deployments and Services, but a Service's whole list of ports.
+
+    Args:
+        k8s: the component's.
+        place: what comes before its objects' names, as `qualified` has it.
+    """
+    return [
+        {"kind": overlay["kind"], "name": f"{place}{overlay['name']}", "path": path, "value": patch["value"]}
+        for overlay in (k8s.get("overlays") or () if isinstance(k8s, Mapping) else ())
+        if overlay["kind"] in ("Deployment", "Service")
+        for patch in overlay["patches"]
+        if (path := parse_path(patch["path"])) != ["spec", "ports"] and "value" in patch
+    ]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_command import local
 
-from components.istio.istio_operator import KIALI
 from components.istio.objects import kubernetes_object, secret_json, secret_manifest
 from components.login import Request
 
@@ -39,12 +38,13 @@ class KialiLogin:
 
 
 def kiali_login(
-    name: str, namespace: str, given: pulumi.Output[str] | None, opts: pulumi.ResourceOptions
+    name: str, secret: str, namespace: str, given: pulumi.Output[str] | None, opts: pulumi.ResourceOptions
 ) -> KialiLogin:
     """Registers the Secret.
 
     Args:
         name: prefix of the resources' names.
+        secret: what the Secret is called.
         namespace: the mesh's.
         given: the passphrase from the stack's settings; None has one made, once.
         opts: parent, and the namespace as dependency.
@@ -60,7 +60,7 @@ def kiali_login(
         )
         given = made.stdout
     passphrase: pulumi.Output[str] = pulumi.Output.secret(given)
-    manifest = secret_manifest(KIALI, namespace, {"username": USERNAME, "passphrase": passphrase})
+    manifest = secret_manifest(secret, namespace, {"username": USERNAME, "passphrase": passphrase})
     return KialiLogin(kubernetes_object(name, manifest, opts), passphrase)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import pulumi
 
 from components.istio import operator_manifests as manifests
 from components.istio.objects import kubernetes_object
+from components.istio.operator_file import pull_secrets
 from components.istio.versions import check_upgrade
 from components.settings import IstioSettings
 
@@ -67,7 +69,9 @@ class IstioOperator(pulumi.ComponentResource):
         # its process ends when the CRD isn't served or the lock can't be had, so it starts after what it needs
         self.deployment = child(
             "deployment",
-            manifests.deployment(istio.hub, istio.version, istio.namespace, identity),
+            manifests.deployment(
+                istio.hub, istio.version, istio.namespace, identity, istio.image_tag, [*pull_secrets(istio.values)]
+            ),
             namespace,
             account,
             binding,
@@ -83,7 +87,7 @@ class IstioOperator(pulumi.ComponentResource):
         # the provider waits for a Service's endpoints: after the Deployment there is one message when that fails, not two
         child("service", manifests.service(), self.deployment)
         self.needed_to_clear_finalizers = [self.deployment, account, role, binding, crd, namespace]
-        self.register_outputs({"image": f"{istio.hub}/operator:{istio.version}", "namespace": manifests.NAMESPACE})
+        self.register_outputs({"image": f"{istio.hub}/operator:{istio.image_tag}", "namespace": manifests.NAMESPACE})
 
 
 def _refuse_another_way(args: pulumi.ResourceHookArgs) -> None:
@@ -98,9 +102,10 @@ def _refuse_another_way(args: pulumi.ResourceHookArgs) -> None:
 
 
 def _version(inputs: Mapping[str, Any] | None) -> str | None:
-    """The tag of the operator's image in the inputs of its Deployment."""
+    """Istio's version by the operator's image in the inputs of its Deployment."""
     try:
         image: str = (inputs or {})["spec"]["template"]["spec"]["containers"][0]["image"]
     except (KeyError, IndexError, TypeError):
         return None
-    return image.rpartition(":")[2]
+    found = re.match(r"\d+\.\d+\.\d+", image.rpartition(":")[2])
+    return found[0] if found else None

@@ -5,7 +5,8 @@ Pure but for reading the file. Source: Istio 1.5.0, operator/pkg/apis/istio/v1al
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,9 @@ def _settings(
     if not isinstance(metadata, Mapping) or not isinstance(spec, Mapping):
         return {}, [f"{shown}: metadata and spec must be objects"]
     found: dict[str, Any] = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
-    problems = [
-        f"{shown} holds {document.get('kind')} too, which is not applied; take it out, and apply it another way"
-        for document in documents
-        if document is not operator and not _is_its_namespace(document, found.get("namespace", "istio-system"))
-    ]
+    if kept := _labelled(metadata):
+        found["metadata"] = kept
+    problems = list(_beside(operator, documents, found, shown))
     for key, value in spec.items():
         if key in OWN_KEYS:
             found[OWN_KEYS[key]] = str(value) if key == "tag" else value
@@ -83,9 +82,83 @@ def _settings(
     return found, problems
 
 
+def _beside(
+    operator: Mapping[str, Any], documents: list[Mapping[str, Any]], found: dict[str, Any], shown: str
+) -> Iterator[str]:
+    """Takes the labels and annotations of the mesh's Namespace; one line for everything else that the file holds."""
+    for document in documents:
+        if document is operator:
+            continue
+        if not _is_its_namespace(document, found.get("namespace", "istio-system")):
+            yield f"{shown} holds {document.get('kind')} too, which is not applied; take it out, and apply it another way"
+        elif kept := _labelled(document["metadata"]):
+            found["namespaceMetadata"] = kept
+
+
 def _is_its_namespace(document: Mapping[str, Any], namespace: str) -> bool:
     metadata = document.get("metadata")
     return document.get("kind") == "Namespace" and isinstance(metadata, Mapping) and metadata.get("name") == namespace
+
+
+def _labelled(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
+
+
+def with_images(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with hub, version and tag as keys of their own, wherever they were written.
+
+    Istio takes `values.global.hub` and `.tag` before `spec.hub` and `.tag`, so what stands there counts for every image. A tag
+    may go on after the version, as `1.8.0-distroless`.
+
+    Raises:
+        ValueError: when two places say different things.
+    """
+    settings = dict(given)
+    values = settings.get("values")
+    of_mesh = values.get("global") if isinstance(values, Mapping) else None
+    for key, own in (("hub", "hub"), ("tag", "tag" if "tag" in settings else "version")):
+        there = of_mesh.get(key) if isinstance(of_mesh, Mapping) else None
+        if there is None:
+            continue
+        if own in settings and str(settings[own]) != str(there):
+            raise ValueError(
+                f"{own} is {settings[own]!r}, but values.global.{key}, which Istio takes before it, is {there!r}; keep one of them"
+            )
+        settings[own] = str(there)
+    for key in ("tag", "version"):
+        tag = settings.get(key)
+        numbers = re.match(r"\d+\.\d+\.\d+(?=-|$)", tag) if isinstance(tag, str) else None
+        if numbers and numbers[0] != tag:
+            settings.setdefault("tag", tag)
+            if key == "version":
+                settings["version"] = numbers[0]
+        if numbers and key == "tag" and str(settings.setdefault("version", numbers[0])).partition("-")[0] != numbers[0]:
+            raise ValueError(f"tag {tag} is of Istio {numbers[0]}, but version is {settings['version']}; write one of them")
+    return settings
+
+
+def image(hub: str, tag: str, values: Mapping[str, Any], variants: bool) -> str:
+    """The proxy's image (1.5.0: manifests/gateways/istio-ingress/templates/deployment.yaml).
+
+    Args:
+        hub: where images come from.
+        tag: as for all images.
+        values: the user's spec.values.
+        variants: whether the charts know values.global.variant.
+    """
+    of_mesh = values.get("global")
+    of_mesh = of_mesh if isinstance(of_mesh, Mapping) else {}
+    proxy = of_mesh.get("proxy")
+    name = str((proxy.get("image") if isinstance(proxy, Mapping) else None) or "proxyv2")
+    variant = of_mesh.get("variant") if variants else None
+    return name if "/" in name else f"{hub}/{name}:{tag}" + (f"-{variant}" if variant else "")
+
+
+def pull_secrets(values: Mapping[str, Any]) -> Iterator[str]:
+    """Names in values.global.imagePullSecrets, which its charts give to everything of the mesh but the operator."""
+    of_mesh = values.get("global")
+    names = of_mesh.get("imagePullSecrets") if isinstance(of_mesh, Mapping) else None
+    yield from (str(name) for name in (names if isinstance(names, list) else ()))
 
 
 def _cni(component: Any, found: dict[str, Any]) -> Any:

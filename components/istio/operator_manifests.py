@@ -8,6 +8,7 @@ Pure: no Pulumi. Sources: Istio 1.5.0, operator/data/operator/templates/; from 1
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.istio.versions import release
@@ -24,12 +25,17 @@ has seen before in its life (istio#22325), so a new identity has to start a new 
 
 CRD_NAME = "istiooperators.install.istio.io"
 _METRICS = ("127.0.0.1", "15014")
-_MANAGED = {"istio-operator-managed": "Reconcile", "istio-injection": "disabled"}
+MANAGED = {"istio-operator-managed": "Reconcile", "istio-injection": "disabled"}
 
 
-def namespace(name: str = NAMESPACE) -> Manifest:
-    """A namespace with the labels that Istio's own charts give it, so that nobody tugs at them."""
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": dict(_MANAGED)}}
+def namespace(
+    name: str = NAMESPACE, labels: Mapping[str, str] | None = None, annotations: Mapping[str, str] | None = None
+) -> Manifest:
+    """A namespace with the labels that Istio's own charts give it, so that nobody tugs at them, and with more."""
+    metadata: Manifest = {"name": name, "labels": {**(labels or {}), **MANAGED}}
+    if annotations:
+        metadata["annotations"] = dict(annotations)
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
 def crd() -> Manifest:
@@ -119,14 +125,23 @@ def service() -> Manifest:
     }
 
 
-def deployment(hub: str, istio: str, watch_namespace: str, identity: str) -> Manifest:
+def deployment(
+    hub: str,
+    istio: str,
+    watch_namespace: str,
+    identity: str,
+    tag: str | None = None,
+    pull_secrets: Sequence[str] = (),
+) -> Manifest:
     """The operator itself.
 
     Args:
-        hub: where its image is; `hub/operator:istio`.
+        hub: where its image is.
         istio: Istio's version.
         watch_namespace: the one namespace whose IstioOperator it carries out.
         identity: see `control_plane_identity`.
+        tag: its image's; the version by default.
+        pull_secrets: names of the Secrets, in its own namespace, that open the registry.
     """
     known = release(istio)
     environment: list[Manifest] = [
@@ -137,7 +152,7 @@ def deployment(hub: str, istio: str, watch_namespace: str, identity: str) -> Man
     ]
     container: Manifest = {
         "name": NAME,
-        "image": f"{hub}/operator:{istio}",
+        "image": f"{hub}/operator:{tag or istio}",
         "command": ["operator", "server"],
         "env": environment,
         # not the chart's limit of 200m: a first mesh takes two cores for some seconds, which it stretches to minutes
@@ -163,7 +178,11 @@ def deployment(hub: str, istio: str, watch_namespace: str, identity: str) -> Man
             container["securityContext"] |= {"runAsGroup": known.operator_user, "runAsUser": known.operator_user}
     template = {
         "metadata": {"labels": {"name": NAME}, "annotations": annotations},
-        "spec": {"serviceAccountName": NAME, "containers": [container]},
+        "spec": {
+            "serviceAccountName": NAME,
+            "containers": [container],
+            **({"imagePullSecrets": [{"name": name} for name in pull_secrets]} if pull_secrets else {}),
+        },
     }
     return {
         "apiVersion": "apps/v1",

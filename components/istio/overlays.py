@@ -1,111 +1,33 @@
-"""Makes a gateway's intent safe for Istio's operator: what is written as published comes out as leaf patches.
+"""Makes a gateway's intent safe for Istio's operator: overlays, ports, and what host network takes besides.
 
-Istio replaces what an overlay's path points at, maps and lists alike, although its documentation says "merge": a map at
-`spec.template.spec` leaves a pod without containers. 1.5 has further traps (a path through a missing key fails the whole
-component, `[-1]` makes the operator panic, a map's key can't be deleted, of two overlays for one object the first is lost,
-the service's ports can be added to but never cut). So the intent is collected as a tree, and written back as patches of
-leaves that can't lose what nobody named. What is clear is made safe and noted; what isn't is refused with the fix.
+Overlays come out as leaf patches (components/istio/patches.py); the service's ports, which 1.5 adds to but never cuts, as
+exactly those that were asked for. What is clear is made safe and noted; what isn't is refused with the fix.
 
-Pure: no Pulumi, no SSH. Sources: Istio 1.5.0, operator/pkg/patch/patch.go, operator/pkg/tpath/tpath.go,
-operator/pkg/util/path.go (the path's grammar), and runs of its renderer.
+Pure: no Pulumi, no SSH.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.istio.shapes import GatewayKind, Shape, gateway_objects
+from components.istio.patches import Branch, Leaf, Note, OverlayError, Patcher, Target, format_path, put, rivals
+from components.istio.shapes import (
+    COMPONENTS,
+    ENVIRONMENT,
+    ENVOY_METRICS_PORT,
+    ISTIOD_VOLUMES,
+    GatewayKind,
+    Shape,
+    component_objects,
+    container_ports,
+    doubled,
+    gateway_objects,
+    pod_ports,
+)
 from components.istio.versions import Release, release
-
-KEYED_LISTS = {
-    "containers": "name",
-    "initContainers": "name",
-    "volumes": "name",
-    "env": "name",
-    "volumeMounts": "mountPath",
-    "imagePullSecrets": "name",
-    "hostAliases": "ip",
-}
-"""Lists that Kubernetes merges by a key of their items (patchMergeKey in k8s.io/api/core/v1)."""
-
-_BOOLEANS = frozenset(
-    (
-        "allowPrivilegeEscalation",
-        "automountServiceAccountToken",
-        "enableServiceLinks",
-        "hostIPC",
-        "hostNetwork",
-        "hostPID",
-        "optional",
-        "paused",
-        "privileged",
-        "publishNotReadyAddresses",
-        "readOnly",
-        "readOnlyRootFilesystem",
-        "runAsNonRoot",
-        "shareProcessNamespace",
-        "stdin",
-        "tty",
-    )
-)
-_INTEGERS = frozenset(
-    (
-        "containerPort",
-        "fsGroup",
-        "hostPort",
-        "minReadySeconds",
-        "nodePort",
-        "port",
-        "progressDeadlineSeconds",
-        "replicas",
-        "revisionHistoryLimit",
-        "runAsGroup",
-        "runAsUser",
-        "terminationGracePeriodSeconds",
-    )
-)
-_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?")
-"""Keys that survive Istio's reading of paths, which trims dots and tidies up slashes (filepath.Clean)."""
-
-_TEXT_MAPS = frozenset(["annotations", "labels", "matchLabels", "nodeSelector", "selector"])
-
-_IDENTITY = (["apiVersion"], ["kind"], ["metadata", "name"], ["metadata", "namespace"])
-"""Paths that say which object it is."""
-
-ENVOY_METRICS_PORT = 15090
-"""The chart's container port that no setting removes (1.5.0: manifests/gateways/istio-ingress/templates/deployment.yaml)."""
-
-
-class OverlayError(ValueError):
-    """A gateway that can't be made safe.
-
-    Args:
-        problems: one line each: where, why, and what to write instead.
-    """
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
-
-
-@dataclass(frozen=True)
-class Note:
-    """Something that was made safe.
-
-    Attributes:
-        where: the settings key.
-        text: what was done, and why.
-    """
-
-    where: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.text}"
 
 
 @dataclass(frozen=True)
@@ -133,6 +55,7 @@ def make_safe(
     istio: str,
     values: Mapping[str, Any],
     key: str | None = None,
+    scaled: bool = True,
 ) -> SafeGateways:
     """The same intent in a form that the operator carries out.
 
@@ -142,6 +65,7 @@ def make_safe(
         istio: Istio's version.
         values: the user's spec.values.
         key: what the list is called in messages; istio.ingressGateways by default.
+        scaled: whether the profile's gateways have an autoscaler.
 
     Raises:
         OverlayError: with every problem found.
@@ -163,7 +87,7 @@ def make_safe(
     if not known.gateway_names and (doubled := sorted({str(n) for n in names if names.count(n) > 1})):
         problems.append(f"{key}: {', '.join(doubled)} is listed twice; every gateway needs a name of its own")
     for position, gateway in enumerate(gateways):
-        one = _Gateway(f"{key}[{position}]", gateway, kind, known, istio, values, problems, notes)
+        one = _Gateway(f"{key}[{position}]", gateway, kind, known, istio, values, scaled, problems, notes)
         if (result := one.safe()) is None:
             continue
         safe.append(result)
@@ -178,38 +102,6 @@ def make_safe(
     return SafeGateways(tuple(safe), more_values, tuple(notes), frozenset(host_network), ports)
 
 
-def parse_path(path: str) -> list[str]:
-    r"""The elements of an overlay's path: keys, and selectors in brackets; `\.` is a dot inside a key."""
-    elements: list[str] = []
-    for escaped in re.split(r"(?<!\\)\.", path.strip(".")):
-        part = escaped.replace("\\.", ".")
-        if (bracket := part.find("[")) > 0:
-            elements += [part[:bracket], part[bracket:]]
-        elif part:
-            elements.append(part)
-    return elements
-
-
-def format_path(elements: Sequence[str]) -> str:
-    """What `parse_path` takes apart."""
-    return ".".join(element.replace(".", "\\.") for element in elements)
-
-
-class _Delete:
-    """A patch without a value."""
-
-
-@dataclass
-class _Leaf:
-    value: Any
-
-
-_Branch = dict[str, Any]
-"""By path element: a _Branch, a _Leaf or a _Delete."""
-
-_MISSING: Any = object()
-
-
 class _Gateway:
     """One gateway on its way to being safe."""
 
@@ -221,20 +113,22 @@ class _Gateway:
         known: Release,
         istio: str,
         values: Mapping[str, Any],
+        scaled: bool,
         problems: list[str],
         notes: list[Note],
     ) -> None:
         self.where, self.kind, self.known, self.istio = where, kind, known, istio
         self.given = deepcopy(dict(given))
-        self.own_values: Mapping[str, Any] = {}
-        self.all_values = values
         self.problems, self.notes = problems, notes
         self.name = ""
         self.chart = gateway_chart(kind)
+        gateways = values.get("gateways")
+        own = gateways.get(self.chart) if isinstance(gateways, Mapping) else None
+        self.own_values: Mapping[str, Any] = own if isinstance(own, Mapping) else {}
+        self.scaled = bool(self.own_values.get("autoscaleEnabled", scaled))
         self.values: dict[str, Any] = {}
         self.host_network = False
         self.ports: list[dict[str, Any]] | None = None
-        self.moved_env: dict[str, dict[str, Any]] = {}
 
     def refuse(self, where: str, text: str) -> None:
         self.problems.append(f"{self.where}{where}: {text}")
@@ -245,35 +139,119 @@ class _Gateway:
     def safe(self) -> dict[str, Any] | None:
         before = len(self.problems)
         self._name()
-        gateways = self.all_values.get("gateways")
-        own = gateways.get(self.chart) if isinstance(gateways, Mapping) else None
-        self.own_values = own if isinstance(own, Mapping) else {}
-        if not isinstance(self.given.setdefault("enabled", True), bool):
-            self.given["enabled"] = self._boolean(self.given["enabled"], ".enabled")
         k8s = self.given.get("k8s", {})
         if not isinstance(k8s, Mapping):
             self.refuse(".k8s", "must be an object with service, strategy, nodeSelector, overlays and the like")
             return None
         k8s = dict(k8s)
         overlays = k8s.pop("overlays", None)
-        overlays = [] if overlays is None else overlays
-        if not isinstance(overlays, list):
-            self.refuse(".k8s.overlays", "must be a list of overlays, each with kind, name and patches")
-            return None
+        replaced = self._taken_for_overlays(k8s)
         as_root = bool(self.own_values.get("runAsRoot", self.known.gateway_runs_as_root))
-        written = self._overlays(overlays, gateway_objects(self.kind, k8s, self.known, self.name, as_root))
-        if self.moved_env:
-            k8s["env"] = _merge_named(k8s.get("env") or [], self.moved_env)
-        self._ports(k8s, written)
+        listed = self._listed(k8s)
+        objects = gateway_objects(self.kind, k8s, self.known, self.name, as_root, listed, self.scaled)
+        patcher = self._patcher(objects)
+        if not isinstance(self.given.setdefault("enabled", True), bool):
+            self.given["enabled"] = patcher.boolean(self.given["enabled"], ".enabled")
+        intents = patcher.collect(overlays)
+        for kind, path, value in replaced:
+            target = next(known for known in objects if known[0] == kind)
+            patcher.ask(intents.setdefault(target, {}), path, value)
+        pod = _at(intents.get(("Deployment", self.name), {}), "spec", "template", "spec")
+        self.host_network = isinstance(wanted := _at(pod, "hostNetwork"), Leaf) and wanted.value is True
+        if self.host_network:
+            self._in_host_network(k8s, pod, intents)
+        if listed is not None:
+            listed = self._folded(k8s, listed, intents)
+        written = patcher.write(intents)
+        if patcher.moved_env:
+            k8s["env"] = _merge_named(k8s.get("env") or [], patcher.moved_env)
+        if sources := _one_source_each(k8s, "istio-proxy"):
+            written.setdefault(("Deployment", self.name), []).extend(sources)
+        self._ports(k8s, written, listed)
+        self._both_protocols(written)
         if self.host_network:
             self._one_pod_a_node(k8s, written["Deployment", self.name])
+        elif not as_root:
+            self._needs_no_root(pod)
         if written:
-            k8s["overlays"] = [
-                {"kind": kind, "name": name, "patches": patches} for (kind, name), patches in written.items() if patches
-            ]
+            k8s["overlays"] = _overlays(written)
         if k8s:
             self.given["k8s"] = k8s
         return self.given if len(self.problems) == before else None
+
+    def _taken_for_overlays(self, k8s: dict[str, Any]) -> list[tuple[str, str, Any]]:
+        """Settings that the operator merges into a map of which Kubernetes takes one key only: object's kind, path and value."""
+        found = []
+        for key, kind, path, there in (
+            ("strategy", "Deployment", "spec.strategy", "rollingUpdate"),
+            ("readinessProbe", "Deployment", "spec.template.spec.containers.[name:istio-proxy].readinessProbe", "httpGet"),
+            ("podDisruptionBudget", "PodDisruptionBudget", "spec", "minAvailable"),
+        ):
+            if isinstance(wanted := k8s.get(key), Mapping) and rivals(path.split("."), wanted, [there]):
+                found.append((kind, path, {name: value for name, value in wanted.items() if value is not None}))
+                del k8s[key]
+                self.note(f".k8s.{key}", f"is set by an overlay, since the operator would leave {there} beside it")
+        return found
+
+    def _patcher(self, objects: Mapping[Target, Shape]) -> Patcher:
+        volumes = f"use values.gateways.{self.chart}.secretVolumes"
+        return Patcher(
+            self.where,
+            self.known,
+            self.istio,
+            objects,
+            self.problems,
+            self.notes,
+            container="istio-proxy",
+            hints={"tolerations": "set k8s.tolerations", "volumes": volumes, "volumeMounts": volumes},
+            grows=not self.own_values.get("sds"),
+        )
+
+    def _listed(self, k8s: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+        """The service's ports as settings or values list them; None where they are the chart's, or no list of ports."""
+        service = k8s.get("service")
+        of_setting = service.get("ports") if isinstance(service, Mapping) else None
+        wished = of_setting or self.own_values.get("ports")
+        return [dict(port) for port in wished] if wished and _are_ports(wished) else None
+
+    def _folded(self, k8s: dict[str, Any], listed: list[dict[str, Any]], intents: Mapping[Target, Branch]) -> list[dict[str, Any]]:
+        """The ports that are listed with what overlays of the Service change in them: one list, which everything else goes by."""
+        spec = _at(intents.get(("Service", self.name), {}), "spec")
+        if not isinstance(spec, dict) or not isinstance(patches := spec.get("ports"), dict):
+            return listed
+        folded: list[dict[str, Any]] = put(listed, [], patches)
+        service = k8s.get("service")
+        if isinstance(service, Mapping) and service.get("ports"):
+            del spec["ports"]
+            k8s["service"] = {**service, "ports": folded}
+            self.note(".k8s.overlays for Service spec.ports", "written into k8s.service.ports, which lists them")
+        return folded
+
+    def _in_host_network(self, k8s: Mapping[str, Any], pod: Branch, intents: Mapping[Target, Branch]) -> None:
+        """What contradicts the nodes' network in overlays."""
+        if not k8s.get("hpaSpec") and any(kind == "HorizontalPodAutoscaler" for kind, _ in intents):
+            self.refuse(".k8s.overlays", "a gateway in its nodes' network has no HorizontalPodAutoscaler; take the overlay out")
+        policy = pod.get("dnsPolicy")
+        if isinstance(policy, Leaf) and policy.value in ("ClusterFirst", "Default"):
+            self.note(
+                "",
+                f"hostNetwork with dnsPolicy {policy.value} asks the node's own DNS, which does not know istiod, so dnsPolicy "
+                f"ClusterFirstWithHostNet",
+            )
+            pod["dnsPolicy"] = Leaf("ClusterFirstWithHostNet")
+
+    def _needs_no_root(self, pod: Any) -> None:
+        """Who isn't root can't listen below 1024; from 1.9 on istiod does not even ask it to (pilot/pkg/networking/core)."""
+        given = [pod, *(_at(pod, "containers").values() if isinstance(_at(pod, "containers"), dict) else ())]
+        if self.ports is None or any(isinstance(part, dict) and "securityContext" in part for part in given):
+            return  # rights of its own may allow it
+        low = [str(number) for number in pod_ports(self.ports, self.known) if number < 1024]
+        if low and self.given["enabled"]:
+            self.refuse(
+                "",
+                f"its pods would have to listen on {', '.join(low)}, which takes root, and Istio {self.istio}'s gateways are not root: nobody "
+                f"would answer there. Write a targetPort of 1024 or more (as 8080 and 8443), or set values.gateways.{self.chart}.runAsRoot: true",
+            )
 
     def _name(self) -> None:
         given = self.given.get("name")
@@ -300,311 +278,12 @@ class _Gateway:
                 )
         self.given = {"name": self.name, **{k: v for k, v in self.given.items() if k != "name"}}
 
-    def _overlays(
-        self, overlays: list[Any], objects: dict[tuple[str, str], Shape]
-    ) -> dict[tuple[str, str], list[dict[str, Any]]]:
-        intents: dict[tuple[str, str], _Branch] = {}
-        origin: dict[tuple[str, str], str] = {}
-        for position, overlay in enumerate(overlays):
-            where = f".k8s.overlays[{position}]"
-            if not isinstance(overlay, Mapping):
-                self.refuse(where, "must be an object with kind, name and patches")
-                continue
-            target = self._target(where, overlay, objects)
-            patches = overlay.get("patches")
-            if not isinstance(patches, list):
-                self.refuse(f"{where}.patches", "must be a list of patches, each with path and value")
-                continue
-            if target is None:
-                continue
-            if target in intents:
-                self.note(
-                    where,
-                    f"joined with {origin[target]}: of two overlays for one object Istio {self.istio} keeps the last",
-                )
-            origin.setdefault(target, where.lstrip("."))
-            tree = intents.setdefault(target, {})
-            for number, patch in enumerate(patches):
-                self._add(f"{where}.patches[{number}]", patch, tree, target)
-        written = {}
-        for target, tree in intents.items():
-            label = f".k8s.overlays for {target[0]} {target[1]}"
-            written[target] = list(self._patches(label, tree, objects[target], []))
-        spec = intents.get(("Deployment", self.name), {})
-        node = spec
-        for element in ("spec", "template", "spec", "hostNetwork"):
-            node = node.get(element, {}) if isinstance(node, dict) else {}
-        self.host_network = isinstance(node, _Leaf) and node.value is True
-        return written
-
-    def _target(
-        self, where: str, overlay: Mapping[str, Any], objects: dict[tuple[str, str], Shape]
-    ) -> tuple[str, str] | None:
-        kind, name = str(overlay.get("kind", "")), overlay.get("name")
-        kinds = {known: known for known, _ in objects}
-        if kind not in kinds and (match := [k for k in kinds if k.lower() == kind.lower()]):
-            self.note(f"{where}.kind", f"{kind} read as {match[0]}")
-            kind = match[0]
-        names = [known for of, known in objects if of == kind]
-        if name is None and len(names) == 1:
-            self.note(f"{where}.name", f"is missing; taken as {names[0]}, the gateway's only {kind}")
-            name = names[0]
-        if (kind, name) in objects:
-            return kind, str(name)
-        listed = ", ".join(f"{of} {known}" for of, known in objects)
-        self.refuse(
-            where,
-            f"{kind or 'an object without kind'} {name or 'without name'} is not among the gateway's objects, and one unknown "
-            f"target fails the whole gateway in Istio {self.istio}; there are {listed}",
-        )
-        return None
-
-    def _add(self, where: str, patch: Any, tree: _Branch, target: tuple[str, str]) -> None:
-        if not isinstance(patch, Mapping) or not isinstance(path := patch.get("path"), str) or not parse_path(path):
-            self.refuse(where, "must have a path (as spec.template.spec.hostNetwork) and a value")
-            return
-        elements = parse_path(path)
-        if elements in _IDENTITY:
-            self.refuse(
-                f"{where}.path",
-                f"{path} makes another object of it, which the operator and the checks here no longer find; "
-                f"for a pod on each of several nodes use hostNetwork.nodes, for another name another gateway",
-            )
-            return
-        if any("[" in e and not (e.startswith("[") and e.endswith("]")) for e in elements):
-            self.refuse(
-                f"{where}.path",
-                f"{path!r} has brackets that don't close; write a selector as containers.[name:istio-proxy]",
-            )
-            return
-        value = patch.get("value")
-        if value is None:
-            node: Any = _Delete()
-        else:
-            if isinstance(value, Mapping):
-                self.note(
-                    f"{where}.value", f"a map at {path} would replace all that is there; written as one patch per leaf"
-                )
-            node = self._expand(f"{where}.value", value, elements, target)
-        _insert(tree, elements, node)
-
-    def _expand(self, where: str, value: Any, at: list[str], target: tuple[str, str]) -> Any:
-        """The tree that merging `value` at the path `at` means."""
-        if isinstance(value, Mapping):
-            branch: _Branch = {}
-            for name, item in value.items():
-                if not _KEY.fullmatch(str(name)) or "//" in str(name):
-                    self.refuse(
-                        where,
-                        f"{name!r} can't be named in an overlay's path; set the map that holds it by a path of its own",
-                    )
-                elif item is None:
-                    branch[str(name)] = _Delete()
-                else:
-                    branch[str(name)] = self._expand(f"{where}.{name}", item, [*at, str(name)], target)
-            return branch or _Leaf({})
-        if isinstance(value, list):
-            merge_key = KEYED_LISTS.get(at[-1])
-            if merge_key and value and all(isinstance(item, Mapping) and merge_key in item for item in value):
-                return {
-                    f"[{merge_key}:{item[merge_key]}]": self._expand(
-                        f"{where}[{number}]", {k: v for k, v in item.items() if k != merge_key}, [*at, "[]"], target
-                    )
-                    for number, item in enumerate(value)
-                }
-            return _Leaf([self._typed_item(where, item, at) for item in value])
-        return _Leaf(self._typed(where, value, at))
-
-    def _typed_item(self, where: str, item: Any, at: list[str]) -> Any:
-        if isinstance(item, Mapping):
-            return {k: self._typed_item(f"{where}.{k}", v, [*at, str(k)]) for k, v in item.items()}
-        if isinstance(item, list):
-            return [self._typed_item(where, each, at) for each in item]
-        return self._typed(where, item, at)
-
-    def _typed(self, where: str, value: Any, at: list[str]) -> Any:
-        """`value` in the type that Kubernetes wants at this place, where only one can be meant."""
-        if len(at) > 1 and (at[-2] in _TEXT_MAPS or (at[-1] == "value" and "env" in at)):
-            if isinstance(value, str):
-                return value
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            self.note(
-                where,
-                f"{value!r} written as the text {text!r}, which is all that {at[-2].strip('[]') or 'env'} can hold",
-            )
-            return text
-        if at[-1] in _BOOLEANS and not isinstance(value, bool):
-            return self._boolean(value, where)
-        if at[-1] in _INTEGERS and isinstance(value, str) and value.isdecimal():
-            self.note(where, f"the text {value!r} written as a number")
-            return int(value)
-        return value
-
-    def _boolean(self, value: Any, where: str) -> Any:
-        if isinstance(value, str) and value.strip().lower() in ("true", "false"):
-            self.note(where, f"the text {value!r} written as true or false: Istio hands texts on as they are")
-            return value.strip().lower() == "true"
-        self.refuse(where, f"{value!r} must be true or false")
-        return value
-
-    def _patches(self, where: str, node: Any, shape: Any, at: list[str]) -> Iterator[dict[str, Any]]:
-        """The leaf patches that carry out `node` on an object of this shape."""
-        path = format_path(at)
-        if at[-1:] == ["env"] and isinstance(node, dict) and "containers" in at:
-            yield from self._env(where, node, at)
-        elif isinstance(node, dict) and isinstance(shape, dict):
-            for element, child in node.items():
-                if element.startswith("["):
-                    self.refuse(where, f"{path} is a map, so {element} selects nothing in it")
-                else:
-                    yield from self._patches(where, child, shape.get(element, _MISSING), [*at, element])
-        elif isinstance(node, dict) and isinstance(shape, list):
-            yield from self._items(where, node, shape, at)
-        elif isinstance(node, dict) and shape is not _MISSING:
-            self.refuse(where, f"{path} holds a single value, so {next(iter(node))} can't be set in it")
-        elif isinstance(node, _Delete):
-            yield from self._deletion(where, shape, at)
-        elif isinstance(node, dict) and self.known.creates_missing_parents and not any(e.startswith("[") for e in node):
-            # a path makes what it goes through, so that nothing is replaced that is there all the same
-            for element, child in node.items():
-                yield from self._patches(where, child, _MISSING, [*at, element])
-        else:
-            yield from self._value(where, node, shape, at)
-
-    def _deletion(self, where: str, shape: Any, at: list[str]) -> Iterator[dict[str, Any]]:
-        path = format_path(at)
-        if at[-1].startswith("[") or (self.known.deletes_map_keys and shape is not _MISSING):
-            yield {"path": path}
-        elif self.known.deletes_map_keys:
-            self.refuse(where, f"{path} has no value and nothing is there to delete; take the patch out")
-        else:
-            self.refuse(
-                where,
-                f"{path} has no value: Istio {self.istio} deletes items of lists that way but silently ignores a map's key; "
-                f"set the value that you want instead",
-            )
-
-    def _value(self, where: str, node: Any, shape: Any, at: list[str]) -> Iterator[dict[str, Any]]:
-        path = format_path(at)
-        value = self._build(where, node, at)
-        if isinstance(shape, dict) and isinstance(node, _Leaf) and value == {}:
-            return  # an empty map adds nothing to a map that is there
-        if isinstance(shape, dict) and not isinstance(value, dict):
-            self.refuse(where, f"{path} is a map; {value!r} would replace it. Name the key inside it")
-        elif isinstance(shape, list) and not isinstance(value, list):
-            self.refuse(where, f"{path} is a list; {value!r} would replace it. Write the whole list")
-        else:
-            yield {"path": path, "value": value}
-
-    def _items(self, where: str, node: _Branch, shape: list[Any], at: list[str]) -> Iterator[dict[str, Any]]:
-        path = format_path(at)
-        added = 0
-        for element, child in node.items():
-            inside = element[1:-1]
-            if not element.startswith("["):
-                self.refuse(where, f"{path} is a list: select an item, as {path}.[name:istio-proxy].{element}")
-            elif re.fullmatch(r"-?\d+", inside):
-                if 0 <= int(inside) < len(shape):
-                    yield from self._patches(where, child, shape[int(inside)], [*at, element])
-                elif int(inside) == -1 or int(inside) >= len(shape) + added:
-                    yield from self._append(where, child, shape, at, added)
-                    added += 1
-                else:
-                    self.refuse(
-                        where, f"{path}.{element}: there is no such item; select it by its name, as [name:istio-proxy]"
-                    )
-            elif (parts := inside.split(":", 1))[0] and len(parts) == 2:
-                item = next((i for i in shape if isinstance(i, dict) and str(i.get(parts[0])) == parts[1]), None)
-                if item is not None:
-                    yield from self._patches(where, child, item, [*at, element])
-                elif isinstance(child, _Delete):
-                    self.refuse(
-                        where, f"{path}.{element} selects nothing, which fails the whole gateway in Istio {self.istio}"
-                    )
-                else:
-                    yield from self._append(where, child, shape, at, added, {parts[0]: parts[1]})
-                    added += 1
-            else:  # an entry of a list of texts, by pattern; which there are depends on the mesh's values
-                yield from self._patches(where, child, "…", [*at, element])
-
-    def _append(
+    def _ports(
         self,
-        where: str,
-        child: Any,
-        shape: list[Any],
-        at: list[str],
-        added: int,
-        named: Mapping[str, str] | None = None,
-    ) -> Iterator[dict[str, Any]]:
-        """A new item. Up to 1.6 [-1] panics but a list grows at an index that is its length, so that must be certain."""
-        path = format_path(at)
-        if self.known.appends_at_minus_one:
-            value = self._build(where, child, [*at, "[]"])
-            yield {
-                "path": format_path([*at, "[-1]"]),
-                "value": {**(named or {}), **value} if isinstance(value, dict) else value,
-            }
-            return
-        if at[-1] != "containers" or self.own_values.get("sds"):
-            fix = "set k8s.tolerations" if at[-1] == "tolerations" else f"use values.gateways.{self.chart}.secretVolumes"
-            if at[-1] not in ("tolerations", "volumes", "volumeMounts"):
-                fix = f"patch {path} with the whole list"
-            self.refuse(
-                where,
-                f"{path}: an item can't be added safely in Istio {self.istio} ([-1] crashes the operator, and how long the list "
-                f"is depends on the mesh's values); {fix}",
-            )
-            return
-        index = len(shape) + added
-        value = self._build(where, child, [*at, "[]"])
-        if isinstance(value, dict):
-            value = {**(named or {}), **value}
-        self.note(where, f"{path}: the item is appended as [{index}], since [-1] crashes Istio {self.istio}'s operator")
-        yield {"path": format_path([*at, f"[{index}]"]), "value": value}
-
-    def _env(self, where: str, node: _Branch, at: list[str]) -> Iterator[dict[str, Any]]:
-        """Environment variables go to k8s.env, which the operator merges by name before overlays, whether they exist or not."""
-        path = format_path(at)
-        if at[-2] not in ("[name:istio-proxy]", "[0]"):
-            self.refuse(where, f"{path}: only istio-proxy's environment can be set here")
-            return
-        for element, child in node.items():
-            name = element[6:-1] if element.startswith("[name:") else None
-            if isinstance(child, _Delete):
-                if name is None:
-                    self.refuse(where, f"{path}.{element}: select the variable to delete by its name, as [name:…]")
-                else:
-                    yield {"path": format_path([*at, element])}
-                continue
-            value = self._build(where, child, [*at, element])
-            if not isinstance(value, dict) or not (name := name or value.get("name")):
-                self.refuse(where, f"{path}.{element}: a variable needs its name and a value or valueFrom")
-                continue
-            self.note(
-                where,
-                f"{path}: {name} is set through k8s.env, which adds or changes it; an overlay can do only one of the two",
-            )
-            self.moved_env[str(name)] = {"name": str(name), **value}
-
-    def _build(self, where: str, node: Any, at: list[str]) -> Any:
-        """The plain value of a tree that stands where nothing is yet."""
-        if isinstance(node, _Leaf):
-            return node.value
-        if isinstance(node, _Delete):
-            self.refuse(where, f"{format_path(at)} has no value and nothing is there to delete")
-            return None
-        if node and all(element.startswith("[") for element in node):
-            items = []
-            for element, child in node.items():
-                item = self._build(where, child, [*at, element])
-                selector = element[1:-1].split(":", 1)
-                items.append(
-                    {selector[0]: selector[1], **item} if len(selector) == 2 and isinstance(item, dict) else item
-                )
-            return items
-        return {element: self._build(where, child, [*at, element]) for element, child in node.items()}
-
-    def _ports(self, k8s: dict[str, Any], written: Mapping[tuple[str, str], list[dict[str, Any]]]) -> None:
+        k8s: dict[str, Any],
+        written: Mapping[Target, list[dict[str, Any]]],
+        listed: list[dict[str, Any]] | None,
+    ) -> None:
         """Cuts the ports that were not asked for, in the Service and, where the pod shares the node's network, in the pod."""
         service = k8s.get("service")
         own = self.own_values
@@ -614,11 +293,9 @@ class _Gateway:
         if wished is None and isinstance(service, Mapping) and service.get("ports"):
             wished, asked, from_setting = service["ports"], ".k8s.service.ports", True
         if wished is None:
-            wished, asked = own.get("ports"), ""
+            wished, asked = own.get("ports") if listed is None else listed, ""
         if wished is not None:
-            if not isinstance(wished, list) or not all(
-                isinstance(p, Mapping) and isinstance(p.get("port"), int) for p in wished
-            ):
+            if not _are_ports(wished):
                 self.refuse(asked, "must be a list of ports, each with name, port and targetPort")
                 return
             self.ports = [dict(port) for port in wished]
@@ -632,6 +309,22 @@ class _Gateway:
             )
         if self.known.service_ports == "whole":
             self._whole_ports(k8s)
+
+    def _both_protocols(self, written: dict[Target, list[dict[str, Any]]]) -> None:
+        """Up to 1.11 the operator merges ports by their number alone, so that of TCP and UDP on one number one would be lost."""
+        if not self.ports or not doubled(self.ports):
+            return
+        service = written.setdefault(("Service", self.name), [])
+        if all(patch["path"] != "spec.ports" for patch in service):
+            service.append({"path": "spec.ports", "value": deepcopy(self.ports)})
+        if self.host_network and not self.known.port_protocols:
+            path = "spec.template.spec.containers.[name:istio-proxy].ports"
+            # Prometheus knows Envoy's metrics by their port's name
+            ports = [
+                {"name": "http-envoy-prom", **port} if port["containerPort"] == ENVOY_METRICS_PORT else port
+                for port in container_ports(self.ports, self.known)
+            ]
+            written["Deployment", self.name].append({"path": path, "value": ports})
 
     def _whole_ports(self, k8s: dict[str, Any]) -> None:
         """From 1.6 on k8s.service.ports is the list for Service and pod (translate.go, applyGatewayTranslations), empty if left out."""
@@ -691,18 +384,48 @@ class _Gateway:
         )
 
 
+def make_component_safe(
+    component: str, given: Mapping[str, Any], istio: str
+) -> tuple[dict[str, Any], tuple[Note, ...]]:
+    """Another component than a gateway, with overlays as safe as a gateway's, and what was changed.
+
+    Args:
+        component: its key, as `pilot`.
+        given: as in an IstioOperator's spec.components, its k8s settings included.
+        istio: Istio's version.
+
+    Raises:
+        OverlayError: with every problem found.
+    """
+    k8s = given.get("k8s")
+    if not isinstance(k8s, Mapping) or "overlays" not in k8s:
+        return dict(given), ()
+    problems: list[str] = []
+    notes: list[Note] = []
+    k8s = deepcopy(dict(k8s))
+    overlays = k8s.pop("overlays")
+    known = release(istio)
+    container = COMPONENTS.get(component)
+    objects = component_objects(component, k8s)
+    where = "istio.cni" if component == "cni" else f"istio.components.{component}"
+    patcher = Patcher(
+        where, known, istio, objects, problems, notes, others=True, container=container, perhaps=ISTIOD_VOLUMES
+    )
+    written = patcher.write(patcher.collect(overlays))
+    if problems:
+        raise OverlayError(problems)
+    if patcher.moved_env:
+        k8s["env"] = _merge_named(k8s.get("env") or [], patcher.moved_env)
+    if component == "pilot" and (sources := _one_source_each(k8s, COMPONENTS[component])):
+        written.setdefault(("Deployment", "istiod"), []).extend(sources)
+    if any(written.values()):
+        k8s["overlays"] = _overlays(written)
+    return {**given, "k8s": k8s}, tuple(notes)
+
+
 def gateway_chart(kind: GatewayKind) -> str:
     """The key in spec.values.gateways for all gateways of a kind, which is also the name of the profiles' own."""
     return f"istio-{kind}gateway"
-
-
-def pod_ports(ports: Sequence[Mapping[str, Any]], known: Release) -> list[int]:
-    """The container ports that a gateway's chart makes of its service's: 1.5's of `port`, later ones' of `targetPort`."""
-    numbers = []
-    for port in ports:
-        target = port.get("targetPort") if known.service_ports == "whole" else None
-        numbers.append(target if isinstance(target, int) and target else port["port"])
-    return numbers
 
 
 def _chart_ports(ports: Sequence[Mapping[str, Any]], known: Sequence[str]) -> list[dict[str, Any]]:
@@ -710,27 +433,44 @@ def _chart_ports(ports: Sequence[Mapping[str, Any]], known: Sequence[str]) -> li
     return [{key: port[key] for key in known if key in port} for port in ports]
 
 
-def _insert(tree: _Branch, elements: Sequence[str], node: Any) -> None:
-    """Puts `node` at the path; maps merge, everything else replaces what an earlier patch said."""
-    *parents, last = elements
-    for element in parents:
-        child = tree.get(element)
-        if not isinstance(child, dict):
-            child = tree[element] = _branch_of(child)
-        tree = child
-    known = tree.get(last)
-    if isinstance(known, dict) and isinstance(node, dict):
-        for element, child in node.items():
-            _insert(known, [element], child)
-    else:
-        tree[last] = node
+def _one_source_each(k8s: dict[str, Any], container: str) -> list[dict[str, Any]]:
+    """Patches by which variables of k8s.env have the one source that is asked for.
+
+    The operator merges: where the chart's has another source, it would have both. And its API knows no name in the reference
+    to a Secret or a ConfigMap (1.5.0 to 1.13.4 refuse the whole IstioOperator), so there k8s.env only makes the variable.
+    """
+    patches = []
+    variables = list(k8s.get("env") or ())
+    for number, variable in enumerate(variables):
+        if not isinstance(variable, Mapping) or not (name := variable.get("name")):
+            continue
+        source = variable.get("valueFrom")
+        asked = next(iter(source), None) if isinstance(source, Mapping) else "value" if "value" in variable else None
+        there = ENVIRONMENT.get(str(name), asked)
+        if asked in ("secretKeyRef", "configMapKeyRef"):
+            variables[number] = {"name": name, "value": ""}
+        elif asked in (None, there):
+            continue
+        path = format_path(["spec", "template", "spec", "containers", f"[name:{container}]", "env", f"[name:{name}]"])
+        patches.append({"path": path, "value": dict(variable)})
+    if patches:
+        k8s["env"] = variables
+    return patches
 
 
-def _branch_of(node: Any) -> _Branch:
-    """An earlier value at a path that a later patch goes through."""
-    if isinstance(node, _Leaf) and isinstance(node.value, Mapping):
-        return {str(k): _Leaf(v) for k, v in node.value.items()}
-    return {}
+def _are_ports(given: Any) -> bool:
+    return isinstance(given, list) and all(isinstance(p, Mapping) and isinstance(p.get("port"), int) for p in given)
+
+
+def _at(tree: Any, *path: str) -> Any:
+    """The part of a tree of intents at a path; an empty branch where nothing is."""
+    for element in path:
+        tree = tree.get(element, {}) if isinstance(tree, dict) else {}
+    return tree
+
+
+def _overlays(written: Mapping[Target, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    return [{"kind": kind, "name": name, "patches": patches} for (kind, name), patches in written.items() if patches]
 
 
 def _merge_named(given: Sequence[Any], more: Mapping[str, Mapping[str, Any]]) -> list[Any]:

@@ -69,7 +69,9 @@ async def recover(request: SweepRequest, apply: bool) -> list[str]:
         manifests.service_account(),
         manifests.cluster_role(request.version),
         manifests.cluster_role_binding(),
-        manifests.deployment(request.hub, request.version, request.namespace, identity),
+        manifests.deployment(
+            request.hub, request.version, request.namespace, identity, request.tag, request.pull_secrets
+        ),
     ]
     files = {
         "name": request.name.encode(),

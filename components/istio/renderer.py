@@ -20,8 +20,9 @@ from typing import Any
 
 import yaml
 
-from components.istio.gate import PLACING, covers, find
-from components.istio.overlays import parse_path
+from components.istio.gate import PLACING
+from components.istio.match import APPENDED, find, holds
+from components.istio.patches import format_path, parse_path
 
 Object = dict[str, Any]
 
@@ -178,14 +179,21 @@ def unfulfilled(manifest: Mapping[str, Any], made: Rendered) -> list[str]:
         for known in made.objects
         if known["kind"] in _WORKLOADS and not known["spec"]["template"]["spec"].get("containers")
     ]
-    for kind in ("ingressGateways", "egressGateways"):
-        for position, gateway in enumerate(manifest["spec"].get("components", {}).get(kind) or ()):
-            if not gateway.get("enabled", True):
-                continue
-            for overlay in (gateway.get("k8s") or {}).get("overlays") or ():
-                where = f"istio.{kind}[{position}].k8s.overlays for {overlay['kind']} {overlay['name']}"
+    for key, component in _components(manifest["spec"].get("components") or {}):
+        if component.get("enabled", True):
+            for overlay in (component.get("k8s") or {}).get("overlays") or ():
+                where = f"{key}.k8s.overlays for {overlay['kind']} {overlay['name']}"
                 problems += [f"{where}: {text}" for text in _missed(overlay, made)]
     return problems
+
+
+def _components(components: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every component, each gateway one of its own, by its settings key."""
+    for key, component in components.items():
+        if key in ("ingressGateways", "egressGateways"):
+            yield from ((f"istio.{key}[{position}]", gateway) for position, gateway in enumerate(component or ()))
+        elif isinstance(component, Mapping):
+            yield "istio.cni" if key == "cni" else f"istio.components.{key}", component
 
 
 def _missed(overlay: Mapping[str, Any], made: Rendered) -> Iterator[str]:
@@ -199,10 +207,13 @@ def _missed(overlay: Mapping[str, Any], made: Rendered) -> Iterator[str]:
         if "value" not in patch:
             if find(target, path) is not None and ":" in path[-1]:
                 yield f"{patch['path']} is still there"
-        elif re.fullmatch(r"\[[^:]*\D[^:]*\]", path[-1]):
+        elif path[-1] != APPENDED and re.fullmatch(r"\[[^:]*\D[^:]*\]", path[-1]):
             continue  # an entry of a list of texts, chosen by a pattern that its new text need not match
-        elif not covers(find(target, path), patch["value"]):
-            yield f"{patch['path']} is {find(target, path)!r} in what Istio makes, not {patch['value']!r}"
+        elif not holds(target, path, patch["value"]):
+            if path[-1] == APPENDED:
+                yield f"{format_path(path[:-1])} has no {patch['value']!r} in what Istio makes"
+            else:
+                yield f"{patch['path']} is {find(target, path)!r} in what Istio makes, not {patch['value']!r}"
 
 
 def gate_view(last: Mapping[str, Any] | None, namespace: str) -> dict[str, Any] | None:
@@ -211,17 +222,23 @@ def gate_view(last: Mapping[str, Any] | None, namespace: str) -> dict[str, Any] 
     Args:
         last: what was rendered last, as the state keeps it: `spec` (a hash) and `objects` (as `Rendered.shown` gives them);
             empty when nothing ever was.
-        namespace: the mesh's; the gate looks at no other.
+        namespace: the mesh's; objects of others go by both names.
     """
     if not last or not last.get("spec"):
         return None
     # the engine hands maps back in another order than it got them, and a change of order must not look like one
     objects: dict[str, Object] = json.loads(json.dumps(last["objects"], sort_keys=True))
-    here = [known for known in objects.values() if known.get("metadata", {}).get("namespace") == namespace]
+    here = [known for known in objects.values() if known["kind"] in ("Deployment", "Service")]
+
+    def name(known: Object) -> str:
+        metadata = known["metadata"]
+        other = metadata.get("namespace") not in (None, namespace)
+        return f"{metadata['namespace']}/{metadata['name']}" if other else str(metadata["name"])
+
     fields = [
         {
             "kind": "Deployment",
-            "name": known["metadata"]["name"],
+            "name": name(known),
             "path": ["spec", "template", "spec", "containers", f"[name:{container['name']}]", "image"],
             "value": container["image"],
         }
@@ -230,29 +247,27 @@ def gate_view(last: Mapping[str, Any] | None, namespace: str) -> dict[str, Any] 
         for container in known["spec"]["template"]["spec"]["containers"]
     ]
     fields += [
-        {"kind": "Service", "name": known["metadata"]["name"], "path": ["spec", "selector"], "value": selector}
+        {"kind": "Service", "name": name(known), "path": ["spec", "selector"], "value": selector}
         for known in here
         if known["kind"] == "Service" and (selector := known["spec"].get("selector"))
     ]
-    pods = {
-        known["metadata"]["name"]: known["spec"]["template"]["spec"] for known in here if known["kind"] == "Deployment"
-    }
+    pods = {name(known): known["spec"]["template"]["spec"] for known in here if known["kind"] == "Deployment"}
     return {
         "spec": last["spec"],
         "deployments": sorted(pods),
         "fields": fields,
         "pods": [
             {
-                "name": name,
-                "spec": {key: pods[name][key] for key in PLACING if pods[name].get(key) is not None},
+                "name": workload,
+                "spec": {key: pods[workload][key] for key in PLACING if pods[workload].get(key) is not None},
                 "hostPorts": sorted(
                     port["containerPort"]
-                    for container in pods[name]["containers"]
+                    for container in pods[workload]["containers"]
                     for port in container.get("ports") or ()
                     if port.get("hostPort")
                 ),
             }
-            for name in sorted(pods)
+            for workload in sorted(pods)
         ],
     }
 

@@ -1,13 +1,13 @@
-"""What Istio's charts always render for a gateway: the keys an overlay can rely on, by object.
+"""What Istio's charts always render of a component: the keys an overlay can rely on, by object.
 
-Only the shape counts: a map is a map of the rendered object, a list holds the items that are always there, everything else
-stands for "a value". Taken from what the renderers make of their profiles (`istioctl manifest generate`); what
-depends on the version comes from components/istio/versions.py.
+Only the shape counts: a map is a map of the rendered object, a list holds the items that are always there (more may follow,
+or stand between), everything else stands for "a value". Taken from what the renderers make of their profiles (`istioctl
+manifest generate`); what depends on the version comes from components/istio/versions.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Literal
 
@@ -16,11 +16,95 @@ from components.istio.versions import Release
 Shape = dict[str, Any]
 GatewayKind = Literal["ingress", "egress"]
 
-_VALUE = "…"
+VALUE = "…"
+UNKNOWN: Any = object()
+"""The shape of an object that only the renderer knows."""
+
+ISTIOD_PORT = 15012
+ENVOY_METRICS_PORT = 15090
+"""The chart's container port that no setting removes (1.5.0: manifests/gateways/istio-ingress/templates/deployment.yaml)."""
+
+_SECRET = {"secret": {"optional": VALUE, "secretName": VALUE}}
+_CONFIG_MAP = {"configMap": {"name": VALUE}}
+_EMPTY: Shape = {"emptyDir": {}}
+_VOLUMES: Mapping[str, Shape] = {
+    "istiod-ca-cert": _CONFIG_MAP,
+    "podinfo": {"downwardAPI": {"items": []}},
+    "ingressgatewaysdsudspath": _EMPTY,
+    "gatewaysdsudspath": _EMPTY,
+    "istio-envoy": _EMPTY,
+    "istio-data": _EMPTY,
+    "istio-token": {"projected": {"sources": []}},
+    "config-volume": {"configMap": {"name": VALUE, "optional": VALUE}},
+    **{f"{kind}gateway-{what}": _SECRET for kind in ("ingress", "egress") for what in ("certs", "ca-certs")},
+    **dict.fromkeys(("workload-socket", "credential-socket", "workload-certs"), _EMPTY),
+    "cacerts": _SECRET,
+    "local-certs": {"emptyDir": {"medium": VALUE}},
+}
+"""Sources of the charts' volumes by their names."""
+
+ENVIRONMENT: Mapping[str, str] = {
+    **dict.fromkeys(
+        (
+            "CANONICAL_REVISION",
+            "CANONICAL_SERVICE",
+            "HOST_IP",
+            "INSTANCE_IP",
+            "ISTIO_META_CONFIG_NAMESPACE",
+            "ISTIO_META_POD_NAME",
+            "NODE_NAME",
+            "POD_NAME",
+            "POD_NAMESPACE",
+            "SERVICE_ACCOUNT",
+        ),
+        "fieldRef",
+    ),
+    **dict.fromkeys(("ISTIO_CPU_LIMIT", "GOMAXPROCS", "GOMEMLIMIT"), "resourceFieldRef"),
+    **dict.fromkeys(
+        (
+            "CA_ADDR",
+            "CLUSTER_ID",
+            "GODEBUG",
+            "INJECTION_WEBHOOK_CONFIG_NAME",
+            "ISTIOD_ADDR",
+            "ISTIO_AUTO_MTLS_ENABLED",
+            "ISTIO_META_CLUSTER_ID",
+            "ISTIO_META_MESH_ID",
+            "ISTIO_META_OWNER",
+            "ISTIO_META_ROUTER_MODE",
+            "ISTIO_META_UNPRIVILEGED_POD",
+            "ISTIO_META_USER_SDS",
+            "ISTIO_META_WORKLOAD_NAME",
+            "JWT_POLICY",
+            "PILOT_CERT_PROVIDER",
+            "PILOT_ENABLE_ANALYSIS",
+            "PILOT_TRACE_SAMPLING",
+            "REVISION",
+            "TRUST_DOMAIN",
+        ),
+        "value",
+    ),
+}
+"""Variables of the charts' gateways and of istiod, of any release, by what gives them their value."""
+
+_PORTS_OF_FIVE: Mapping[GatewayKind, tuple[Mapping[str, Any], ...]] = {
+    "ingress": (
+        {"name": "status-port", "port": 15020},
+        {"name": "http2", "port": 80},
+        {"name": "https", "port": 443},
+        {"name": "kiali", "port": 15029},
+        {"name": "prometheus", "port": 15030},
+        {"name": "grafana", "port": 15031},
+        {"name": "tracing", "port": 15032},
+        {"name": "tls", "port": 15443},
+    ),
+    "egress": ({"name": "http2", "port": 80}, {"name": "https", "port": 443}, {"name": "tls", "port": 15443}),
+}
+"""The ports of 1.5's gateways by kind (1.5.0: operator/data/profiles/default.yaml)."""
 
 
 def _metadata() -> Shape:
-    return dict.fromkeys(("name", "namespace"), _VALUE)
+    return dict.fromkeys(("name", "namespace"), VALUE)
 
 
 _HARDENED = {
@@ -29,39 +113,68 @@ _HARDENED = {
 }
 """Keys of the security contexts that a gateway has which does not run as root."""
 
+_PROBE = ("failureThreshold", "initialDelaySeconds", "periodSeconds", "successThreshold", "timeoutSeconds")
+_ROLLING = {"rollingUpdate": {"maxSurge": VALUE, "maxUnavailable": VALUE}}
 
-def _deployment(known: Release, mounts: Mapping[str, str], as_root: bool) -> Shape:
-    labels = {"app": _VALUE, "istio": _VALUE, "release": _VALUE}
+
+def _volumes(names: Sequence[str]) -> list[Shape]:
+    return [{"name": volume, **deepcopy(_VOLUMES[volume])} for volume in names]
+
+
+def pod_ports(ports: Sequence[Mapping[str, Any]], known: Release) -> list[int]:
+    """The container ports that a gateway's chart makes of its service's: 1.5's of `port`, later ones' of `targetPort`."""
+    numbers = []
+    for port in ports:
+        target = port.get("targetPort") if known.service_ports == "whole" else None
+        numbers.append(target if isinstance(target, int) and target else port["port"])
+    return numbers
+
+
+def container_ports(ports: Sequence[Mapping[str, Any]], known: Release) -> list[dict[str, Any]]:
+    """What the pod of a gateway with these ports opens in its nodes' network, Envoy's metrics included: UDP and TCP of one number are two."""
+    opened = {(number, _protocol(port)) for port, number in zip(ports, pod_ports(ports, known), strict=True)}
+    told = known.port_protocols or doubled(ports)
+    return [
+        {"containerPort": number, **({"protocol": protocol} if told and protocol != "TCP" else {})}
+        for number, protocol in sorted(opened | {(ENVOY_METRICS_PORT, "TCP")})
+    ]
+
+
+def doubled(ports: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether there is a number that TCP and UDP have both."""
+    numbers = [port["port"] for port in ports]
+    return len(set(numbers)) < len(numbers)
+
+
+def _protocol(port: Mapping[str, Any]) -> str:
+    return str(port.get("protocol", "TCP"))
+
+
+def _deployment(
+    known: Release, mounts: Mapping[str, str], as_root: bool, ports: Sequence[Mapping[str, Any]]
+) -> Shape:
+    labels = {"app": VALUE, "istio": VALUE, "release": VALUE}
     container = {
         "name": "istio-proxy",
-        "args": [],
+        "args": [VALUE] * 3,
         "env": [],
-        "image": _VALUE,
+        "image": VALUE,
         # 1.5's profiles set the pull policy, later ones leave it to Kubernetes
-        **({"imagePullPolicy": _VALUE} if known.gateway_names else {}),
-        "ports": [],
+        **({"imagePullPolicy": VALUE} if known.gateway_names else {}),
+        "ports": [{"containerPort": number} for number in (*pod_ports(ports, known), ENVOY_METRICS_PORT)],
         "readinessProbe": {
-            "httpGet": {"path": _VALUE, "port": _VALUE, "scheme": _VALUE},
-            **dict.fromkeys(
-                (
-                    "failureThreshold",
-                    "initialDelaySeconds",
-                    "periodSeconds",
-                    "successThreshold",
-                    "timeoutSeconds",
-                ),
-                _VALUE,
-            ),
+            "httpGet": {"path": VALUE, "port": VALUE, "scheme": VALUE},
+            **dict.fromkeys(_PROBE, VALUE),
         },
-        "resources": {"limits": {"cpu": _VALUE, "memory": _VALUE}, "requests": {"cpu": _VALUE, "memory": _VALUE}},
+        "resources": {"limits": {"cpu": VALUE, "memory": VALUE}, "requests": {"cpu": VALUE, "memory": VALUE}},
         "volumeMounts": [{"mountPath": path} for path in mounts.values()],
     }
     pod: Shape = {}
     if not as_root:
-        pod["securityContext"] = dict.fromkeys(_HARDENED["pod"], _VALUE)
+        pod["securityContext"] = dict.fromkeys(_HARDENED["pod"], VALUE)
         if known.gateway_fs_group:
-            pod["securityContext"]["fsGroup"] = _VALUE
-        container["securityContext"] = {**dict.fromkeys(_HARDENED["container"], _VALUE), "capabilities": {"drop": []}}
+            pod["securityContext"]["fsGroup"] = VALUE
+        container["securityContext"] = {**dict.fromkeys(_HARDENED["container"], VALUE), "capabilities": {"drop": [VALUE]}}
     # without a list of architectures both are rendered as null
     terms = {
         "preferredDuringSchedulingIgnoredDuringExecution": [],
@@ -69,38 +182,48 @@ def _deployment(known: Release, mounts: Mapping[str, str], as_root: bool) -> Sha
     }
     affinity = {"nodeAffinity": terms if known.gateway_architectures else {}}
     return {
-        "apiVersion": _VALUE,
-        "kind": _VALUE,
+        "apiVersion": VALUE,
+        "kind": VALUE,
         "metadata": {**_metadata(), "labels": dict(labels)},
         "spec": {
-            "selector": {"matchLabels": {"app": _VALUE, "istio": _VALUE}},
-            "strategy": {"rollingUpdate": {"maxSurge": _VALUE, "maxUnavailable": _VALUE}},
+            "selector": {"matchLabels": {"app": VALUE, "istio": VALUE}},
+            "strategy": deepcopy(_ROLLING),
             "template": {
-                "metadata": {"annotations": {"sidecar.istio.io/inject": _VALUE}, "labels": {**labels, "chart": _VALUE}},
+                "metadata": {"annotations": {"sidecar.istio.io/inject": VALUE}, "labels": {**labels, "chart": VALUE}},
                 "spec": {
                     **pod,
                     "affinity": affinity,
                     "containers": [container],
-                    "serviceAccountName": _VALUE,
-                    "volumes": [{"name": volume} for volume in mounts],
+                    "serviceAccountName": VALUE,
+                    "volumes": _volumes(list(mounts)),
                 },
             },
         },
     }
 
 
-def _service() -> Shape:
+def _service(ports: Sequence[Mapping[str, Any]]) -> Shape:
     return {
-        "apiVersion": _VALUE,
-        "kind": _VALUE,
+        "apiVersion": VALUE,
+        "kind": VALUE,
         # `annotations` is rendered as null when nothing asks for one, so it counts as missing
-        "metadata": {**_metadata(), "labels": {"app": _VALUE, "istio": _VALUE, "release": _VALUE}},
-        "spec": {"ports": [], "selector": {"app": _VALUE, "istio": _VALUE}, "type": _VALUE},
+        "metadata": {**_metadata(), "labels": {"app": VALUE, "istio": VALUE, "release": VALUE}},
+        "spec": {
+            "ports": [{key: port[key] for key in ("name", "port") if key in port} for port in ports],
+            "selector": {"app": VALUE, "istio": VALUE},
+            "type": VALUE,
+        },
     }
 
 
 def gateway_objects(
-    gateway: GatewayKind, k8s: Mapping[str, Any], known: Release, name: str, as_root: bool
+    gateway: GatewayKind,
+    k8s: Mapping[str, Any],
+    known: Release,
+    name: str,
+    as_root: bool,
+    ports: Sequence[Mapping[str, Any]] | None = None,
+    scaled: bool = False,
 ) -> dict[tuple[str, str], Shape]:
     """The objects of a gateway by (kind, name), as the operator's overlays find them.
 
@@ -110,12 +233,17 @@ def gateway_objects(
         known: Istio's release.
         name: the gateway's.
         as_root: whether it runs as root.
+        ports: the service's, where the settings list them; the charts' by default.
+        scaled: whether the chart makes an autoscaler.
     """
     mounts = known.ingress_mounts if gateway == "ingress" else known.egress_mounts
-    deployment = _deployment(known, mounts, as_root)
-    service = _service()
+    charts = known.chart_ports.get(gateway) or _PORTS_OF_FIVE[gateway]
+    # the profile demo has no port for istiod
+    listed = ports if ports is not None else [port for port in charts if port["port"] != ISTIOD_PORT]
+    deployment = _deployment(known, mounts, as_root, listed)
+    service = _service(listed)
     _merge_settings(deployment, service, k8s)
-    plain: Shape = {"apiVersion": _VALUE, "kind": _VALUE, "metadata": {**_metadata(), "labels": {"release": _VALUE}}}
+    plain: Shape = {"apiVersion": VALUE, "kind": VALUE, "metadata": {**_metadata(), "labels": {"release": VALUE}}}
     objects = {
         ("Deployment", name): deployment,
         ("Service", name): service,
@@ -125,14 +253,90 @@ def gateway_objects(
     disruption = "ingressgateway" if gateway == "ingress" and known.gateway_names else name
     objects["PodDisruptionBudget", disruption] = {
         **deepcopy(plain),
-        "spec": {"minAvailable": _VALUE, "selector": {"matchLabels": {}}},
+        "spec": {"minAvailable": VALUE, "selector": {"matchLabels": {}}},
     }
     if gateway == "ingress" or known.egress_sds:
         objects["Role", f"{name}-sds"] = deepcopy(plain)
         objects["RoleBinding", f"{name}-sds"] = deepcopy(plain)
-    if k8s.get("hpaSpec"):
-        objects["HorizontalPodAutoscaler", name] = {**deepcopy(plain), "spec": {}}
+    if scaled or k8s.get("hpaSpec"):
+        spec = {"maxReplicas": VALUE, "minReplicas": VALUE, "scaleTargetRef": dict.fromkeys(("apiVersion", "kind", "name"), VALUE)}
+        objects["HorizontalPodAutoscaler", name] = {**deepcopy(plain), "spec": {**spec, "metrics": [{}]}}
     return objects
+
+
+COMPONENTS: Mapping[str, str] = {"pilot": "discovery"}
+"""By the key of a component, the container that its k8s.env is for."""
+
+ISTIOD_VOLUMES = frozenset(
+    (
+        "config-volume",
+        "extracacerts",
+        "inject",
+        "istio-csr-ca-configmap",
+        "istio-csr-dns-cert",
+        "istio-kubeconfig",
+        "istiod",
+        "local-certs",
+        "pilot-envoy-config",
+    )
+)
+"""Volumes that istiod has in some releases."""
+
+
+def component_objects(component: str, k8s: Mapping[str, Any]) -> dict[tuple[str, str], Shape]:
+    """The workload of istiod or of the CNI plugin, as `gateway_objects`. There is more that only the renderer knows."""
+    if component == "pilot":
+        container: Shape = {
+            "name": "discovery",
+            "args": [VALUE] * 3,
+            "env": [],
+            "image": VALUE,
+            "ports": [{"containerPort": number} for number in (8080, 15010, 15017)],
+            "readinessProbe": {
+                "httpGet": {"path": VALUE, "port": VALUE},
+                **dict.fromkeys(("initialDelaySeconds", "periodSeconds", "timeoutSeconds"), VALUE),
+            },
+            "resources": {"requests": {"cpu": VALUE, "memory": VALUE}},
+            "securityContext": {"capabilities": {"drop": [VALUE]}, **dict.fromkeys(("runAsNonRoot",), VALUE)},
+            "volumeMounts": [{"mountPath": "/var/run/secrets/tokens"}, {"mountPath": "/etc/cacerts"}],
+        }
+        pod: Shape = {
+            "containers": [container],
+            "serviceAccountName": VALUE,
+            "volumes": _volumes(["local-certs", "istio-token", "cacerts"]),
+        }
+        labels = {"app": VALUE, "istio": VALUE}
+        metadata = {"annotations": {"sidecar.istio.io/inject": VALUE}, "labels": dict(labels)}
+        workload: Shape = {
+            "metadata": {**_metadata(), "labels": {**labels, "release": VALUE}},
+            "spec": {
+                "selector": {"matchLabels": {"istio": VALUE}},
+                "strategy": deepcopy(_ROLLING),
+                "template": {"metadata": metadata, "spec": pod},
+            },
+        }
+        _merge_settings(workload, {"metadata": {}, "spec": {}}, k8s)
+        return {("Deployment", "istiod"): workload}
+    if component == "cni":
+        pod = {
+            "containers": UNKNOWN,
+            "nodeSelector": {},
+            "priorityClassName": VALUE,
+            "serviceAccountName": VALUE,
+            "terminationGracePeriodSeconds": VALUE,
+            "tolerations": [{}, {"key": "CriticalAddonsOnly"}, {}],
+            "volumes": UNKNOWN,
+        }
+        workload = {
+            "metadata": {**_metadata(), "labels": {"k8s-app": VALUE}},
+            "spec": {
+                "selector": {"matchLabels": {"k8s-app": VALUE}},
+                "updateStrategy": {"type": VALUE, "rollingUpdate": {"maxUnavailable": VALUE}},
+                "template": {"metadata": {"annotations": {}, "labels": {"k8s-app": VALUE}}, "spec": pod},
+            },
+        }
+        return {("DaemonSet", "istio-cni-node"): workload}
+    return {}
 
 
 def _merge_settings(deployment: Shape, service: Shape, k8s: Mapping[str, Any]) -> None:

@@ -30,7 +30,7 @@ class SweepRequest(Request):
     Attributes:
         fleet: every machine.
         name, namespace: the IstioOperator's.
-        hub, version: its operator's image, for components/istio/recover.py.
+        hub, version, tag, pull_secrets: its operator's image, and what opens the registry, for components/istio/recover.py.
         crds: whether Istio's own definitions go as well.
         config_file: the CNI chain that its plugin joined; None when there was no plugin.
     """
@@ -40,6 +40,8 @@ class SweepRequest(Request):
     namespace: str
     hub: str
     version: str
+    tag: str | None = None
+    pull_secrets: tuple[str, ...] = ()
     crds: Literal["keep", "deleteWithMesh"]
     config_file: str | None = None
 

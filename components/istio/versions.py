@@ -84,6 +84,8 @@ class Release:
         addons: keys of spec.addonComponents, by the Deployment that each stands for.
         creates_missing_parents: whether an overlay's path may go through a key that isn't there yet.
         appends_at_minus_one: whether `[-1]` in an overlay's path appends to a list (otherwise the operator panics).
+        appends_at_length: whether, where it does not, an index that is the list's length does.
+        reads_texts: whether an overlay's value that is the YAML of a map is taken for that map.
         deletes_map_keys: whether an overlay without a value deletes a map's key (otherwise it is silently ignored).
         gateway_names: the names that its charts can render; empty where the gateway's own name is used.
         ingress_mounts, egress_mounts: volumes of a gateway's pod and where its proxy mounts them, those of every installation.
@@ -96,6 +98,9 @@ class Release:
         service_ports: what k8s.service.ports does: `added` to the Service's, never cut; or `whole`, the ports of Service and pod.
         mesh_expansion_ports: whether the chart adds ports to the pod that only values.gateways.KIND.meshExpansionPorts cuts.
         chart_ports: the ports of a gateway's chart by kind, where k8s.service.ports stands for all of them.
+        port_protocols: whether the pod's ports have the protocols of the service's.
+        image_variants: whether the charts know values.global.variant.
+        ignores_on_demand: whether the operator leaves alone an IstioOperator with the annotation install.istio.io/ignoreReconcile.
         status_port: where a gateway answers that it is ready.
         owner_label: the label by which the operator's objects carry the IstioOperator's name.
         prunes_old_version: whether nothing of an earlier version can be there, or the operator takes it away itself.
@@ -126,6 +131,8 @@ class Release:
     addons: Mapping[str, str] = field(default_factory=_none)
     creates_missing_parents: bool = False
     appends_at_minus_one: bool = False
+    appends_at_length: bool = True
+    reads_texts: bool = True
     deletes_map_keys: bool = True
     gateway_names: Mapping[str, str] = field(default_factory=_none)
     egress_sds: bool = False
@@ -136,6 +143,9 @@ class Release:
     service_ports: Literal["added", "whole"] = "whole"
     mesh_expansion_ports: bool = False
     chart_ports: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    port_protocols: bool = True
+    image_variants: bool = False
+    ignores_on_demand: bool = True
     status_port: int = 15021
     owner_label: str = "install.operator.istio.io/owning-resource"
     prunes_old_version: bool = False
@@ -214,6 +224,9 @@ _FIVE = Release(
         }
     ),
     addons=MappingProxyType({**_TELEMETRY_ADDONS, **_DNS}),
+    reads_texts=False,
+    port_protocols=False,
+    ignores_on_demand=False,
     deletes_map_keys=False,
     gateway_names=MappingProxyType({"ingress": "istio-ingressgateway", "egress": "istio-egressgateway"}),
     ingress_mounts=_mounts("ingress", {"ingressgatewaysdsudspath": "/var/run/ingress_gateway"}),
@@ -265,6 +278,8 @@ _SIX = replace(
         remote="istiod istio-ingressgateway",
     ),
     components=MappingProxyType({"pilot": "istiod", **_MIXER}),
+    appends_at_length=False,
+    reads_texts=True,
     deletes_map_keys=True,
     gateway_names=_NONE,
     ingress_mounts=_mounts(
@@ -333,6 +348,7 @@ _SEVEN = replace(
 _EIGHT = replace(
     _SEVEN,
     tested=("1.8.0",),
+    port_protocols=True,
     components=MappingProxyType({"pilot": "istiod"}),
     addons=MappingProxyType(_DNS),
     operator_leases=False,
@@ -344,6 +360,7 @@ _ISTIOD_PORT = {"name": "tcp-istiod", "port": 15012, "targetPort": 15012}
 _NINE = replace(
     _EIGHT,
     tested=("1.9.4",),
+    ignores_on_demand=True,
     addons=_NONE,
     ingress_mounts=_mounts("ingress", _OWN_FILES, config=True),
     egress_mounts=_mounts("egress", _OWN_FILES, config=True),
@@ -397,6 +414,7 @@ _SIXTEEN = replace(
     rendered=("1.16.5",),
     profiles=MappingProxyType({**_FIFTEEN.profiles, "remote": frozenset()}),
     operator_quotas=("resourcequotas",),
+    image_variants=True,
 )
 
 # 1.18.1: the operator serves its metrics where it is told.

@@ -17,8 +17,9 @@ import yaml
 from components.istio import operator_manifests as manifests
 from components.istio import renderer
 from components.istio.istio_operator import KINDS, plan
+from components.istio.match import find, holds
 from components.istio.renderer import Rendered
-from components.istio.shapes import GatewayKind, gateway_objects
+from components.istio.shapes import VALUE, GatewayKind, component_objects, gateway_objects
 from components.istio.versions import release
 from components.settings import IstioSettings
 from lab import package
@@ -55,11 +56,24 @@ def missing(shape: Any, live: Any, path: str = "") -> Iterator[str]:
                 yield from missing(inside, live[key], f"{path}.{key}")
     elif isinstance(shape, list):
         for position, inside in enumerate(shape):
-            name = inside.get("name", "…")
-            if position >= len(live) or name not in ("…", live[position].get("name")):
-                yield f"{path}[{position}] {name}"
-            else:
-                yield from missing({key: value for key, value in inside.items() if key != "name"}, live[position], f"{path}[{position}]")  # fmt: skip
+            selects = {key: value for key, value in inside.items() if value != VALUE} if isinstance(inside, dict) else {}
+            key = next((key for key in ("name", "mountPath", "containerPort", "key") if key in selects), None)
+            found = [item for item in live if key is None or item.get(key) == inside[key]] if isinstance(live, list) else []
+            if len(found) <= (0 if key else position):
+                yield f"{path}[{position}] {inside}"
+            elif key:
+                yield from missing(inside, found[0], f"{path}[{inside[key]}]")
+
+
+def _overlays(kind: str, name: str, patches: Any) -> dict[str, Any]:
+    listed = patches.items() if isinstance(patches, dict) else patches
+    return {"overlays": [{"kind": kind, "name": name, "patches": [{"path": path, "value": value} for path, value in listed]}]}
+
+
+def _gateway(kind: str, patches: Any) -> dict[str, Any]:
+    """The ingress gateway with an overlay of one of its objects."""
+    name = "istio-ingressgateway"
+    return {"name": name, "k8s": _overlays(kind, name, patches)}
 
 
 class Versions:
@@ -216,6 +230,152 @@ class Versions:
                 live = rendered.named(of, called)
                 assert live, f"{of} {called}"
                 assert list(missing(shape, live)) == [], f"{of} {called}"
+
+    def test_istiod_and_the_plugin_have_what_overlays_rely_on(self, version: str) -> None:
+        _, rendered = made(version, profile="default")
+        objects = {
+            **{key: shape for component in ("pilot", "cni") for key, shape in component_objects(component, {}).items()},
+            **gateway_objects("ingress", {}, release(version), "istio-ingressgateway", True, scaled=True),
+        }
+        for (of, called), shape in objects.items():
+            live = rendered.named(of, called)
+            assert live, f"{of} {called}"
+            assert list(missing(shape, live)) == [], f"{of} {called}"
+        assert made(version, profile="demo")[1].named("HorizontalPodAutoscaler", "istio-ingressgateway") is None
+
+    def test_maps_that_must_be_replaced_hold_nothing_else(self, version: str) -> None:
+        known = release(version)
+        probe = {"tcpSocket": {"port": 15020}, "periodSeconds": 5}
+        container = "spec.template.spec.containers.[name:istio-proxy]"
+        patches = {
+            "spec.strategy": {"type": "Recreate"},
+            f"{container}.readinessProbe": probe,
+            f"{container}.env.[name:NODE_NAME].value": "mine",
+            "spec.template.spec.volumes.[name:ingressgateway-certs]": {"hostPath": {"path": "/srv/certs"}},
+            f"{container}.ports.[containerPort:15090].hostPort": 15090,
+        }
+        _, rendered = made(version, ingressGateways=[_gateway("Deployment", patches)])
+        deployment = rendered.named("Deployment", "istio-ingressgateway")
+        assert deployment
+        assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+        pod = deployment["spec"]["template"]["spec"]
+        [proxy] = pod["containers"]
+        assert {"tcpSocket", "periodSeconds"} <= proxy["readinessProbe"].keys()
+        assert "httpGet" not in proxy["readinessProbe"]
+        assert ("failureThreshold" in proxy["readinessProbe"]) is known.deletes_map_keys, "what nobody named stays where it can"
+        assert find(proxy, ("env", "[name:NODE_NAME]")) == {"name": "NODE_NAME", "value": "mine"}
+        certs = find(pod, ("volumes", "[name:ingressgateway-certs]"))
+        assert certs == {"name": "ingressgateway-certs", "hostPath": {"path": "/srv/certs"}}
+        assert find(proxy, ("ports", "[containerPort:15090]"))["hostPort"] == 15090
+
+    def test_settings_that_must_replace_do(self, version: str) -> None:
+        secret = {"secretKeyRef": {"name": "zone", "key": "zone"}}
+        k8s = {
+            "strategy": {"type": "Recreate"},
+            "readinessProbe": {"tcpSocket": {"port": 15020}},
+            "env": [{"name": "NODE_NAME", "valueFrom": secret}, {"name": "ISTIO_META_CLUSTER_ID", "valueFrom": secret}],
+        }
+        _, rendered = made(version, ingressGateways=[{"name": "istio-ingressgateway", "k8s": k8s}])
+        deployment = rendered.named("Deployment", "istio-ingressgateway")
+        assert deployment
+        assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+        [proxy] = deployment["spec"]["template"]["spec"]["containers"]
+        assert "httpGet" not in proxy["readinessProbe"]
+        for name in ("NODE_NAME", "ISTIO_META_CLUSTER_ID"):
+            assert find(proxy, ("env", f"[name:{name}]")) == {"name": name, "valueFrom": secret}
+
+    def test_a_budget_has_one_limit(self, later: str) -> None:
+        patches = {"spec.maxUnavailable": 1}
+        _, rendered = made(later, ingressGateways=[_gateway("PodDisruptionBudget", patches)])
+        budget = rendered.named("PodDisruptionBudget", "istio-ingressgateway")
+        assert budget
+        assert (budget["spec"].get("maxUnavailable"), budget["spec"].get("minAvailable")) == (1, None)
+
+    def test_items_of_the_charts_lists_are_patched_where_they_are(self, version: str) -> None:
+        ports = {"spec.ports.[name:http2].nodePort": 30080, "spec.ports.[port:443].nodePort": 30443}
+        _, rendered = made(version, ingressGateways=[_gateway("Service", ports)])
+        service = rendered.named("Service", "istio-ingressgateway")
+        assert service
+        by_name = {port["name"]: port for port in service["spec"]["ports"]}
+        assert (by_name["http2"]["nodePort"], by_name["https"]["nodePort"]) == (30080, 30443)
+        assert by_name["http2"]["port"] == 80
+        _, rendered = made(version, ingressGateways=[_gateway("HorizontalPodAutoscaler", {"spec.maxReplicas": 3})])
+        scaler = rendered.named("HorizontalPodAutoscaler", "istio-ingressgateway")
+        assert scaler
+        assert scaler["spec"]["maxReplicas"] == 3
+
+    def test_what_is_appended_is_there_in_order(self, later: str) -> None:
+        known = release(later)
+        container = "spec.template.spec.containers.[name:istio-proxy]"
+        variables = [(f"{container}.env[-1]", {"name": name, "value": name.lower()}) for name in ("EDGE_ZONE", "EDGE_TIER")]
+        block = (f"{container}.env[-1]", "name: EDGE_TEXT\nvalue: text\n")
+        appended = [
+            ("spec.template.spec.volumes[-1]", {"name": "scratch", "emptyDir": {"sizeLimit": "1024Mi"}}),
+            ("spec.template.spec.volumes[-1]", {"name": "lua", "configMap": {"name": "edge-lua"}}),
+            (f"{container}.volumeMounts[100]", {"name": "scratch", "mountPath": "/var/scratch"}),
+            (f"{container}.volumeMounts[100]", "name: lua\nmountPath: /etc/lua\n"),
+            ("spec.template.spec.tolerations[-1]", {"operator": "Exists"}),
+        ]
+        patches = [*variables, block, *(appended if known.appends_at_minus_one else ())]
+        wanted, rendered = made(later, ingressGateways=[_gateway("Deployment", patches)])
+        deployment = rendered.named("Deployment", "istio-ingressgateway")
+        assert deployment
+        assert all(holds(deployment, tuple(f["path"]), f["value"]) for f in wanted["fields"] if f["kind"] == "Deployment")
+        pod = deployment["spec"]["template"]["spec"]
+        [proxy] = pod["containers"]
+        mine = [variable for variable in proxy["env"] if variable["name"].startswith("EDGE_")]
+        assert [variable["value"] for variable in mine] == ["edge_zone", "edge_tier", "text"]
+        if known.appends_at_minus_one:
+            assert [volume["name"] for volume in pod["volumes"][-2:]] == ["scratch", "lua"]
+            assert pod["volumes"][-1] == {"name": "lua", "configMap": {"name": "edge-lua"}}
+            assert [mount["mountPath"] for mount in proxy["volumeMounts"][-2:]] == ["/var/scratch", "/etc/lua"]
+            assert pod["tolerations"] == [{"operator": "Exists"}]
+            port = {"name": "tcp-mqtt", "port": 8883, "targetPort": 8883}
+            _, rendered = made(later, ingressGateways=[_gateway("Service", {"spec.ports[-1]": port})])
+            service = rendered.named("Service", "istio-ingressgateway")
+            assert service
+            plain = made(later)[1].named("Service", "istio-ingressgateway")
+            assert plain
+            assert service["spec"]["ports"][:-1] == plain["spec"]["ports"]
+            assert service["spec"]["ports"][-1] == port
+
+    def test_a_gateway_in_a_namespace_of_its_own_is_all_there(self, version: str) -> None:
+        gateways = [{"name": "istio-ingressgateway", "namespace": "istio-ingress"}]
+        images = {"tag": f"{version}-distroless", "values": {"global": {"hub": "registry.example.com/istio"}}}
+        wanted, rendered = made(version, ingressGateways=gateways, **images)
+        view = renderer.gate_view({"spec": "x", "objects": rendered.shown()}, "istio-system")
+        assert view
+        assert set(wanted["deployments"]) == set(view["deployments"])
+        assert "istio-ingress/istio-ingressgateway" in wanted["deployments"]
+        [asked] = [field for field in wanted["fields"] if field["path"][-1] == "image"]
+        assert asked in view["fields"]
+        assert asked["value"] == f"registry.example.com/istio/proxyv2:{version}-distroless"
+
+    def test_udp_and_tcp_on_one_number_are_both_rendered(self, version: str) -> None:
+        ports = [{"name": "https", "port": 443}, {"name": "h3", "port": 443, "protocol": "UDP"}]
+        host = {"name": "istio-ingressgateway", "hostNetwork": {"nodes": ["sealos02"], "ports": ports}}
+        wanted, rendered = made(version, ingressGateways=[host])
+        for field in wanted["fields"]:
+            if field["path"][-1] == "ports":
+                live = find(rendered.named(field["kind"], field["name"]), tuple(field["path"]))
+                number = "port" if field["kind"] == "Service" else "containerPort"
+                listed = sorted((port[number], port.get("protocol", "TCP")) for port in live)
+                assert listed == sorted((port[number], port.get("protocol", "TCP")) for port in field["value"])
+                assert {(443, "TCP"), (443, "UDP")} <= set(listed)
+
+    def test_overlays_of_istiod_and_the_plugin_lose_nothing(self, version: str) -> None:
+        pilot = _overlays("Deployment", "istiod", {"spec.template.spec": {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}})
+        cni = _overlays("DaemonSet", "istio-cni-node", {"spec.template.spec": {"priorityClassName": "system-node-critical"}})
+        plain = made(version)[1]
+        _, rendered = made(version, components={"pilot": {"k8s": pilot}}, cni={"k8s": cni})
+        for kind, name, more in (
+            ("Deployment", "istiod", {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}),
+            ("DaemonSet", "istio-cni-node", {"priorityClassName": "system-node-critical"}),
+        ):
+            before, after = plain.named(kind, name), rendered.named(kind, name)
+            assert before
+            assert after
+            assert after["spec"]["template"]["spec"] == {**before["spec"]["template"]["spec"], **more}
 
     @pytest.mark.parametrize("nodes", [["sealos02"], ["sealos02", "sealos03"]])
     def test_host_network_is_all_there(self, version: str, nodes: list[str]) -> None:

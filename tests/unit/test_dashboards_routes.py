@@ -203,3 +203,42 @@ def test_urls_lead_to_the_pages() -> None:
         "jaeger": "https://jaeger.example.com/jaeger",
     }
     assert routes.urls(ways("gateway"), mesh())["grafana"] == "http://grafana.example.com/"
+
+
+def gateways(*listed: dict[str, Any], profile: str = "demo", version: str = "1.6.5") -> IstioSettings:
+    return IstioSettings.model_validate({"version": version, "profile": profile, "ingressGateways": list(listed)})
+
+
+HTTPS = {"name": "https", "port": 443, "targetPort": 8443}
+
+
+@pytest.mark.parametrize(
+    ("listed", "label"),
+    [
+        ([{"name": "istio-edge"}], "edge"),
+        ([{"name": "edge", "label": {"istio": "mine"}}], "mine"),
+        ([{"name": "istio-ingressgateway"}], "ingressgateway"),
+        ([{"name": "off", "enabled": False}, {"name": "on"}], "on"),
+        ([{"name": "secure", "k8s": {"service": {"ports": [HTTPS]}}}, {"name": "plain"}], "plain"),
+    ],
+)
+def test_the_gateways_pods_are_chosen_by_the_label_that_they_get(listed: list[dict[str, Any]], label: str) -> None:
+    found = by_name(routes.manifests(ways("gateway"), gateways(*listed), K8S))
+    assert found["dashboards"]["spec"]["selector"] == {"istio": label}
+
+
+def test_with_tls_a_gateway_of_port_443_alone_will_do() -> None:
+    mesh_of_one = gateways({"name": "secure", "k8s": {"service": {"ports": [HTTPS]}}})
+    tls = ways("gateway", tls={"secretName": "wildcard"})
+    [server] = by_name(routes.manifests(tls, mesh_of_one, K8S))["dashboards"]["spec"]["servers"]
+    assert server["port"]["number"] == 443
+    quic = {"name": "h3", "port": 443, "protocol": "UDP", "targetPort": 8443}
+    udp = gateways({"name": "udp", "k8s": {"service": {"ports": [quic]}}})
+    assert routes.entrance(tls, udp) == routes.Entrance("udp", "istio-system", "udp", frozenset())
+    assert not routes.Entrance("udp", "istio-system", "udp", frozenset()).has(443)
+
+
+def test_the_certificate_is_beside_the_gateway_that_reads_it() -> None:
+    elsewhere = gateways({"name": "edge", "namespace": "istio-ingress"})
+    assert routes.tls_namespace(ways("gateway", tls={"secretName": "x"}), elsewhere) == "istio-ingress"
+    assert routes.tls_namespace(ways("ingress", tls={"secretName": "x"}), elsewhere) == "istio-system"

@@ -14,7 +14,8 @@ import pytest
 
 from components.driver import DriverError
 from components.istio import drift, gate_probe
-from components.istio.gate import Problem, View, Wanted, covers, judge, last_words, leftovers, report, warnings
+from components.istio.gate import Problem, View, Wanted, judge, last_words, leftovers, report, warnings
+from components.istio.match import covers
 from components.machines import Result
 
 NAME = "istio-ingressgateway"

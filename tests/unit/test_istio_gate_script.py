@@ -87,3 +87,18 @@ def test_what_belongs_to_an_istio_operator_is_found_by_both_of_its_labels_and_de
     selector = "-l install.operator.istio.io/owning-resource=mesh,operator.istio.io/version!=1.8.0"
     assert all(selector in line for line in deleted)
     assert not [line for line in words if "persistentvolumeclaims" in line or "secrets" in line], "these may hold data"
+
+
+def test_namespaces_of_gateways_are_looked_at_as_well(tmp_path: Path) -> None:
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(
+        "#!/usr/bin/env bash\n"
+        'case " $* " in *" get crd "*) exit 1 ;; *" -n edge deployments"*|*" get -n edge "*) echo \'{"kind":"List","items":[{"kind":"Service"}]}\' ;; esac\n'
+    )
+    kubectl.chmod(0o755)
+    files = {"verb": "look", "namespace": "istio-system", "name": "mesh", "says_when_done": "false", "namespaces": "edge\ngone\n"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    done = subprocess.run(["bash", SCRIPT, tmp_path], env={**os.environ, "KUBECTL": str(kubectl)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["others"] == [{"kind": "List", "items": [{"kind": "Service"}]}, None]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.istio.istio_operator import plan
-from components.istio.overlays import OverlayError
+from components.istio.patches import OverlayError
 from components.settings import IstioSettings, SettingsError, parse
 
 NAME = "istio-ingressgateway"
@@ -123,8 +123,8 @@ def test_minus_one_appends_from_1_7_on() -> None:
     item = ("spec.template.spec.containers.[-1]", {"name": "log", "image": "busybox"})
     [patch] = patches("1.7.8", item)
     assert patch == {"path": path, "value": {"name": "log", "image": "busybox"}}
-    [patch] = patches("1.6.5", item)
-    assert patch["path"] == "spec.template.spec.containers.[1]"
+    with pytest.raises(OverlayError, match="no index does either"):
+        patches("1.6.5", item)
     with pytest.raises(OverlayError, match="crashes the operator"):
         patches("1.6.5", ("spec.template.spec.volumes.[-1]", {"name": "more"}))
 

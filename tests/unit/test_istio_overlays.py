@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.istio.overlays import KEYED_LISTS, OverlayError, format_path, make_safe, merge_under, parse_path
+from components.istio.overlays import make_safe, merge_under
+from components.istio.patches import KEYED_LISTS, OverlayError, format_path, parse_path
 
 NAME = "istio-ingressgateway"
 
