@@ -42,9 +42,10 @@ def remarks(settings: Settings, config: Mapping[str, Any]) -> Iterator[str]:
 
 def _hub(istio: IstioSettings) -> Iterator[str]:
     own = istio.values.get("global")
-    for key, hub in (("hub", istio.hub), ("values.global.hub", own.get("hub") if isinstance(own, Mapping) else None)):
-        if isinstance(hub, str) and (ending := [name for name in ENDING_HUBS if f"{hub}/".startswith(f"{name}/")]):
+    key = "values.global.hub" if isinstance(own, Mapping) and "hub" in own else "hub"
+    for name in ENDING_HUBS:
+        if f"{istio.hub}/".startswith(f"{name}/"):
             yield (
-                f"{PROJECT}:istio.{key}: {ending[0]} ends in December 2026, for every version; pods that are made after that can't pull "
+                f"{PROJECT}:istio.{key}: {name} ends in December 2026, for every version; pods that are made after that can't pull "
                 f"their images. Use istio (Docker Hub, the default) or a registry of your own"
             )

@@ -421,7 +421,7 @@ class GatewaySettings(_Model):
 
     name: str | None = None
     enabled: bool | str = True
-    namespace: str | None = Field(default=None, pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    namespace: str | None = None
     label: dict[str, str] = Field(default_factory=dict)
     k8s: dict[str, Any] | None = Field(default=None, alias="k8s")
     host_network: HostNetwork | None = None
@@ -429,7 +429,7 @@ class GatewaySettings(_Model):
     @field_validator("name", "namespace")
     @classmethod
     def _named(cls, value: str | None) -> str | None:
-        return valid.label(value) if value else value  # a Service's name is a label, too
+        return value if value is None else valid.label(value)  # a Service's name is a label, too
 
     @field_validator("k8s")
     @classmethod

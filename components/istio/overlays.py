@@ -172,7 +172,7 @@ class _Gateway:
         if self.host_network:
             self._one_pod_a_node(k8s, written["Deployment", self.name])
         elif not as_root:
-            self._needs_no_root(pod)
+            self._needs_no_root(pod, written)
         if written:
             k8s["overlays"] = _overlays(written)
         if k8s:
@@ -240,12 +240,14 @@ class _Gateway:
             )
             pod["dnsPolicy"] = Leaf("ClusterFirstWithHostNet")
 
-    def _needs_no_root(self, pod: Any) -> None:
+    def _needs_no_root(self, pod: Any, written: Mapping[Target, list[dict[str, Any]]]) -> None:
         """Who isn't root can't listen below 1024; from 1.9 on istiod does not even ask it to (pilot/pkg/networking/core)."""
         given = [pod, *(_at(pod, "containers").values() if isinstance(_at(pod, "containers"), dict) else ())]
-        if self.ports is None or any(isinstance(part, dict) and "securityContext" in part for part in given):
+        if any(isinstance(part, dict) and "securityContext" in part for part in given):
             return  # rights of its own may allow it
-        low = [str(number) for number in pod_ports(self.ports, self.known) if number < 1024]
+        appended = [p["value"] for p in written.get(("Service", self.name), ()) if p["path"] == "spec.ports.[-1]"]
+        ports = [*(self.ports or ()), *(appended if _are_ports(appended) else ())]
+        low = [str(number) for number in pod_ports(ports, self.known) if number < 1024]
         if low and self.given["enabled"]:
             self.refuse(
                 "",

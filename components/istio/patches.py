@@ -270,6 +270,9 @@ class Patcher:
             return kind, str(name)
         if self.others and kind and isinstance(name, str) and name:
             return kind, name
+        if self.others:
+            self.refuse(where, "must have its object's kind and name, as kind: Deployment and name: istiod")
+            return None
         listed = ", ".join(f"{of} {known}" for of, known in self.objects)
         self.refuse(
             where,

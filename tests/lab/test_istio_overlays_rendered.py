@@ -123,7 +123,7 @@ CASES = {
     # other objects
     "service ports, the whole list": Case("#25919", [("spec.ports", [HTTP])], "works", kind="Service"),
     "service ports as one map": Case("#21863", [("spec.ports", HTTP)], "invalid", refused=("is a list",), kind="Service"),
-    "a node port by the port's name": Case("#31418", [("spec.ports.[name:http2].nodePort", 30080)], "works", kind="Service", refused=("patch spec.ports with the whole list",)),
+    "a node port by the port's name": Case("#31418", [("spec.ports.[name:http2].nodePort", 30080)], "works", kind="Service"),
     "traffic policy": Case("#22710", [("spec.externalTrafficPolicy", "Local")], "works", kind="Service"),
     "service annotations": Case("#44372", [("metadata.annotations", {"service.beta.kubernetes.io/aws-load-balancer-type": "nlb"})], "works", kind="Service"),
     "source ranges": Case("#24007", [("spec.loadBalancerSourceRanges", ["192.0.2.0/24"])], "works", kind="Service"),
@@ -340,9 +340,10 @@ def pod_intents(pod: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
         "env": st.just([{"name": "MINE", "value": "1"}]),
     }
     one = st.fixed_dictionaries({"name": st.just(container["name"])}, optional=proxy)
-    volume = st.fixed_dictionaries(
-        {"name": st.just(pod["volumes"][0]["name"]), "emptyDir": st.just({"medium": "Memory"})}
-    )
+    # another source of it would take the place of the one that is there
+    first = pod["volumes"][0]
+    [source] = first.keys() - {"name"}
+    volume = st.fixed_dictionaries({"name": st.just(first["name"]), source: st.just({"defaultMode": 0o400})})
     lists = {"containers": one.map(lambda c: [c]), "volumes": volume.map(lambda v: [v])}
     return st.fixed_dictionaries({}, optional={**scalars, **lists}).filter(bool)
 

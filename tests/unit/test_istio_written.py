@@ -370,6 +370,8 @@ def test_low_ports_without_root_are_refused(target: dict[str, int]) -> None:
     for version in ("1.7.8", "1.13.4"):
         with pytest.raises(OverlayError, match=r"listen on 80, which takes root.*runAsRoot: true"):
             made(version, ingressGateways=[{"name": NAME, "k8s": ports}])
+        with pytest.raises(OverlayError, match="listen on 80"):
+            gateway(version, "Service", ("spec.ports[-1]", ports["service"]["ports"][0]))
         rooted = {"gateways": {NAME: {"runAsRoot": True}}}
         assert made(version, ingressGateways=[{"name": NAME, "k8s": ports}], values=rooted)
 
