@@ -140,14 +140,14 @@ def test_a_removal_that_a_budget_blocked_is_reached_and_what_is_not_clean_is_nam
     assert done.status != 0
     assert f"{blocked}: could not be drained within 4 s" in done.text
 
-    shell(lab, stays, "mount -t tmpfs tmpfs /etc/cni")
+    shell(lab, stays, "mount -t tmpfs tmpfs /opt/cni")
     for _ in range(2):
         done = project.destroy()
         assert done.status != 0, "a machine that is not clean was forgotten"
-        assert f"  {stays}: still holds /etc/cni" in done.text
+        assert f"  {stays}: still holds /opt/cni" in done.text
         assert "sealos01 keeps what it knows of the cluster until they are" in done.text
         bare(lab, blocked)
-    shell(lab, stays, "umount /etc/cni")
+    shell(lab, stays, "umount /opt/cni")
     Terminal.of(project).documented("docs/operations.md", "Tear down", "pulumi destroy")
     for name in ("sealos01", "sealos02", "sealos03", "sealos04"):
         bare(lab, name)
