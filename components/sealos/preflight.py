@@ -147,13 +147,13 @@ def _is_member(request: Preflight, lead: Facts | None, machine: Machine, first: 
 
 
 def _minor(version: str) -> tuple[int, int]:
+    """Major and minor number; (0, 0) of what is no version."""
     match = re.fullmatch(r"v(\d+)\.(\d+)\.\d+", version)
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _versions(request: Preflight, first: Machine) -> Iterator[Finding]:
-    match = re.fullmatch(r"v(\d+)\.(\d+)\.\d+", request.kubernetes_version)
-    if match is None or (int(match[1]), int(match[2])) < OLDEST_KUBERNETES:
+    if _minor(request.kubernetes_version) < OLDEST_KUBERNETES:
         yield Finding(
             first.name,
             "kubernetes-version",
@@ -453,10 +453,10 @@ def _their_versions(
 
 
 def _runtimes(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
-    match = re.fullmatch(r"v(\d+)\.(\d+)\.\d+", request.kubernetes_version)
-    if match is None:
+    minor = _minor(request.kubernetes_version)
+    if not any(minor):
         return
-    docker_era = (int(match[1]), int(match[2])) < _DOCKER_UNTIL
+    docker_era = minor < _DOCKER_UNTIL
     if not docker_era and "dockerd" in facts.runtimes:
         yield Finding(
             machine.name,
