@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.istio.istio_operator import plan
+from components.istio.operator_file import of_global
 from components.settings import PROJECT, IstioSettings, Settings
 
 ENDING_HUBS = ("gcr.io/istio-release", "registry.istio.io")
@@ -41,8 +42,7 @@ def remarks(settings: Settings, config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _hub(istio: IstioSettings) -> Iterator[str]:
-    own = istio.values.get("global")
-    key = "values.global.hub" if isinstance(own, Mapping) and "hub" in own else "hub"
+    key = "values.global.hub" if "hub" in of_global(istio.values) else "hub"
     for name in ENDING_HUBS:
         if f"{istio.hub}/".startswith(f"{name}/"):
             yield (

@@ -104,6 +104,12 @@ def _labelled(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {key: metadata[key] for key in ("labels", "annotations") if metadata.get(key)}
 
 
+def of_global(values: Any) -> Mapping[str, Any]:
+    """What the user's spec.values have in `global`; empty where that, or they, are no map."""
+    found = values.get("global") if isinstance(values, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
 def with_images(given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings with hub, version and tag as keys of their own, wherever they were written.
 
@@ -114,10 +120,9 @@ def with_images(given: Mapping[str, Any]) -> dict[str, Any]:
         ValueError: when two places say different things.
     """
     settings = dict(given)
-    values = settings.get("values")
-    of_mesh = values.get("global") if isinstance(values, Mapping) else None
+    of_mesh = of_global(settings.get("values"))
     for key, own in (("hub", "hub"), ("tag", "tag" if "tag" in settings else "version")):
-        there = of_mesh.get(key) if isinstance(of_mesh, Mapping) else None
+        there = of_mesh.get(key)
         if there is None:
             continue
         if own in settings and str(settings[own]) != str(there):
@@ -146,8 +151,7 @@ def image(hub: str, tag: str, values: Mapping[str, Any], variants: bool) -> str:
         values: the user's spec.values.
         variants: whether the charts know values.global.variant.
     """
-    of_mesh = values.get("global")
-    of_mesh = of_mesh if isinstance(of_mesh, Mapping) else {}
+    of_mesh = of_global(values)
     proxy = of_mesh.get("proxy")
     name = str((proxy.get("image") if isinstance(proxy, Mapping) else None) or "proxyv2")
     variant = of_mesh.get("variant") if variants else None
@@ -156,8 +160,7 @@ def image(hub: str, tag: str, values: Mapping[str, Any], variants: bool) -> str:
 
 def pull_secrets(values: Mapping[str, Any]) -> Iterator[str]:
     """Names in values.global.imagePullSecrets, which its charts give to everything of the mesh but the operator."""
-    of_mesh = values.get("global")
-    names = of_mesh.get("imagePullSecrets") if isinstance(of_mesh, Mapping) else None
+    names = of_global(values).get("imagePullSecrets")
     yield from (str(name) for name in (names if isinstance(names, list) else ()))
 
 
