@@ -13,6 +13,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from components.istio.operator_manifests import NAMESPACE
+
 HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """A DNS label (RFC 1123 section 2.1)."""
 
@@ -27,8 +29,8 @@ _HUB = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?(/[a-z0-9]+
 
 _RANGE = re.compile(r"\d+(\.\d+){3}\s*-\s*\d")
 
-_KUBERNETES_OWN = ("default", "kube-system", "kube-public", "kube-node-lease")
-OPERATOR_NAMESPACE = "istio-operator"
+KUBERNETES_OWN = frozenset(("default", "kube-system", "kube-public", "kube-node-lease"))
+"""Namespaces that every cluster has."""
 
 LONGEST_LINE = 900
 """Characters of one problem's line; a wrong value may be as long as it likes."""
@@ -249,9 +251,9 @@ def label(value: str) -> str:
 def mesh_namespace(value: str) -> str:
     """A namespace that the mesh may have for itself: this program makes it, and takes it away with the mesh."""
     label(value)
-    if value in _KUBERNETES_OWN:
+    if value in KUBERNETES_OWN:
         raise ValueError(f"{value} is Kubernetes' own, and would be deleted with the mesh; use istio-system or another of its own")
-    if value == OPERATOR_NAMESPACE:
+    if value == NAMESPACE:
         raise ValueError(f"{value} is where Istio's operator lives, which must outlive the mesh; use istio-system or another of its own")
     return value
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from components.istio import cni_chain, host_network, operator_file
-from components.istio.operator_manifests import MANAGED
+from components.istio.operator_manifests import MANAGED, NAMESPACE
 from components.istio.overlays import SafeGateways, gateway_chart, make_component_safe, make_safe, merge_under
 from components.istio.patches import Note, OverlayError, parse_path
 from components.istio.shapes import GatewayKind, container_ports
 from components.istio.versions import release
+from components.valid import KUBERNETES_OWN
 
 if TYPE_CHECKING:
     from components.settings import IstioSettings
@@ -34,7 +35,7 @@ CNI_ANNOTATION = "sealos-istio/cni-chain"
 KIALI = "kiali"
 """The Deployment, and the Secret with its log-in unless values.kiali.dashboard.secretName has another."""
 
-THERE_ANYWAY = frozenset(("default", "istio-operator", "kube-node-lease", "kube-public", "kube-system"))
+THERE_ANYWAY = KUBERNETES_OWN | {NAMESPACE}
 """Namespaces that Kubernetes or this program makes."""
 
 
