@@ -10,6 +10,7 @@ from components.dashboards.catalog import dashboards_of, why_not
 from components.dashboards.routes import entrance, needed_port
 from components.istio.host_network import pinned_to
 from components.istio.istio_operator import KINDS, safe_gateways
+from components.istio.shapes import protocol_of
 
 if TYPE_CHECKING:
     from components.settings import ContourSettings, DashboardSettings, IstioSettings, Settings
@@ -130,7 +131,7 @@ def _shared_ports(nodes: Iterable[str], istio: IstioSettings) -> Iterator[str]:
             if name not in safe.host_network or not gateway["enabled"]:
                 continue
             listed = safe.ports.get(name, ())
-            ports = {p["port"] for p in listed if p.get("protocol", "TCP") == "TCP"} if listed else set(WEB_PORTS)
+            ports = {p["port"] for p in listed if protocol_of(p) == "TCP"} if listed else set(WEB_PORTS)
             if not (clash := sorted(ports & set(WEB_PORTS))):
                 continue
             shown = " and ".join(map(str, clash))

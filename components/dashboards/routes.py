@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from components.dashboards.catalog import Dashboard, dashboards_of
 from components.istio.istio_operator import plan, safe_gateways
 from components.istio.overlays import gateway_chart
+from components.istio.shapes import protocol_of
 
 if TYPE_CHECKING:
     from components.settings import DashboardSettings, IstioSettings
@@ -229,7 +230,7 @@ def entrances(istio: IstioSettings) -> list[Entrance]:
     for gateway in safe.gateways:
         if gateway["enabled"]:
             listed = safe.ports.get(gateway["name"])
-            tcp = None if listed is None else frozenset(p["port"] for p in listed if p.get("protocol", "TCP") == "TCP")
+            tcp = None if listed is None else frozenset(p["port"] for p in listed if protocol_of(p) == "TCP")
             label = (gateway.get("label") or {}).get("istio", CHARTS_LABEL)
             found.append(Entrance(gateway["name"], gateway.get("namespace") or istio.namespace, label, tcp))
     return found

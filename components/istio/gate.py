@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from components.istio.match import APPENDED, find, holds
+from components.istio.shapes import protocol_of
 from components.istio.versions import release
 from components.login import Request
 from components.sealos import nodes as cluster_nodes
@@ -446,7 +447,7 @@ def _ports(ports: Any) -> list[tuple[Any, ...]]:
         (
             int(p.get("port", p.get("containerPort", 0))),
             str(p.get("targetPort", p.get("port", ""))),
-            str(p.get("protocol", "TCP")),
+            protocol_of(p),
             str(p.get("name", "")) if "port" in p else "",
         )
         for p in listed

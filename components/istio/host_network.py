@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.istio.overlays import gateway_chart
 from components.istio.patches import Note, parse_path
-from components.istio.shapes import GatewayKind
+from components.istio.shapes import GatewayKind, protocol_of
 from components.istio.versions import Release, release
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def _ports(gateway: Mapping[str, Any], manifest: Mapping[str, Any], known: Relea
     wanted = (of_service or of_chart if known.service_ports == "whole" or of_service else of_chart) or ()
     return {
         (
-            str(port.get("protocol", "TCP")),
+            protocol_of(port),
             target if isinstance(target := port.get("targetPort"), int) else port["port"],
         ): str(port.get("name", "a port"))
         for port in wanted

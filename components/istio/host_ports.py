@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from components.istio.host_network import pinned_to
 from components.istio.istio_operator import KINDS, safe_gateways
-from components.istio.shapes import ENVOY_METRICS_PORT, pod_ports
+from components.istio.shapes import ENVOY_METRICS_PORT, pod_ports, protocol_of
 from components.istio.versions import release
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def host_ports(istio: IstioSettings) -> dict[str | None, dict[int, str]]:
             numbers = {
                 number
                 for port in listed or ()
-                if port.get("protocol", "TCP") == "TCP"  # the preflight looks at these listeners alone
+                if protocol_of(port) == "TCP"  # the preflight looks at these listeners alone
                 for number in (port["port"], port.get("targetPort"))
                 if isinstance(number, int)
             }

@@ -132,7 +132,7 @@ def pod_ports(ports: Sequence[Mapping[str, Any]], known: Release) -> list[int]:
 
 def container_ports(ports: Sequence[Mapping[str, Any]], known: Release) -> list[dict[str, Any]]:
     """What the pod of a gateway with these ports opens in its nodes' network, Envoy's metrics included: UDP and TCP of one number are two."""
-    opened = {(number, _protocol(port)) for port, number in zip(ports, pod_ports(ports, known), strict=True)}
+    opened = {(number, protocol_of(port)) for port, number in zip(ports, pod_ports(ports, known), strict=True)}
     told = known.port_protocols or doubled(ports)
     return [
         {"containerPort": number, **({"protocol": protocol} if told and protocol != "TCP" else {})}
@@ -146,7 +146,8 @@ def doubled(ports: Sequence[Mapping[str, Any]]) -> bool:
     return len(set(numbers)) < len(numbers)
 
 
-def _protocol(port: Mapping[str, Any]) -> str:
+def protocol_of(port: Mapping[str, Any]) -> str:
+    """TCP unless a port says otherwise, as Kubernetes has it."""
     return str(port.get("protocol", "TCP"))
 
 
