@@ -42,10 +42,15 @@ def differences(before: Objects, after: Objects) -> Iterator[tuple[str, str, str
 
 def changed(before: Any, after: Any) -> Iterator[str]:
     """Each leaf in which two structures differ, as `path old → new`."""
-    old, new = dict(leaves(before)), dict(leaves(after))
-    for path in dict.fromkeys([*old, *new]):
-        if old.get(path) != new.get(path):
-            yield f"{path} {old.get(path, 'unset')} → {new.get(path, 'unset')}"
+    for path, old, new in compared(dict(leaves(before)), dict(leaves(after))):
+        yield f"{path} {'unset' if old is None else old} → {'unset' if new is None else new}"
+
+
+def compared(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[tuple[str, str | None, str | None]]:
+    """Each path whose texts differ, with both; None where there is none."""
+    for path in dict.fromkeys([*before, *after]):
+        if (old := before.get(path)) != (new := after.get(path)):
+            yield path, old, new
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:

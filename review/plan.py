@@ -243,14 +243,17 @@ def _change(step: Mapping[str, Any]) -> Change:
 def _lines(operation: Operation, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     if operation == "same":
         return
-    before, after = dict(mesh.leaves(old)), dict(mesh.leaves(new))
-    for path in dict.fromkeys([*before, *after]):
-        if operation == "create" or path not in before:
-            yield f"+ {path}: {after.get(path)}"
-        elif operation == "delete" or path not in after:
-            yield f"- {path}: {before[path]}"
-        elif before[path] != after[path]:
-            yield f"~ {path}: {before[path]} → {after[path]}"
+    yield from _signed({} if operation == "create" else dict(mesh.leaves(old)), {} if operation == "delete" else dict(mesh.leaves(new)))
+
+
+def _signed(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
+    for path, old, new in mesh.compared(before, after):
+        if old is None:
+            yield f"+ {path}: {new}"
+        elif new is None:
+            yield f"- {path}: {old}"
+        else:
+            yield f"~ {path}: {old} → {new}"
 
 
 def between(base: Plan, head: Plan) -> Plan:
@@ -279,10 +282,4 @@ def between(base: Plan, head: Plan) -> Plan:
 def _difference(old: Iterable[str], new: Iterable[str]) -> Iterator[str]:
     before = dict(line[2:].split(": ", 1) for line in old)
     after = dict(line[2:].split(": ", 1) for line in new)
-    for path in dict.fromkeys([*before, *after]):
-        if path not in before:
-            yield f"+ {path}: {after[path]}"
-        elif path not in after:
-            yield f"- {path}: {before[path]}"
-        elif before[path] != after[path]:
-            yield f"~ {path}: {before[path]} → {after[path]}"
+    yield from _signed(before, after)
