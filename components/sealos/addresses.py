@@ -114,11 +114,16 @@ def _by_pattern(request: Preflight) -> bool:
     return request.network == "calico" and not re.fullmatch(r"[0-9.]+", request.interface or "")
 
 
+def _here(facts: Facts, address: str) -> str:
+    """Which interface has the address, as the end of a sentence about it; empty where none has."""
+    device = next((one.device for one in facts.interfaces if one.address == address), None)
+    return f", here {device}" if device else ""
+
+
 def _pod_networks_interface(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
     if not facts.interfaces or not _by_pattern(request):
         return
-    has = next((one.device for one in facts.interfaces if one.address == machine.address), None)
-    mend = f"Set cluster.interface to what matches the interface that has {machine.address}{f', here {has}' if has else ''}."
+    mend = f"Set cluster.interface to what matches the interface that has {machine.address}{_here(facts, machine.address)}."
     pattern, matching = request.interface or SEALOS_PATTERN, _matching(request, facts)
     devices = ", ".join(dict.fromkeys(one.device for one in facts.interfaces))
     if not matching:
@@ -194,14 +199,13 @@ def _shared(request: Preflight, facts: Mapping[str, Facts], strangers: Collectio
             if name not in strangers:
                 continue
             taken = _matching(request, facts[name])[0].address == address
-            own = request.fleet.named(name).address
-            has = next((one.device for one in facts[name].interfaces if one.address == own), None)
+            here = _here(facts[name], request.fleet.named(name).address)
             yield Finding(
                 name,
                 "interface",
                 "error" if taken else "warning",
                 f"{address} ({device}), which {request.interface or SEALOS_PATTERN} matches, is {len(devices)} machines' own: "
                 f"{', '.join(devices)}",
-                f"Set cluster.interface to what matches only the interface that has the machine's own address{f', here {has}' if has else ''}: "
+                f"Set cluster.interface to what matches only the interface that has the machine's own address{here}: "
                 f"pods of different nodes could not reach each other.",
             )
