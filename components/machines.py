@@ -112,6 +112,12 @@ class _Words:
         return next((line for line in reversed(self.before) if line.strip()), "it did not say why")
 
 
+def _unless_told(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """asyncssh sends a file in parts, by a task each; of those that fail together it raises one, and the rest would be tracebacks."""
+    if not isinstance(context.get("exception"), asyncssh.Error):
+        loop.default_exception_handler(context)
+
+
 class Host:
     """A machine that is logged in to."""
 
@@ -227,6 +233,7 @@ class Host:
             async with self._connection.start_sftp_client() as sftp:
                 await action(sftp)
 
+        asyncio.get_running_loop().set_exception_handler(_unless_told)
         doing = asyncio.ensure_future(whole())
         try:
             await asyncio.wait({doing}, timeout=timeout)

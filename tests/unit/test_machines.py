@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
@@ -152,7 +153,7 @@ def test_a_host_that_falls_mute_after_log_in_is_given_up_on(server: Server, monk
                 os.kill(pid, signal.SIGCONT)
 
 
-def test_a_file_sent_to_a_host_that_falls_mute_is_given_up_on(server: Server, tmp_path: Path) -> None:
+def test_a_file_sent_to_a_host_that_falls_mute_is_given_up_on(server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     frozen: list[int] = []
     source = tmp_path / "package"
     source.write_bytes(os.urandom(30_000_000))
@@ -172,6 +173,8 @@ def test_a_file_sent_to_a_host_that_falls_mute_is_given_up_on(server: Server, tm
         assert isinstance(waited, float)
         assert frozen
         assert waited < 8
+        gc.collect()
+        assert not [record.getMessage() for record in caplog.records if record.name == "asyncio"]
     finally:
         for pid in frozen:
             with suppress(ProcessLookupError):
