@@ -10,7 +10,7 @@ import secrets
 import shutil
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -273,6 +273,19 @@ def bring(disk: Path, files: Mapping[str, tuple[Path, int]]) -> None:
         target = disk / "root" / path
         if not target.exists() or not _same(target, source):
             place(target, source, mode)
+
+
+KEPT = 4
+"""Of what is made from files and kept: checkouts that work side by side have each their own."""
+
+
+def keep(used: Path, kind: Iterable[Path]) -> Path:
+    """Marks what is kept as used now, and removes of its kind (it may be among them) what was used longest ago."""
+    os.utime(used)
+    others = {path: path.stat().st_mtime for path in kind if path != used}
+    for path in sorted(others, key=lambda path: -others[path])[KEPT - 1 :]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return used
 
 
 def _same(target: Path, source: Path) -> bool:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from lab import disk
+
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -134,7 +136,7 @@ def save(images: Iterable[Image], out: BinaryIO) -> None:
 
 
 def archive(directory: Path, name: str, images: Sequence[Image]) -> Path:
-    """The archive's file, made unless it is there from the same inputs; those from others are removed.
+    """The archive's file, made unless it is there from the same inputs; of those from others the last used stay.
 
     Args:
         directory: where it is kept; made when missing.
@@ -150,16 +152,14 @@ def archive(directory: Path, name: str, images: Sequence[Image]) -> Path:
                 digest.update(f"{path} {stamp}\n".encode())
     file = directory / f"{name}-{digest.hexdigest()[:16]}.tar"
     if file.exists():
+        os.utime(file)
         return file
     directory.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(f".{os.getpid()}.part")
     with half.open("wb") as out:
         save(images, out)
     half.replace(file)
-    for other in directory.glob(f"{name}-*"):
-        if other != file:
-            other.unlink(missing_ok=True)
-    return file
+    return disk.keep(file, directory.glob(f"{name}-*.tar"))
 
 
 def libraries(programs: Iterable[Path], below: Path) -> dict[str, Path | str | None]:

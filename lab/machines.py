@@ -484,8 +484,7 @@ class Lab:
             half.rename(store)
         except OSError:  # another lab was faster
             shutil.rmtree(half)
-        for other in set(store.parent.glob("store-*")) - {store}:
-            shutil.rmtree(other)
+        disk.keep(store, store.parent.glob("store-*"))
         self.start_machine(first)
         self.reset()
 

@@ -13,12 +13,14 @@ import gzip
 import hashlib
 import io
 import json
-import shutil
+import os
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+from lab import disk
 
 HERE = Path(__file__).parent
 PROGRAMS = ("kubeadm", "kubelet", "kubectl")
@@ -185,7 +187,7 @@ def build(directory: Path, release: Release, entries: Mapping[str, tuple[bytes |
     """Build the package unless it is there from the same inputs.
 
     Args:
-        directory: where packages are kept; made when missing. Packages from other inputs are removed from it.
+        directory: where packages are kept; made when missing. Of packages from other inputs the last used stay.
         release: whose package.
         entries: what goes into it.
 
@@ -202,6 +204,7 @@ def build(directory: Path, release: Release, entries: Mapping[str, tuple[bytes |
         digest.update(f"{path} {mode:o} {stamp}\n".encode())
     package = directory / digest.hexdigest()[:16] / release.file_name
     if package.exists():
+        os.utime(package.parent)
         return package
     package.parent.mkdir(parents=True, exist_ok=True)
     half = package.with_suffix(".part")
@@ -212,7 +215,5 @@ def build(directory: Path, release: Release, entries: Mapping[str, tuple[bytes |
         _tar(entries, release.released, packed)
         packed.flush()
     half.replace(package)
-    for other in directory.iterdir():
-        if other != package.parent:
-            shutil.rmtree(other)
+    disk.keep(package.parent, directory.iterdir())
     return package

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import cgroups, images
+from lab import cgroups, disk, images
 from lab.images import Image, Layer
 
 
@@ -82,7 +83,8 @@ def test_it_is_made_again_only_for_other_inputs(tmp_path: Path) -> None:
     assert other.read_bytes() == first.read_bytes()
     sources["program"].chmod(0o700)
     second = images.archive(tmp_path / "kept", "x", made)
-    assert sorted(file.name for file in (tmp_path / "kept").iterdir()) == sorted([second.name, other.name])
+    assert {*(tmp_path / "kept").iterdir()} == {first, second, other}
+    assert len({first, second, other}) == 3
 
 
 @pytest.fixture
@@ -118,3 +120,15 @@ def test_a_host_without_them_is_told(hierarchies: Path) -> None:
     [found] = cgroups.missing()
     assert "for memory" in found
     assert "Fix: " in found
+
+
+def test_of_what_was_made_before_the_last_used_stays(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    made = []
+    for number in range(disk.KEPT + 2):
+        program.write_bytes(b"x" * number)
+        made.append(images.archive(tmp_path, "some", [Image(("some:1",), (Layer({"program": program}),))]))
+        os.utime(made[-1], (number, number))
+        os.utime(made[0], (50, 50))  # another checkout uses it
+    left = {file for file in made if file.exists()}
+    assert (len(left), made[0] in left, made[-1] in left) == (disk.KEPT, True, True)
