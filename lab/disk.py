@@ -10,6 +10,7 @@ import secrets
 import shutil
 import stat
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -279,13 +280,18 @@ KEPT = 4
 """Of what is made from files and kept: checkouts that work side by side have each their own."""
 
 
-def keep(used: Path, kind: Iterable[Path]) -> Path:
-    """Marks what is kept as used now, and removes of its kind (it may be among them) what was used longest ago."""
-    os.utime(used)
-    others = {path: path.stat().st_mtime for path in kind if path != used}
+def used(path: Path) -> Path:
+    """Marks what is kept as used now: by the time of its last access, since that of its last change goes into the names of others."""
+    os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+    return path
+
+
+def keep(new: Path, kind: Iterable[Path]) -> Path:
+    """Removes of a kind (it may be among them) what was used longest ago."""
+    others = {path: path.stat().st_atime_ns for path in kind if path != new}
     for path in sorted(others, key=lambda path: -others[path])[KEPT - 1 :]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    return used
+    return new
 
 
 def _same(target: Path, source: Path) -> bool:

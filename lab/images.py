@@ -152,8 +152,7 @@ def archive(directory: Path, name: str, images: Sequence[Image]) -> Path:
                 digest.update(f"{path} {stamp}\n".encode())
     file = directory / f"{name}-{digest.hexdigest()[:16]}.tar"
     if file.exists():
-        os.utime(file)
-        return file
+        return disk.used(file)
     directory.mkdir(parents=True, exist_ok=True)
     half = file.with_suffix(f".{os.getpid()}.part")
     with half.open("wb") as out:

@@ -13,7 +13,6 @@ import gzip
 import hashlib
 import io
 import json
-import os
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -204,7 +203,7 @@ def build(directory: Path, release: Release, entries: Mapping[str, tuple[bytes |
         digest.update(f"{path} {mode:o} {stamp}\n".encode())
     package = directory / digest.hexdigest()[:16] / release.file_name
     if package.exists():
-        os.utime(package.parent)
+        disk.used(package.parent)
         return package
     package.parent.mkdir(parents=True, exist_ok=True)
     half = package.with_suffix(".part")
