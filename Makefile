@@ -6,9 +6,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv/bin
 GO := $(VENV)/python -m tools go
-OUR_GO := pulumi/pulumi-resource-command sealos kubeadm machine
+OUR_GO := pulumi/pulumi-resource-command sealos machine
 PYTEST := $(VENV)/python -m pytest
-# as many as tests/tiers.py plans with; in the order that tests/conftest.py gives
+# one of them has the lab (tests/conftest.py); in the order that tests/conftest.py gives
 PROCESSES := --numprocesses=2 --no-loadscope-reorder
 STACK ?= dev
 

@@ -1,7 +1,6 @@
 """``python -m lab``: the embedded lab's command line (docs/lab.md)."""
 
 import os
-import subprocess
 import sys
 import time
 from typing import Annotated
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab import faults, played
+from lab import faults, fidelity
 from lab.machines import Lab, LabError
 
 app = typer.Typer(
@@ -18,15 +17,15 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Linux machines on this one, for trying the program: sealos01 (master) to sealos04, or more.",
-    epilog="Environment: LAB_DIR (state directory, default .lab), LAB_NETWORK (default 198.51.100.0/24), LAB_MACHINES (how many, default 4), LAB_KUBERNETES (v1.16.3, v1.19.16 or v1.20.15, default v1.16.3), LAB_SEALOS (path of a real sealos), LAB_CONTAINERS (yes: containers and kubelet are real).",
+    epilog="Environment: LAB_DIR (state directory, default .lab), LAB_NETWORK (default 198.51.100.0/24), LAB_MACHINES (how many, default 4), LAB_KUBERNETES (v1.16.3, v1.19.16 or v1.20.15, default v1.16.3), LAB_SEALOS (path of a real sealos).",
 )
 out = Console()
 err = Console(stderr=True)
 
 # Programs worth a mention in `lab status`; the rest is sshd, shells and what a person started.
 NOTABLE = (
-    "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kwok", "istio-operator", "contour", "sealos", "kubeadm",
-    "dockerd", "containerd", "kube-proxy", "coredns", "operator", "pilot-discovery", "pilot-agent",
+    "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "sealos", "kubeadm", "dockerd", "containerd", "kube-proxy",
+    "coredns", "operator", "pilot-discovery", "pilot-agent", "contour",
 )  # fmt: skip
 
 
@@ -65,7 +64,7 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Show the machines, what runs on them, and what is real and what is played."""
+    """Show the machines, what runs on them, and what is real and what is not."""
     lab = Lab()
     now = lab.status()
     table = Table("machine", "address", "power", "SSH", "runs", box=None, pad_edge=False)
@@ -85,12 +84,9 @@ def status() -> None:
     )
     out.print(table)
     sealos_real = now.sealos == "real"
-    real, stand_ins = (
-        (played.REAL_CONTAINERS, played.PLAYED_CONTAINERS) if lab.containers else (played.REAL, played.PLAYED)
-    )
     for title, rows in (
-        ("Real", (*real, *([played.SEALOS_REAL] if sealos_real else []))),
-        ("Played", (*stand_ins, *([] if sealos_real else [played.SEALOS_PLAYED]))),
+        ("Real", (*fidelity.REAL, *([fidelity.GIVEN_SEALOS] if sealos_real else []))),
+        ("Stand-ins", (*fidelity.STAND_INS, *([] if sealos_real else [fidelity.SEALOS]))),
     ):
         listing = Table(title, "", box=None, pad_edge=False)
         for row in rows:
@@ -113,17 +109,16 @@ def ssh(context: typer.Context, host: Annotated[str, typer.Argument(help="sealos
 def logs(
     host: Annotated[str | None, typer.Argument(help="a machine; without it, the lab itself")] = None, lines: int = 40
 ) -> None:
-    """Show the last lines of the lab's log, or of a machine's console and its Kubernetes programs."""
+    """Show the last lines of the lab's log, or of a machine's console and journal."""
     lab = Lab()
-    for file in lab.log_files(host):
-        if file.exists():
-            out.rule(file.name, align="left")
-            for text in file.read_text(errors="replace").splitlines()[-lines:]:
-                out.print(text, markup=False, highlight=False, soft_wrap=True)
-    if host is not None and lab.containers:
+    file = lab.log_file(host)
+    if file.exists():
+        out.rule(file.name, align="left")
+        for text in file.read_text(errors="replace").splitlines()[-lines:]:
+            out.print(text, markup=False, highlight=False, soft_wrap=True)
+    if host is not None:
         out.rule("journal", align="left")
-        journal = ["journalctl", "--directory", str(lab.root(host) / "var/log/journal"), "--no-pager", f"--lines={lines}"]
-        subprocess.run(journal, check=False)
+        out.print(lab.journal(host, f"--lines={lines}"), markup=False, highlight=False, soft_wrap=True, end="")
 
 
 @app.command()

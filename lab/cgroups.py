@@ -1,4 +1,4 @@
-"""The cgroups of machines on which containers run: in every hierarchy of this host, one for the lab and one in it per machine.
+"""The cgroups of the lab's machines: in every hierarchy of this host, one for the lab and one in it per machine.
 
 A machine sees its own as the root of all (a cgroup namespace), so that what runs on several machines can't collide. They have names on
 the host, the only thing of the lab that has: the shell that started the lab takes them away when it has ended, however that was.
@@ -6,6 +6,7 @@ the host, the only thing of the lab that has: the shell that started the lab tak
 
 import hashlib
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +18,39 @@ UNIFIED = "unified"
 PREFIX = "sealos-istio-lab-"
 
 
+def absent() -> list[str]:
+    """The hierarchies that this host lacks."""
+    return [name for name in HIERARCHIES if not (ROOT / name / "cgroup.procs").exists()]
+
+
+def mount() -> list[str]:
+    """Mounts those that this host lacks and its kernel gives; returns their names. Needs root.
+
+    Where version 2 alone is mounted, as by today's systemd, it holds the controllers: nothing is done then.
+    """
+    lacking = absent()
+    if not lacking or (ROOT / "cgroup.procs").exists():
+        return []
+    if not ROOT.is_mount():
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", ROOT], capture_output=True, check=False)
+    for name in lacking:
+        try:
+            (ROOT / name).mkdir(exist_ok=True)
+        except OSError:
+            return []
+        options = "none,name=systemd" if name == "systemd" else name
+        subprocess.run(["mount", "-t", "cgroup", "-o", options, "cgroup", ROOT / name], capture_output=True, check=False)
+    return [name for name in lacking if name not in absent()]
+
+
 def missing() -> list[str]:
     """What this host lacks of cgroups (version 1, which Kubernetes 1.16 needs), with the fix; empty when nothing does."""
-    absent = [name for name in HIERARCHIES if not (ROOT / name / "cgroup.procs").exists()]
-    if not absent:
+    lacking = absent()
+    if not lacking:
         return []
     fix = "boot with systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1; in a container, run it privileged"
     return [
-        f"this host has no cgroup hierarchy of version 1 for {', '.join(absent)}, which kubelet 1.16 needs. Fix: {fix}"
+        f"this host has no cgroup hierarchy of version 1 for {', '.join(lacking)}, which kubelet 1.16 needs. Fix: {fix}"
     ]
 
 

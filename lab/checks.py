@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from lab import cgroups
 from tools import doctor
 
 DISK_NEEDED = 3 * 2**30
@@ -67,7 +68,7 @@ def host(directory: Path, network: ipaddress.IPv4Network) -> list[str]:
         directory: where the lab's state is or will be; exists.
         network: the lab's network.
     """
-    found = []
+    found = cgroups.missing()
     if not Path("/bin").is_symlink():
         found.append("/bin is not a link to /usr/bin. Fix: apt-get install usrmerge")
     if shutil.which("ip", path=doctor.SYSTEM_PATH):
@@ -80,12 +81,6 @@ def host(directory: Path, network: ipaddress.IPv4Network) -> list[str]:
             f"{free / 2**30:.1f} GiB are free at {directory}, the machines need {DISK_NEEDED / 2**30:.0f}. Fix: make room, or set LAB_DIR to another disk"
         )
     return found
-
-
-def systemd() -> list[str]:
-    """Whether machines with containers find their first process in this host's /usr."""
-    [package] = [package for package in doctor.PACKAGES if package.name == "systemd"]
-    return doctor.check_packages([package] if doctor.absent(package) else [], apt=doctor.apt_get() is not None)
 
 
 def findings(directory: Path, network: ipaddress.IPv4Network, unavailable: Iterable[str]) -> list[str]:

@@ -26,10 +26,9 @@ SYSTEM_FILES = (
 # Hidden from the machine's /usr/bin and /usr/sbin where the host has them.
 HIDDEN_PROGRAMS = (
     "calicoctl", "containerd", "crictl", "ctr", "docker", "dockerd", "etcd", "etcdctl", "helm", "istioctl", "kubeadm", "kubectl", "kubelet",
-    "kubelet-pre-start.sh", "kwok", "nerdctl", "podman", "sealos",
+    "kubelet-pre-start.sh", "nerdctl", "podman", "sealos",
     "swapoff", "swapon",  # swap is the host's
 )  # fmt: skip
-OF_SYSTEMD = ("systemctl", "service", "reboot", "poweroff", "shutdown", "halt")  # hidden, too, on machines without it
 
 # Units of the host's systemd that are the host's: its clock, kernel, devices, terminals and network.
 MASKED_UNITS = (
@@ -171,27 +170,22 @@ def _units(system: Path) -> None:
     write(system.parent / "journald.conf", "[Journal]\nStorage=persistent\nReadKMsg=no\nForwardToSyslog=no\nRateLimitBurst=0\n")
 
 
-def _usr(upper: Path, *, systemd: bool) -> None:
-    """Changes above the host's /usr: an empty /usr/local, hidden programs, the machine's first process."""
+def _usr(upper: Path) -> None:
+    """Changes above the host's /usr: an empty /usr/local, hidden programs."""
     local = upper / "local"
     for directory in ("bin", "sbin", "lib", "share", "etc", "include", "src"):
         (local / directory).mkdir(parents=True)
     os.setxattr(local, "trusted.overlay.opaque", b"y")
-    programs = HIDDEN_PROGRAMS if systemd else (*HIDDEN_PROGRAMS, *OF_SYSTEMD)
-    hidden = [Path(place, program) for place in ("bin", "sbin") for program in programs]
+    hidden = [Path(place, program) for place in ("bin", "sbin") for program in HIDDEN_PROGRAMS]
     hidden += [path.relative_to("/usr") for path in Path("/usr/bin").glob("kube*")]
     hidden += map(Path, HIDDEN_DIRECTORIES)
     for path in dict.fromkeys(hidden):
         if os.path.lexists("/usr" / path):
             (upper / path).parent.mkdir(parents=True, exist_ok=True)
             os.mknod(upper / path, stat.S_IFCHR, os.makedev(0, 0))  # overlayfs: this name is gone
-    if not systemd:
-        place(upper / "sbin/init", HERE / "init.sh", 0o755)
 
 
-def create(
-    disk: Path, name: str, *, password_hash: str, public_key: Path, host_key: Path, nameserver: str, systemd: bool
-) -> None:
+def create(disk: Path, name: str, *, password_hash: str, public_key: Path, host_key: Path, nameserver: str) -> None:
     """Make a bare machine's disk, whole or not at all.
 
     Args:
@@ -201,25 +195,20 @@ def create(
         public_key: OpenSSH public key that may log in as root.
         host_key: the machine's ed25519 private host key, with its public half beside it.
         nameserver: the address in /etc/resolv.conf.
-        systemd: whether its first process is systemd.
     """
     half = disk.with_name(f".{disk.name}.part")
     remove(half)
     umask = os.umask(0o022)  # whatever the person's own is
     try:
-        _fill(
-            half, name, password_hash=password_hash, public_key=public_key, host_key=host_key, nameserver=nameserver, systemd=systemd
-        )
+        _fill(half, name, password_hash=password_hash, public_key=public_key, host_key=host_key, nameserver=nameserver)
     finally:
         os.umask(umask)
     half.rename(disk)
 
 
-def _fill(
-    half: Path, name: str, *, password_hash: str, public_key: Path, host_key: Path, nameserver: str, systemd: bool
-) -> None:
+def _fill(half: Path, name: str, *, password_hash: str, public_key: Path, host_key: Path, nameserver: str) -> None:
     root = half / "root"
-    for directory in ("boot", "dev", "etc", "home", "media", "mnt", "opt", "proc", "run", "srv", "sys", "usr", "var"):
+    for directory in ("boot", "dev", "etc", "home", "media", "mnt", "opt/cni/bin", "proc", "run", "srv", "sys", "usr", "var"):
         (root / directory).mkdir(parents=True)
     for directory in ("cache", "lib", "local", "log", "mail", "opt", "spool"):
         (root / "var" / directory).mkdir()
@@ -241,10 +230,8 @@ def _fill(
     _etc(root / "etc", name, password_hash=password_hash, host_key=host_key, nameserver=nameserver)
     (half / "usr").mkdir()
     (half / "work").mkdir()
-    if systemd:
-        _units(root / "etc/systemd/system")
-        (root / "opt/cni/bin").mkdir(parents=True)
-    _usr(half / "usr", systemd=systemd)
+    _units(root / "etc/systemd/system")
+    _usr(half / "usr")
 
 
 def link(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""Faults to put on the lab's machines, and to take away again: `python -m lab fault`. Where one is played, its text says so.
+"""Faults to put on the lab's machines, and to take away again: `python -m lab fault`. Where one is only acted, its text says so.
 
 Each is a piece of bash that runs on the machine itself, not by SSH, so that it can be taken away where SSH is what is broken. What a
 fault must remember lies in /run/lab-faults there. `Lab.reset` takes everything away with the machine's disk; a power cut what lives in
@@ -83,7 +83,7 @@ FAULTS = (
     ),
     Fault(
         "clock",
-        "a clock that is off (seconds, negative for behind); played: a `date` before the real one, since the kernel's clock is the host's",
+        "a clock that is off (seconds, negative for behind); acted: a `date` before the real one, since the kernel's clock is the host's",
         """cat >/usr/local/bin/date <<EOF
 #!/bin/sh
 now=\\$(/usr/bin/date +%s.%N | awk '{ printf "%.6f", \\$1 + $1 }')

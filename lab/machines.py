@@ -10,7 +10,8 @@ State directory (mode 0700; what tells nothing secret may be read by root's prog
     known_hosts                  host keys by address, OpenSSH form
     inventory.yaml               names, addresses, roles and hostKey lines
     host_keys/, machines/        the machines' host keys and disks
-    logs/, package/              consoles and supervisor; the offline package
+    logs/                        consoles and supervisor
+    layer/                       what lies between this host's /usr and the machines' own
     running                      held locked by the supervisor while the lab is up
     control                      its socket
 """
@@ -28,7 +29,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,17 +44,11 @@ NAMES = ("sealos01", "sealos02", "sealos03", "sealos04")  # what a lab has unles
 MOST_MACHINES = 16
 DEFAULT_NETWORK = "198.51.100.0/24"  # TEST-NET-2: nobody's network
 FIRST_HOST = 11  # sealos01 is .11; the host's own end is .1
-# Programs that the machines find at /var/lib/lab-images/bin, in place of the package's images.
-IMAGES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "istio-operator")
 CONTOUR = "contour"  # there as far as it is built: few stacks install it
-PLAYED = ("kubeadm", "kubelet")  # on machines without containers
-BINARIES = (*IMAGES, "played-kubeadm", "played-kubelet", "kubectl", "istioctl", "sealos")
-OF_KUBERNETES = {
-    "kube", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "played-kubeadm", "played-kubelet", *package.PROGRAMS
-}  # fmt: skip
+OF_KUBERNETES = {"kube", *package.PROGRAMS}
 ISTIO = "1.5.0"
-# What is needed of tools/ on machines on which containers run: what they are made of, the images, and what a person brings.
-OF_CONTAINERS = (
+# What is needed of tools/: what the machines are made of, the images, and what a person brings.
+BINARIES = (
     "usr", "images", "etcd", "kube", "kubeadm", "kubelet", "kubectl", "istio", "envoy-bootstrap", "istio-cni", "istio-cni-iptables",
     "istioctl", "sealos",
 )  # fmt: skip
@@ -117,11 +112,9 @@ class Lab:
     Args:
         directory: state directory; default $LAB_DIR or .lab in the checkout.
         network: IPv4 network of at least 16 addresses; default $LAB_NETWORK, else the one it was on last, else 198.51.100.0/24.
-        binaries: where the programs named in BINARIES are; default: what tools/ built.
         sealos: a real sealos for the first master; default $LAB_SEALOS, else the stand-in.
         count: how many machines; default $LAB_MACHINES, else as many as it had last, else 4.
         kubernetes: version of the offline package and the control plane; default $LAB_KUBERNETES, else what it had last, else v1.16.3.
-        containers: whether containers, kubelet, kubeadm and systemd are real; default $LAB_CONTAINERS (yes), else what it had last.
 
     Attributes:
         names: the machines', sealos01 first.
@@ -133,11 +126,9 @@ class Lab:
         directory: Path | str | None = None,
         network: str | None = None,
         *,
-        binaries: Mapping[str, Path] | None = None,
         sealos: Path | str | None = None,
         count: int | None = None,
         kubernetes: str | None = None,
-        containers: bool | None = None,
     ) -> None:
         self.directory = Path(directory or os.environ.get("LAB_DIR") or PROJECT / ".lab").resolve()
         wanted = network or os.environ.get("LAB_NETWORK") or self._last_network() or DEFAULT_NETWORK
@@ -151,9 +142,6 @@ class Lab:
         if self.network.num_addresses <= FIRST_HOST + len(self.names):
             raise LabError(f"LAB_NETWORK: {wanted} is too small, take a /24. Example: {DEFAULT_NETWORK}")
         self.release = self._release(kubernetes)
-        told = os.environ.get("LAB_CONTAINERS") == "yes" if "LAB_CONTAINERS" in os.environ else "layer" in self._last_plan()
-        self.containers = told if containers is None else containers
-        self._binaries = binaries
         given = sealos or os.environ.get("LAB_SEALOS")
         self.sealos = Path(given).resolve() if given else None
         self.key, self.known_hosts = self.directory / "id_ed25519", self.directory / "known_hosts"
@@ -257,7 +245,7 @@ class Lab:
             os.close(lock)
         try:
             self._wait_until_greeting(self.names)
-            if self.containers and not (store := self._store(self._package())).exists():
+            if not (store := self._store(self._package())).exists():
                 progress("loading the images, once for all labs with the same")
                 self._fill_store(store)
         except BaseException:
@@ -425,19 +413,21 @@ class Lab:
                     if os.fsencode(name) in Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0"):
                         yield child
 
-    def log_files(self, name: str | None = None) -> list[Path]:
-        """The supervisor's log, or a machine's console and the logs of the Kubernetes programs on it."""
-        if name is None:
-            return [self.directory / "logs" / "supervisor.log"]
-        kube = sorted((self.root(name) / "var/log/kube").glob("*.log"))
-        return [self.directory / "logs" / f"{name}.log", *kube]
+    def log_file(self, name: str | None = None) -> Path:
+        """The supervisor's log, or a machine's console."""
+        if name is not None:
+            self._disk(name)
+        return self.directory / "logs" / f"{name or 'supervisor'}.log"
+
+    def journal(self, name: str, *options: str) -> str:
+        """A machine's journal, also when it is off, as journalctl shows it with these options."""
+        return _run(["journalctl", "--directory", str(self.root(name) / "var/log/journal"), "--no-pager", "--quiet", *options])
 
     # How ------------------------------------------------------------------------------------------------------------------------
 
     def _findings(self) -> list[str]:
         """What keeps the lab from starting here."""
-        found = checks.findings(self.directory, self.network, self._unavailable())
-        return [*found, *checks.systemd(), *cgroups.missing()] if self.containers else found
+        return checks.findings(self.directory, self.network, self._unavailable())
 
     @staticmethod
     def _refuse(findings: Sequence[str]) -> None:
@@ -453,11 +443,7 @@ class Lab:
             return self.sealos
         from tools import parts
 
-        if self._binaries is None:
-            return parts.binary(name + self.release.suffix if name in OF_KUBERNETES else name)
-        if name not in self._binaries:
-            raise parts.ToolMissing(f"{name} is not among the binaries given to Lab.")
-        return self._binaries[name]
+        return parts.binary(name + self.release.suffix if name in OF_KUBERNETES else name)
 
     def _store(self, offline: Path) -> Path:
         """What the container runtime keeps of a package's images and those beside it: every machine begins with it, hard-linked."""
@@ -490,17 +476,13 @@ class Lab:
 
     def _package(self) -> Path:
         """The offline package's file."""
-        from tools import parts
-
-        if not self.containers:
-            programs = {program: self._binary(f"played-{program}" if program in PLAYED else program) for program in package.PROGRAMS}
-            return package.build(self.directory / "package", self.release, package.contents(self.release, programs))
         from lab.package import catalog
+        from tools import parts
 
         programs = {program: self._binary(program) for program in (*package.PROGRAMS, *self._of_runtime())}
         kept = parts.cache_root() / "packages" / self.release.version
         archive = images.archive(kept, "images", catalog.kubernetes(self.release, self._binary))
-        return package.build(kept / "package", self.release, package.with_containers(self.release, programs, archive))
+        return package.build(kept / "package", self.release, package.contents(self.release, programs, archive))
 
     def _brought_images(self) -> Path | None:
         """The archive of the images that no package has and no machine has a registry for: Istio's, and Contour's, as far as they are built."""
@@ -542,7 +524,7 @@ class Lab:
         from tools.parts import ToolMissing
 
         unbuilt, others = [], dict[str, None]()
-        for name in BINARIES if not self.containers else (*OF_CONTAINERS, self.release.coredns, *self._of_runtime()):
+        for name in (*BINARIES, self.release.coredns, *self._of_runtime()):
             try:
                 self._binary(name)
             except ToolMissing as error:
@@ -555,7 +537,6 @@ class Lab:
         if unbuilt:
             late = self.release.suffix and {*OF_KUBERNETES, self.release.coredns, *self._of_runtime()}.intersection(unbuilt)
             fix = "make tools" + (", then python -m tools build --only late" if late else "")
-            fix += ", then python -m tools build --only containers" if self.containers else ""
             yield f"not built yet: {', '.join(unbuilt)}. Fix: {fix}"
         yield from others
 
@@ -653,17 +634,14 @@ class Lab:
                     public_key=self.key.with_suffix(".pub"),
                     host_key=self.directory / "host_keys" / name,
                     nameserver=str(self.network[2]),  # nobody answers there, which is told at once
-                    systemd=self.containers,
                 )
-        if self.containers and self.sealos is not None:
+        if self.sealos is not None:
             from tools import parts
 
             for name in names:
                 disk.serve_virtually(self._disk(name), self.addresses[self.names[0]], parts.binary("sealos"))
-        if not self.containers and self.names[0] not in names:
-            return
         offline = self._package()
-        if self.containers and (store := self._store(offline)).exists():
+        if (store := self._store(offline)).exists():
             for name in names:
                 disk.link(store, self.root(name) / "var/lib" / self.release.runtime.name)
         if self.names[0] in names:
@@ -683,15 +661,6 @@ class Lab:
             else:
                 (self.directory / "sealos-is-real").unlink(missing_ok=True)
 
-    def _programs(self) -> dict[str, str]:
-        """The programs that machines without containers find in place of images, by name."""
-        always = {f"{name}-{ISTIO}" if name == "istio-operator" else name: self._binary(name) for name in IMAGES}
-        further = (CONTOUR, *(f"istio-operator-{version}" for version in self.release.istios))
-        return {
-            name: str(path.resolve())
-            for name, path in (*always.items(), *(found for name in further for found in self._built(name)))
-        }
-
     def _write_plan(self) -> Path:
         logs = self.directory / "logs"
         logs.mkdir(exist_ok=True)
@@ -706,7 +675,7 @@ class Lab:
             "machines": [
                 {"name": n, "address": f"{a}/{prefix}", "disk": str(self._disk(n))} for n, a in self.addresses.items()
             ],
-            **({"layer": str(self._layer())} if self.containers else {"images": self._programs()}),
+            "layer": str(self._layer()),
             "logs": str(logs),
         }
         path = self.directory / "plan.json"
@@ -749,7 +718,7 @@ class Lab:
         while not (now := self.status(ssh=False)).up:
             if time.monotonic() > deadline:
                 raise LabError(
-                    f"the lab is up but does not answer. Fix: python -m lab down, then up (log: {self.log_files()[0]})"
+                    f"the lab is up but does not answer. Fix: python -m lab down, then up (log: {self.log_file()})"
                 )
             time.sleep(0.05)
         plan = self._last_plan()
@@ -781,7 +750,7 @@ class Lab:
             seen = self._ask("status")["machines"]
             dead = [name for name in waiting if not seen[name]["on"]]
             if dead or time.monotonic() > deadline:
-                said = [f"{name}: {_tail(self.log_files(name)[0])}" for name in dead or waiting]
+                said = [f"{name}: {_tail(self.log_file(name))}" for name in dead or waiting]
                 raise LabError("no SSH server answers on\n" + "\n".join(said))
             time.sleep(0.03)
 

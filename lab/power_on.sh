@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Powers on one machine of the lab on which containers run: cgroups, network, file system, then systemd. Ends only with the machine.
+# Powers on one machine of the lab: cgroups, network, file system, then systemd. Ends only with the machine.
 #
 #   power_on.sh NAME ADDRESS/PREFIX GATEWAY DISK LABNET LAYER CGROUP
 #
@@ -71,8 +71,14 @@ fi
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs "$root/sys"
 mount -t tmpfs -o mode=755,nosuid,nodev tmpfs "$root/sys/fs/cgroup"
 for hierarchy in "${hierarchies[@]}"; do
-  mkdir "$root/sys/fs/cgroup/$hierarchy"
   options=$hierarchy
+  if [[ -L /sys/fs/cgroup/$hierarchy ]]; then # on this host two in one, as cpu,cpuacct: a machine can only have them so
+    options=$(basename "$(readlink "/sys/fs/cgroup/$hierarchy")")
+    ln -s "$options" "$root/sys/fs/cgroup/$hierarchy"
+    hierarchy=$options
+    [[ ! -d $root/sys/fs/cgroup/$hierarchy ]] || continue
+  fi
+  mkdir "$root/sys/fs/cgroup/$hierarchy"
   [[ $hierarchy = systemd ]] && options=none,name=systemd
   mount -t cgroup -o "$options" cgroup "$root/sys/fs/cgroup/$hierarchy"
 done

@@ -23,8 +23,6 @@ from typing import Any
 from lab import cgroups
 
 HERE = Path(__file__).parent
-# What a machine must not do to the host it shares a kernel with: its clock, its modules, its ports.
-WITHHELD = "-sys_time,-sys_module,-sys_rawio"
 
 
 def log(text: str) -> None:
@@ -113,8 +111,7 @@ class Supervisor:
 
     def __init__(self, plan: dict[str, Any]) -> None:
         self.machines = {entry["name"]: Machine(**entry) for entry in plan["machines"]}
-        self.images: dict[str, str] = plan.get("images", {})
-        self.layer: str | None = plan.get("layer")
+        self.layer: str = plan["layer"]
         self.router: str = plan["router"]
         self.cgroup: str = plan["cgroup"]
         self.logs = Path(plan["logs"])
@@ -126,32 +123,17 @@ class Supervisor:
         """Power the machine on; nothing to do when it is on."""
         if machine.process is not None:
             return
+        cgroups.make(self.cgroup, machine.name)
         with (self.logs / f"{machine.name}.log").open("ab") as console:
             machine.process = await asyncio.create_subprocess_exec(
-                *(self.with_containers(machine) if self.layer else self.without_containers(machine)),
+                "bash", str(HERE / "power_on.sh"), machine.name, machine.address, self.router.partition("/")[0], machine.disk,
+                str(self.labnet), self.layer, f"{self.cgroup}/{machine.name}",
                 stdin=asyncio.subprocess.DEVNULL, stdout=console, stderr=console, pass_fds=[self.labnet], start_new_session=True,
             )  # fmt: skip
         log(f"{machine.name} is on")
         watcher = asyncio.create_task(self.watch(machine, machine.process))
         self.watchers.add(watcher)
         watcher.add_done_callback(self.watchers.discard)
-
-    def without_containers(self, machine: Machine) -> list[str]:
-        """What powers on a machine with the lab's own kubelet."""
-        return [
-            "unshare", "--net", "--uts", "--ipc", "--mount", "--pid", "--fork", "--kill-child",
-            "setpriv", f"--bounding-set={WITHHELD}",
-            "bash", str(HERE / "machine.sh"), machine.name, machine.address, machine.disk, str(self.labnet),
-            *(f"{name}={path}" for name, path in self.images.items()),
-        ]  # fmt: skip
-
-    def with_containers(self, machine: Machine) -> list[str]:
-        """What powers on a machine on which containers run; its cgroups are made here."""
-        cgroups.make(self.cgroup, machine.name)
-        return [
-            "bash", str(HERE / "power_on.sh"), machine.name, machine.address, self.router.partition("/")[0], machine.disk, str(self.labnet),
-            str(self.layer), f"{self.cgroup}/{machine.name}",
-        ]  # fmt: skip
 
     async def watch(self, machine: Machine, process: asyncio.subprocess.Process) -> None:
         """Notice that the machine went off, by whatever cause."""

@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         tier = item.path.relative_to(tiers.ROOT / "tests").parts[0]
         assert tier in tiers.TIERS, f"{item.path} stands in no tier; tests live in tests/unit, tests/graph or tests/lab"
         item.add_marker(getattr(pytest.mark, tier))
-    # the longest files first, the shorter ones fill up the other process; those of the lab together, so that it stays up
+    # the longest files first; those of the lab together, so that it stays up
     recorded = tiers.recorded()
 
     def rank(item: pytest.Item) -> tuple[bool, float]:
@@ -72,10 +72,14 @@ def _name(path: Path) -> str:
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
-    """For pytest-xdist: each file keeps to one process, because its tests may share a stack and follow each other."""
+    """For pytest-xdist: each file keeps to one process, because its tests may share a stack and follow each other.
+
+    All that need the lab's machines keep to one together: two labs at work are too much for two cores.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        return nodeid.partition("::")[0]
+        file = nodeid.partition("::")[0]
+        return "machines" if tiers.on_machines(file) else file
 
 
 @pytest.hookimpl(optionalhook=True)

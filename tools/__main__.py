@@ -46,7 +46,6 @@ class Only(StrEnum):
 
     ENGINE = "engine"
     LAB = "lab"
-    CONTAINERS = "containers"
     DASHBOARDS = "dashboards"
     VERSIONS = "versions"
     LATE = "late"
@@ -62,7 +61,7 @@ def build(
     only: Annotated[
         Only | None,
         typer.Option(
-            help="only what the engine needs, what the lab needs, what one with containers for real needs, Contour, the further versions of Istio that the lab can run, later ones with their Kubernetes, or the istioctl of those that are only rendered"
+            help="only what the engine needs, what the lab needs, Contour, the further versions of Istio that the lab can run, later ones with their Kubernetes, or the istioctl of those that are only rendered"
         ),
     ] = None,
 ) -> None:

@@ -81,6 +81,7 @@ PACKAGES = (
     Package("openssh-sftp-server", "up", "to send files to the lab's machines", files=("/usr/lib/openssh/sftp-server",)),
     Package("openssl", "up", "for the certificates of the lab's cluster", ("openssl",)),
     Package("sed", "up", "for scripts on the lab's machines", ("sed",)),
+    Package("systemd", "up", "the first process of the lab's machines", files=("/usr/lib/systemd/systemd",)),
     Package("tar", "up", "to pack the offline package", ("tar",)),
     Package(
         "util-linux", "up", "for the namespaces of the lab's machines",
@@ -92,7 +93,6 @@ PACKAGES = (
     ),
     Package("graphviz", "test", "to draw the picture of a change", ("dot",)),
     Package("postgresql", "test", "to keep a stack's state in", files=("/usr/lib/postgresql/*/bin/initdb",)),
-    Package("systemd", "test", "the first process of machines with containers for real", files=("/usr/lib/systemd/systemd",)),
     Package("zsh", "test", "to complete istioctl's commands in zsh", ("zsh",)),
 )  # fmt: skip
 
@@ -336,6 +336,14 @@ def bring_packages(purpose: str, apt: str) -> list[str]:
         return [f"{wrong}\n    Fix: mend what it says, or install the packages by hand"] if wrong else []
 
 
+def bring_cgroups() -> None:
+    """Mounts the cgroup hierarchies that this host lacks for the lab, where its kernel gives them."""
+    from lab import cgroups
+
+    if mounted := cgroups.mount():
+        say(f"Mounted the cgroup hierarchies of version 1 that were missing for the lab: {', '.join(mounted)} (DEPS=no mounts none).")
+
+
 def bring_go() -> list[str]:
     """Installs the wheel of Go into this virtual environment where the machine has no Go that is new enough; returns what went wrong."""
     from tools import parts
@@ -360,6 +368,8 @@ def bring(purpose: str) -> list[str]:
     wrong = []
     if os.geteuid() == 0 and (apt := apt_get()) and missing(up_to(purpose)):
         wrong += bring_packages(purpose, apt)
+    if os.geteuid() == 0 and purpose not in ROOTLESS:
+        bring_cgroups()
     if in_environment():
         from tools import parts
 

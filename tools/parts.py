@@ -54,8 +54,7 @@ class Part:
         title: what people call it, with its version.
         binaries: the files that a build leaves in bin/.
         seconds: how long a first build usually takes on 2 cores.
-        used_for: "engine" (Pulumi and its plugins), "lab" (what `make up` needs beside it), "containers" (a
-            lab with containers for real), "dashboards" (Contour), "versions" (the
+        used_for: "engine" (Pulumi and its plugins), "lab" (what `make up` needs beside it), "dashboards" (Contour), "versions" (the
             further Istios for the lab's own Kubernetes), "late" (later ones, with the Kubernetes that they run on), or "rendered" (the
             istioctl of those that don't run on the lab).
         checks: what the binaries must answer.
@@ -96,24 +95,6 @@ def _kubernetes(version: str) -> Part:
             Check(f"kubeadm{suffix}", ("version", "--output", "short"), f"v{version}"),
             Check(f"kubectl{suffix}", ("version", "--client", "--short"), f"v{version}"),
         ),
-    )
-
-
-def _kubeadm(kubernetes: str) -> Part:
-    """The lab's own pair for one Kubernetes."""
-    later = kubernetes in LATER_KUBERNETES
-    suffix = f"-{kubernetes}" if later else ""
-    return Part(
-        name=f"kubeadm-{kubernetes.rpartition('.')[0]}" if later else "kubeadm",
-        title=f"the lab's kubeadm and kubelet for {kubernetes}",
-        binaries=(f"played-kubeadm{suffix}", f"played-kubelet{suffix}"),
-        seconds=5,
-        used_for="late" if later else "lab",
-        checks=(
-            Check(f"played-kubeadm{suffix}", ("version",), f"v{kubernetes}"),
-            Check(f"played-kubelet{suffix}", ("--version",), f"Kubernetes v{kubernetes}"),
-        ),
-        module="kubeadm",
     )
 
 
@@ -197,7 +178,7 @@ PARTS: tuple[Part, ...] = (
         title="Istio's CNI plugin 1.7.8",
         binaries=("istio-cni", "istio-cni-repair", "istio-cni-iptables"),
         seconds=60,
-        used_for="containers",
+        used_for="lab",
         module="istio-1.7",
     ),
     *(_istio(version, "versions") for version in ("1.6.5", "1.7.8", "1.8.0")),
@@ -205,15 +186,6 @@ PARTS: tuple[Part, ...] = (
     *(
         _istio(version, "rendered")
         for version in ("1.15.0", "1.16.5", "1.18.1", "1.19.0", "1.20.3", "1.21.2", "1.22.2", "1.23.2")
-    ),
-    Part(
-        name="kwok",
-        title="kwok 0.7.0",
-        binaries=("kwok",),
-        seconds=30,
-        used_for="lab",
-        checks=(Check("kwok", ("--version",), "v0.7.0"),),
-        module="pulumi",
     ),
     Part(
         name="contour",
@@ -228,7 +200,7 @@ PARTS: tuple[Part, ...] = (
         title="CoreDNS 1.6.2",
         binaries=("coredns",),
         seconds=60,
-        used_for="containers",
+        used_for="lab",
         checks=(Check("coredns", ("-version",), "CoreDNS-1.6.2"),),
     ),
     Part(
@@ -252,7 +224,7 @@ PARTS: tuple[Part, ...] = (
         title="what is on the lab's machines",
         binaries=("usr", "images"),
         seconds=10,
-        used_for="containers",
+        used_for="lab",
     ),
     Part(
         name="sealos",
@@ -262,8 +234,6 @@ PARTS: tuple[Part, ...] = (
         used_for="lab",
         checks=(Check("sealos", ("version",), "3.3.9"),),
     ),
-    _kubeadm("1.16.3"),
-    *(_kubeadm(version) for version in LATER_KUBERNETES),
 )
 
 

@@ -1,10 +1,10 @@
 """The lab's offline packages kubeX.Y.Z.tar.gz, in the layout of the real ones (docs/lab.md says what differs).
 
     kube/Metadata           what sealos reads to choose Calico's version
-    kube/bin/               kubeadm, kubelet, kubectl, kubelet-pre-start.sh
-    kube/conf/              the kubelet's systemd unit and kubeadm's drop-in for it
-    kube/images/images.tar  the images' names; their contents are mounted on the machines
-    kube/shell/init.sh      what sealos runs on every machine
+    kube/bin/               kubeadm, kubelet, kubectl, kubelet-pre-start.sh; crictl where containerd runs containers
+    kube/conf/              the kubelet's systemd unit, kubeadm's drop-in for it, and its own arguments
+    kube/images/images.tar  the images (catalog.py), as `docker save` writes them
+    kube/shell/             init.sh, which sealos runs on every machine, and docker.sh or containerd.sh, which it calls
 
 The same inputs give the same bytes, so sealos's md5 comparison finds an unchanged package unchanged.
 """
@@ -87,18 +87,6 @@ class Release:
         """What is in kube/Metadata."""
         return {"k8sVersion": self.version, "cniVersion": CALICO, "cniName": "calico"}
 
-    @property
-    def images(self) -> list[str]:
-        """What the real package carries as images; the lab's machines have the programs of those it runs for real."""
-        plane = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
-        calico = ("node", "cni", "kube-controllers", "pod2daemon-flexvol")
-        return [
-            *(f"k8s.gcr.io/{name}:{self.version}" for name in plane),
-            *(f"k8s.gcr.io/{name}:{tag}" for name, tag in self.tags.items()),
-            *(f"calico/{name}:{CALICO}" for name in calico),
-            "fanux/lvscare:latest",
-        ]
-
 
 RELEASES: tuple[Release, ...] = (
     Release(
@@ -141,42 +129,19 @@ def _tar(entries: Mapping[str, tuple[bytes | Path, int]], time: int, out: IO[byt
                 tar.addfile(info)
 
 
-def contents(release: Release, programs: Mapping[str, Path]) -> dict[str, tuple[bytes | Path, int]]:
+def contents(release: Release, programs: Mapping[str, Path], archive: Path) -> dict[str, tuple[bytes | Path, int]]:
     """What goes into the package: {path: (content or file, mode)}.
-
-    Args:
-        release: whose package.
-        programs: files of kubeadm, kubelet and kubectl.
-    """
-    manifest = [{"Config": "config.json", "RepoTags": [image], "Layers": []} for image in release.images]
-    listed = {"manifest.json": (json.dumps(manifest).encode(), 0o644), "config.json": (b"{}", 0o644)}
-    images = io.BytesIO()
-    _tar(listed, release.released, images)
-    entries: dict[str, tuple[bytes | Path, int]] = {f"kube/bin/{name}": (programs[name], 0o755) for name in PROGRAMS}
-    entries["kube/bin/kubelet-pre-start.sh"] = (HERE / "bin/kubelet-pre-start.sh", 0o755)
-    for file in sorted((HERE / "conf").iterdir()):
-        entries[f"kube/conf/{file.name}"] = (file, 0o644)
-    entries["kube/shell/init.sh"] = (HERE / "shell/init.sh", 0o755)
-    entries["kube/Metadata"] = (json.dumps(release.metadata).encode() + b"\n", 0o644)
-    entries["kube/images/images.tar"] = (images.getvalue(), 0o644)
-    return entries
-
-
-def with_containers(release: Release, programs: Mapping[str, Path], archive: Path) -> dict[str, tuple[bytes | Path, int]]:
-    """What goes into a package for machines on which containers run: {path: (file, mode)}.
 
     Args:
         release: whose package.
         programs: files of kubeadm, kubelet, kubectl and what else is in kube/bin.
         archive: the images'.
     """
-    real = HERE / "real"
     entries: dict[str, tuple[bytes | Path, int]] = {f"kube/bin/{name}": (program, 0o755) for name, program in programs.items()}
     others = {f"{runtime.name}.sh" for runtime in (DOCKER, CONTAINERD) if runtime is not release.runtime}
-    own = [file for file in sorted(real.glob("*/*")) if file.name not in others]
-    for file in (HERE / "bin/kubelet-pre-start.sh", HERE / "conf/10-kubeadm.conf", *own):
-        folder = file.parent.name
-        entries[f"kube/{folder}/{file.name}"] = (file, 0o644 if folder == "conf" else 0o755)
+    for folder, mode in (("bin", 0o755), ("conf", 0o644), ("shell", 0o755)):
+        own = (file for file in sorted((HERE / folder).iterdir()) if file.name not in others)
+        entries |= {f"kube/{folder}/{file.name}": (file, mode) for file in own}
     entries["kube/Metadata"] = (json.dumps(release.metadata).encode() + b"\n", 0o644)
     entries["kube/images/images.tar"] = (archive, 0o644)
     return entries

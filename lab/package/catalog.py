@@ -54,7 +54,7 @@ def kubernetes(release: Release, binary: Callable[[str], Path]) -> list[Image]:
         Image(tuple(f"{repo}/{name}:{release.version}" for name in programs), (plane,)),
         Image(
             (f"{repo}/kube-proxy:{release.version}",),
-            (plane, tables, Layer({"usr/local/bin/kube-proxy": HERE / "real/proxy.sh"})),
+            (plane, tables, Layer({"usr/local/bin/kube-proxy": HERE / "proxy.sh"})),
         ),
         Image(
             (f"{repo}/etcd:{tags['etcd']}",),

@@ -17,13 +17,11 @@ from lab.machines import Lab
 from tests.project import ROOT, Project
 from tools import parts
 
-PROCESS = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-NETWORK = os.environ.get("TEST_LAB_NETWORK", f"198.18.{7 + PROCESS}.0/24")
-"""Each process of the tests has a lab of its own."""
-OTHER = f"198.18.{17 + PROCESS}.0/24"
+NETWORK = os.environ.get("TEST_LAB_NETWORK", "198.18.7.0/24")
+OTHER = "198.18.17.0/24"
 """For a second lab beside it, of other machines."""
 TIMEOUT = 900
-"""Seconds; a test that brings the stack up takes about a minute of it."""
+"""Seconds; a test that brings the stack up takes some two minutes of it."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -66,7 +64,7 @@ def bare_config(lab: Lab) -> dict[str, Any]:
 
 def standing(project: Project) -> Iterator[Project]:
     """For a fixture: a stack that is brought up, and destroyed at the end."""
-    done = project.up(limit=850)  # with containers for real, beside other labs, it takes a multiple of its time alone
+    done = project.up(limit=850)  # beside other work it takes a multiple of its time alone
     assert done.status == 0, done.text
     yield project
     done = project.destroy()
@@ -94,18 +92,6 @@ def shell(lab: Lab, name: str, text: str, *arguments: str, stdin: str | None = N
     return out(lab, name, "bash", "-c", text, "bash", *arguments, stdin=stdin)
 
 
-def freeze(lab: Lab, name: str) -> None:
-    """Stops a machine's kubelet: the lab's registers a Node again that is gone, which a real one does at its start only."""
-    if not lab.containers:
-        shell(lab, name, "kill -STOP $(pgrep -x kubelet)")
-
-
-def thaw(lab: Lab, name: str) -> None:
-    """Lets it go on."""
-    if not lab.containers:
-        shell(lab, name, "kill -CONT $(pgrep -x kubelet)")
-
-
 def listed(lab: Lab, masters: int | tuple[int, ...], nodes: tuple[int, ...]) -> dict[str, Any]:
     """The settings masters and nodes, by the numbers of the lab's machines."""
 
@@ -125,7 +111,7 @@ def bare(lab: Lab, name: str) -> None:
     )
     assert left.stdout == "", f"{name}: {left.stdout}"
     programs = set(lab.run(name, "sh", "-c", "cat /proc/[0-9]*/comm").stdout.split())
-    assert not programs & {"kubelet", "kwok", "etcd", "kube-apiserver"}, name
+    assert not programs & {"kubelet", "etcd", "kube-apiserver"}, name
 
 
 def sealos_runs(lab: Lab, verb: str) -> list[str]:
@@ -144,7 +130,7 @@ def in_plain(project: Project, lab: Lab | None, secret: str) -> list[str]:
     places += [f"printed by {command}" for command, text in project.printed if secret in text]
     look = (
         "needle=$(cat); grep -rlF --devices=skip --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev "
-        '--exclude-dir=usr --exclude-dir=lab-images --exclude-dir=overlay2 -e "$needle" / 2>/dev/null || true'
+        '--exclude-dir=usr --exclude-dir=overlay2 -e "$needle" / 2>/dev/null || true'
     )
     if lab is not None:
         for name in (host.name for host in lab.status(ssh=False).hosts if host.on):

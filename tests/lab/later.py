@@ -77,23 +77,18 @@ def follow(project: Project, kubectl: Kubectl, lab: Lab, before: str | None, ver
 
 
 BUSYBOX = f"calico/node:{package.CALICO}"
-"""An image that is on every machine where containers are real, and has a busybox."""
-
-
-def real(lab: Lab) -> None:
-    """Skips a test where containers are played."""
-    if not lab.containers:
-        pytest.skip("on machines with containers for real (LAB_CONTAINERS=yes)")
+"""An image that is on every machine and has a busybox."""
 
 
 class Releases:
-    """What is tried on each Kubernetes."""
+    """What is tried of versions of Istio on a Kubernetes."""
 
     release: package.Release
+    istios: tuple[str, ...]
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         if "before" in metafunc.fixturenames:
-            metafunc.parametrize(("before", "version"), [*itertools.pairwise([None, *self.release.istios])])
+            metafunc.parametrize(("before", "version"), [*itertools.pairwise([None, *self.istios])])
 
     @pytest.fixture(scope="class")
     def later(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
@@ -104,7 +99,7 @@ class Releases:
     def project(self, later: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         config = bare_of(later) | {"cluster": {"kubernetesVersion": later.release.version}}
         project = Project.copy(tmp_path_factory.mktemp("later") / "project", "later", config)
-        renderers = [str(parts.binary(f"istioctl-{version}").parent) for version in later.release.istios]
+        renderers = [str(parts.binary(f"istioctl-{version}").parent) for version in self.istios]
         project.environment["PATH"] = ":".join([*renderers, project.variables()["PATH"]])
         yield from standing(project)
 
@@ -121,22 +116,31 @@ class Releases:
         pods = [yaml.safe_load(file.read_text()) for file in manifests]
         tags = {c["image"].rpartition(":")[2] for pod in pods for c in pod["spec"]["containers"]}
         assert tags == {later.release.version, later.release.tags["etcd"]}
-        if later.containers:
-            runtimes = {node["status"]["nodeInfo"]["containerRuntimeVersion"].partition(":")[0] for node in nodes}
-            assert runtimes == {later.release.runtime.name}
+        runtimes = {node["status"]["nodeInfo"]["containerRuntimeVersion"].partition(":")[0] for node in nodes}
+        assert runtimes == {later.release.runtime.name}
+
+    def test_each_release_follows_the_one_before_in_place_where_istio_supports_that(
+        self, project: Project, kubectl: Kubectl, later: Lab, before: str | None, version: str
+    ) -> None:
+        follow(project, kubectl, later, before, version)
+
+    def test_taken_out_nothing_of_any_version_is_left(self, project: Project, kubectl: Kubectl, later: Lab) -> None:
+        take_out(project)
+        assert left_behind(kubectl, later) == []
+
+
+class Machines(Releases):
+    """The same, and then what is tried of the machines of each Kubernetes."""
 
     def test_pods_reach_each_other_and_can_be_looked_into(self, kubectl: Kubectl, later: Lab, tmp_path: Path) -> None:
-        real(later)
         across(kubectl, tmp_path, BUSYBOX)  # asks by `kubectl exec`
         assert "CoreDNS-1.7.0" in kubectl("-n", "kube-system", "logs", "-l", "k8s-app=kube-dns", "--tail=-1")
         kubectl("delete", "namespace", "plain")
 
     def test_a_machine_comes_back_from_a_power_cut(self, kubectl: Kubectl, later: Lab) -> None:
-        real(later)
         cut(kubectl, later)
 
     def test_faults_of_the_runtime_are_felt_and_can_be_taken_away(self, kubectl: Kubectl, later: Lab) -> None:
-        real(later)
         faults.put(later, "sealos04", "runtime")
         kubectl("wait", "--for=condition=Ready=False", "node/sealos04", "--timeout=120s", limit=130)
         faults.put(later, "sealos04", "runtime", undo=True)
@@ -150,24 +154,13 @@ class Releases:
         until(lambda: runs(later, "sealos04", "kube-proxy"), "kube-proxy runs again", 90)
 
     def test_a_machine_that_was_taken_out_can_be_taken_in_again(self, project: Project, kubectl: Kubectl, later: Lab) -> None:
-        real(later)
         for nodes in ((2, 3), (2, 3, 4)):
             project.edit_config(lambda config, nodes=nodes: config.update(listed(later, 1, nodes)))  # type: ignore[misc]
             done = project.up()
             assert done.status == 0, done.text
             assert len(kubectl.nodes()) == 1 + len(nodes)
 
-    def test_each_release_follows_the_one_before_in_place_where_istio_supports_that(
-        self, project: Project, kubectl: Kubectl, later: Lab, before: str | None, version: str
-    ) -> None:
-        follow(project, kubectl, later, before, version)
-
-    def test_taken_out_nothing_of_any_version_is_left(self, project: Project, kubectl: Kubectl, later: Lab) -> None:
-        take_out(project)
-        assert left_behind(kubectl, later) == []
-
     def test_a_destroy_leaves_clean_machines_which_can_be_a_cluster_again(self, project: Project, later: Lab) -> None:
-        real(later)
         emptied(project, later)
         done = project.up()
         assert done.status == 0, done.text

@@ -1,4 +1,4 @@
-"""On machines where containers, kubelet, kubeadm and systemd are real: what played ones could only pretend.
+"""What is real on the lab's machines does what it does elsewhere: pods, networks, injection, kubelet, power cuts, certificates; and faults.
 
 The tests of this file share one stack, dev on a lab of their own, and follow each other.
 """
@@ -22,7 +22,6 @@ from tests.lab.conftest import OTHER, Kubectl, bare, dev_of, drift, shell
 from tests.project import Project
 from tools import parts
 
-PARTS = ("containers",)
 GATEWAY = ("-n", "istio-system", "-l", "app=istio-ingressgateway")
 BUSYBOX = "istio/proxyv2:1.5.0"
 """An image that is on every machine and has a busybox."""
@@ -35,7 +34,7 @@ REDIRECTED = "15001"
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     # the stand-in as a sealos that somebody gave: on sealos04 its `sealos ipvs` does nothing, as a real one's without IPVS
     given = parts.binary("sealos")
-    with Lab(tmp_path_factory.mktemp("containers"), OTHER, count=4, containers=True, sealos=given) as lab:
+    with Lab(tmp_path_factory.mktemp("containers"), OTHER, count=4, sealos=given) as lab:
         without_ipvs = {"step": "ipvs", "host": lab.addresses["sealos04"], "action": "fail"}
         shell(lab, "sealos01", "cat >/root/.sealos-standin-faults.json", stdin=json.dumps({"faults": [without_ipvs]}))
         yield lab

@@ -136,7 +136,10 @@ def test_what_envoy_is_told(kubectl: Kubectl, lab: Lab) -> None:
     for name in ("ca.crt", "tls.crt", "tls.key"):
         write = f"umask 077; mkdir -p /run/envoy; cat >/run/envoy/{name}"
         lab.run(node, "sh", "-c", write, stdin=base64.b64decode(secret[name]).decode()).check_returncode()
-    ask = "cd /run/envoy && timeout 5 /var/lib/lab-images/bin/contour cli --cafile=ca.crt --cert-file=tls.crt --key-file=tls.key rds"
+    ask = (
+        "cd /run/envoy && pid=$(pgrep -o -x contour) && timeout 5 nsenter -t $pid -n /proc/$pid/root/bin/contour cli "
+        "--cafile=ca.crt --cert-file=tls.crt --key-file=tls.key rds"
+    )
     told = lab.run(node, "sh", "-c", ask)
     lab.run(node, "rm", "-r", "/run/envoy").check_returncode()
     encrypted = told.stdout.split('name: "https/')[1:]

@@ -5,6 +5,7 @@ The tests of this file follow each other: a cluster made by hand of sealos01 and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +26,8 @@ def state_of(lab: Lab, name: str) -> str:
 
 
 def signal_api(lab: Lab, signal: str) -> None:
-    shell(lab, "sealos01", f"kill -{signal} $(pgrep -x kube-apiserver)")
+    """Stops the API server, or lets it go on; kubelet, too, which would start it anew."""
+    shell(lab, "sealos01", f"kill -{signal} $(pgrep -x 'kubelet|kube-apiserver')")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def test_a_foreign_master_whose_api_is_down_is_not_touched(
     done = taking.up()
     assert done.status != 0
     assert "is alive in a cluster that this program did not make" in done.text
-    assert "etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet run" in done.text
+    assert re.search("etcd, kube-apiserver,.* kubelet run", done.text), done.text
     refused = drive(lab, bare_config, "install", recover=True)  # past the preflight
     assert refused.returncode == 1
     assert "is alive in a cluster that this program did not make" in refused.stderr

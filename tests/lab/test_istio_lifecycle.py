@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 
-from components.istio.versions import release
 from lab.machines import NAMES, Lab
 from tests.documented import Terminal
-from tests.lab.conftest import Kubectl, listed, standing
+from tests.lab.conftest import Kubectl, standing
 from tests.project import ROOT, Project
 
 NAME = "example-istiocontrolplane"
@@ -297,60 +296,3 @@ def test_taken_out_of_the_stack_nothing_is_left_but_the_definitions(
     take_out(project)
     assert left_behind(kubectl, lab) == []
     assert definitions(kubectl) == before - 1 > 20, "all but the IstioOperator's own"
-
-
-def test_a_mesh_that_can_not_run_is_told_in_the_words_of_kubernetes(project: Project, kubectl: Kubectl) -> None:
-    """On a bare cluster, where no istiod has filled its authority into the webhook yet. The next test goes on from here."""
-    nobody = {"pilot": {"k8s": {"nodeSelector": {"example.org/nobody": "has-it"}}}}
-    project.edit_config(lambda config: config.update(istio=mesh("minimal", components=nobody, readyTimeout=45)))
-    printed = typing(project, kubectl).documented(
-        "docs/istio-lifecycle.md", "A mesh that does not get ready", status=255
-    )
-    assert "Traceback" not in printed
-
-
-@pytest.mark.parametrize("profile", sorted(set(release("1.5.0").profiles) - {"minimal"}))
-def test_the_other_profiles_come_up_and_go_down(project: Project, kubectl: Kubectl, lab: Lab, profile: str) -> None:
-    """`minimal` is what the tests above ran."""
-    project.edit_config(lambda config: config.update(istio=mesh(profile)))
-    good(project)
-    assert (deployments(kubectl), status(kubectl)) == (set(release("1.5.0").profiles[profile]), 3)
-    assert project.outputs()["istio"]["status"] == "HEALTHY"
-    if profile == "default":
-        the_gateways_node_leaves(project, kubectl, lab)
-    take_out(project)
-    assert left_behind(kubectl, lab) == []
-
-
-def the_gateways_node_leaves(project: Project, kubectl: Kubectl, lab: Lab) -> None:
-    """Istio's budget keeps the gateway's only pod where it is, as the preview says, until the settings let it go."""
-
-    def place() -> str:
-        pods = kubectl.json("-n", "istio-system", "get", "pods", "-l", "app=istio-ingressgateway")["items"]
-        [node] = {pod["spec"]["nodeName"] for pod in pods if not pod["metadata"].get("deletionTimestamp")}
-        return str(node)
-
-    leaving = place()
-    staying = tuple(number for number in (2, 3, 4) if f"sealos{number:02}" != leaving)
-    assert project.outputs()["ingressGateway"]["nodes"] == [leaving]
-
-    def without_it(config: dict[str, Any]) -> None:
-        config.update(listed(lab, 1, staying))
-        config["cluster"]["timeouts"] = {"drain": 4}
-
-    project.edit_config(without_it)
-    done = project.up()
-    assert done.status != 0
-    assert "A node that has the pod of istio-ingressgateway can't be removed as it is" in done.text
-    assert (
-        "PodDisruptionBudget ingressgateway allows no disruption now (1 of 1 pods are healthy, 1 must be)" in done.text
-    )
-    budgets = {"global": {"defaultPodDisruptionBudget": {"enabled": False}}}
-    project.edit_config(lambda config: config["istio"].update(values=budgets))
-    done = project.up()
-    assert done.status == 0, done.text
-    assert project.outputs()["istio"]["cni"]["ready"] == 1 + len(staying)
-    assert leaving not in project.outputs()["ingressGateway"]["nodes"]
-    good(project)  # the pod has found its place only after the machine had left
-    assert project.outputs()["ingressGateway"]["nodes"] == [place()]
-    assert place() != leaving

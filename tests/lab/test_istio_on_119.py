@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from lab import package
-from tests.lab.later import Releases
+from tests.lab.later import Machines
 
-PARTS = ("kubernetes-1.19", "kubeadm-1.19", "coredns-1.7", "istio-1.8", "istio-1.9")
+PARTS = ("kubernetes-1.19", "coredns-1.7", "istio-1.8", "istio-1.9")
 
 
-class TestKubernetes119(Releases):
+class TestKubernetes119(Machines):
     release = package.RELEASES[1]
+    istios = release.istios

@@ -149,8 +149,7 @@ def test_the_next_release_is_a_previewed_change_and_ends_healthy(
         ("http2", 80),
         ("https", 443),
     ]
-    if lab.containers:
-        injects(kubectl, lab, version, tmp_path)
+    injects(kubectl, lab, version, tmp_path)
 
 
 def test_there_is_no_way_back(project: Project) -> None:

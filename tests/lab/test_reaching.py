@@ -88,7 +88,7 @@ def up(project: Project, expected: str | None = None) -> None:
 
 def log_ins(lab: Lab, name: str) -> list[str]:
     """Where the log-ins to a machine came from, as its sshd says."""
-    return re.findall(r"Accepted \w+ for root from (\S+)", lab.log_files(name)[0].read_text())
+    return re.findall(r"Accepted \w+ for root from (\S+)", lab.journal(name, "--unit=ssh.service"))
 
 
 def only_updates(project: Project, *but: str) -> set[str]:

@@ -67,7 +67,7 @@ HALF_DONE = [
 def test_each_half_done_installation_is_named_and_recovered(lab: Lab, bare_config: dict[str, Any]) -> None:
     lab.reset()
     for number, (step, action, words) in enumerate(HALF_DONE):
-        fault = {"faults": [{"step": step, "action": action, "times": 1, "message": "played"}]}
+        fault = {"faults": [{"step": step, "action": action, "times": 1, "message": "planted"}]}
         lab.run("sealos01", "sh", "-c", f"umask 077; cat >{FAULTS}", stdin=json.dumps(fault))
         # from the second on, this is the recovery of the one before, and itself struck again
         done = drive(lab, bare_config, "install", recover=number > 0)
@@ -120,7 +120,7 @@ def state_of(lab: Lab) -> dict[str, str]:
     uids = "kubectl get nodes,pods,deployments,daemonsets,services -A -o jsonpath='{range .items[*]}{.metadata.name} {.metadata.uid}{\"\\n\"}{end}'"
     questions = {
         "objects": uids,
-        "programs": "for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in kube*|etcd|kwok) echo ${p##*/} $(cat $p/comm);; esac; done",
+        "programs": "for p in /proc/[0-9]*; do case $(cat $p/comm 2>/dev/null) in kube*|etcd) echo ${p##*/} $(cat $p/comm);; esac; done",
         "keys": "cd / && find etc/kubernetes root/.sealos/pki -type f | sort | xargs sha256sum",
         "init": "cat /root/.sealos-standin-count",
     }

@@ -60,7 +60,7 @@ def test_a_full_disk_during_the_installation_says_at_once_what_it_takes(project:
 
 
 def test_after_an_installation_that_failed_a_destroy_leaves_the_machine_clean(project: Project, lab: Lab) -> None:
-    fault = {"faults": [{"step": "cni", "action": "fail", "times": 1, "message": "played"}]}
+    fault = {"faults": [{"step": "cni", "action": "fail", "times": 1, "message": "planted"}]}
     shell(lab, "sealos01", f"umask 077; cat >{FAULTS} <<'END'\n{json.dumps(fault)}\nEND")
     project.edit_config(lambda config: config["cluster"].update(recover=True))
     done = project.up()

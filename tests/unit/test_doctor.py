@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from lab import cgroups
 from tools import doctor, parts
 from tools.__main__ import Purpose
 from tools.doctor import Package
@@ -57,6 +58,7 @@ esac""",
     monkeypatch.setattr(doctor, "SYSTEM_PATH", str(bin_folder))
     monkeypatch.setattr(doctor, "check_building", lambda purpose: [])
     monkeypatch.setattr(doctor, "check_lab", list)
+    monkeypatch.setattr(cgroups, "mount", list)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setenv("SEALOS_ISTIO_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("DEPS", raising=False)
@@ -130,6 +132,19 @@ class TestBringing:
             in capsys.readouterr().err
         )
         assert debian.read_text() == ""
+
+    def test_cgroups_are_mounted_for_the_lab_alone_and_said(
+        self, debian: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr(doctor, "PACKAGES", (THERE,))
+        monkeypatch.setattr(cgroups, "mount", lambda: ["cpu", "memory"])
+        assert doctor.diagnosis("tools") is None
+        assert capsys.readouterr().err == ""
+        assert doctor.diagnosis("up") is None
+        assert "missing for the lab: cpu, memory" in capsys.readouterr().err
+        monkeypatch.setenv("DEPS", "no")
+        assert doctor.diagnosis("up") is None
+        assert capsys.readouterr().err == ""
 
     def test_a_package_that_cannot_be_installed_is_said_with_apts_words(
         self, debian: Path, monkeypatch: pytest.MonkeyPatch

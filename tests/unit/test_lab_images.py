@@ -1,4 +1,4 @@
-"""Container images out of files of this host (lab/images.py), and the cgroups of machines that run them (lab/cgroups.py)."""
+"""Container images out of files of this host (lab/images.py), the package that holds them, and the machines' cgroups (lab/cgroups.py)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import cgroups, disk, images
+from lab import cgroups, disk, images, package
 from lab.images import Image, Layer
 
 
@@ -87,6 +88,33 @@ def test_it_is_made_again_only_for_other_inputs(tmp_path: Path) -> None:
     assert len({first, second, other}) == 3
 
 
+def test_a_package_is_the_same_bytes_wherever_and_whenever_it_is_built(tmp_path: Path) -> None:
+    release, names = package.RELEASES[0], (*package.PROGRAMS, "images.tar")
+    for name in names:
+        (tmp_path / name).write_text(f"{name} of the test\n")
+
+    def built(folder: str, files: Path) -> Path:
+        entries = package.contents(release, {name: files / name for name in package.PROGRAMS}, files / "images.tar")
+        return package.build(tmp_path / folder, release, entries)
+
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    for name in names:
+        shutil.copy(tmp_path / name, copies)
+    first, second = built("one", tmp_path), built("two", copies)
+    assert first.read_bytes() == second.read_bytes()
+    inode = first.stat().st_ino
+    assert built("one", tmp_path).stat().st_ino == inode  # not built again
+    (copies / "kubeadm").write_text("another\n")
+    assert built("two", copies).read_bytes() != first.read_bytes()
+
+
+@pytest.mark.parametrize("release", package.RELEASES, ids=lambda release: str(release.version))
+def test_a_package_installs_the_container_runtime_of_its_kubernetes(release: package.Release, tmp_path: Path) -> None:
+    scripts = {Path(path).name for path in package.contents(release, {}, tmp_path) if path.startswith("kube/shell/")}
+    assert scripts == {"init.sh", f"{release.runtime.name}.sh"}
+
+
 @pytest.fixture
 def hierarchies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (*cgroups.HIERARCHIES, cgroups.UNIFIED):
@@ -112,6 +140,29 @@ def test_cgroups_of_a_machine_are_made_whole_and_taken_away(hierarchies: Path) -
     assert {path.name for path in hierarchies.glob(f"*/{lab}/*")} == {"sealos02"}
     cgroups.remove(lab)
     assert not list(hierarchies.glob(f"*/{lab}"))
+
+
+def test_what_the_kernel_gives_is_mounted(
+    hierarchies: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = tmp_path_factory.mktemp("bin")
+    # of those that are missing, this host's kernel has but one
+    program = f'#!/bin/sh\necho "$@" >>{called}/calls\nfor last; do :; done\n[ "$4" = memory ] && : >$last/cgroup.procs\n'
+    (called / "mount").write_text(program)
+    (called / "mount").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{called}:/usr/bin:/bin")
+    assert cgroups.mount() == []
+    for name in ("memory", "systemd"):
+        (hierarchies / name / "cgroup.procs").unlink()
+    assert cgroups.mount() == ["memory"]
+    assert (called / "calls").read_text().splitlines() == [
+        f"-t tmpfs -o mode=755 tmpfs {hierarchies}",
+        f"-t cgroup -o memory cgroup {hierarchies}/memory",
+        f"-t cgroup -o none,name=systemd cgroup {hierarchies}/systemd",
+    ]
+    (hierarchies / "cgroup.procs").write_text("")  # version 2 alone: a folder in it would be a cgroup
+    assert cgroups.mount() == []
+    assert len((called / "calls").read_text().splitlines()) == 3
 
 
 def test_a_host_without_them_is_told(hierarchies: Path) -> None:

@@ -54,7 +54,15 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_shards_take_the_same_time_and_build_nothing_twice(world: Path) -> None:
     names = [{Path(file).stem.removeprefix("test_") for file in files} for files in tiers.split(2)]
     assert names == [{"built", "also_built"}, {"long", "a", "b"}]
-    assert tiers.running(tiers.split(2)[1]) == 100, "two processes, of which one has the longest file"
+    assert tiers.running(tiers.split(2)[1]) == 200, "one process has the lab's machines"
+
+
+def test_what_needs_no_machine_runs_beside_what_does(world: Path) -> None:
+    assert tiers.on_machines("tests/lab/test_long.py")
+    rendered = "tests/lab/test_a_rendered.py"
+    assert not tiers.on_machines(rendered)
+    assert not tiers.on_machines("tests/unit/test_tiers.py")
+    assert tiers.running(["tests/lab/test_long.py", rendered]) == 100
 
 
 def test_a_file_without_a_record_counts_as_well(world: Path) -> None:

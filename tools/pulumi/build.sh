@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# build.sh OUTDIR BINARY…: these of the Pulumi CLI, its Kubernetes provider, the stand-in for its command provider, and kwok: one
-# module, so that what they share (Pulumi's SDK, gRPC, the Kubernetes client) is compiled once. Run by `python -m tools build` in a
-# copy of this folder.
+# build.sh OUTDIR BINARY…: these of the Pulumi CLI, its Kubernetes provider, and the stand-in for its command provider: one module, so
+# that what they share (Pulumi's SDK, gRPC) is compiled once. Run by `python -m tools build` in a copy of this folder.
 set -euo pipefail
 out=$1
 shift
@@ -12,7 +11,6 @@ declare -A package=(
     [pulumi]=github.com/pulumi/pulumi/pkg/v3/cmd/pulumi
     [pulumi-resource-command]=./pulumi-resource-command
     [pulumi-resource-kubernetes]=./pulumi-resource-kubernetes
-    [kwok]=sigs.k8s.io/kwok/cmd/kwok
 )
 
 # go list names no folder of a module that was not downloaded yet
@@ -46,5 +44,4 @@ done
 version() { go list -m -f '{{.Version}}' "$1"; }
 stamp="-s -w"
 stamp+=" -X $sdk/go/common/version.Version=$(version $sdk)"
-stamp+=" -X sigs.k8s.io/kwok/pkg/consts.Version=$(version sigs.k8s.io/kwok)"
 go build -ldflags "$stamp" -o "$out/" "${packages[@]}"

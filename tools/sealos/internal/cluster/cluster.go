@@ -16,7 +16,6 @@ import (
 	"sealos-istio/tools/sealos/internal/faults"
 	"sealos-istio/tools/sealos/internal/hosts"
 	"sealos-istio/tools/sealos/internal/manifests"
-	"sealos-istio/tools/sealos/internal/played"
 )
 
 // Exit is an error with the program's exit status; its text has been printed already when it is empty.
@@ -146,11 +145,7 @@ func (c *Cluster) cgroupDriver(host string) string {
 	if c.minor() >= 20 {
 		command = "grep -q 'SystemdCgroup = true' /etc/containerd/config.toml && echo systemd || echo cgroupfs"
 	}
-	answer := c.fleet.Word(faults.None, host, command)
-	if played.Machine() {
-		return "cgroupfs"
-	}
-	return answer
+	return c.fleet.Word(faults.None, host, command)
 }
 
 // writeYAML uses the shell's double quotes as sealos does: $, ` and " in text are the shell's.

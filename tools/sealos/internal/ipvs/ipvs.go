@@ -4,15 +4,12 @@ package ipvs
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
 	"os/exec"
 	"strings"
 	"time"
-
-	"sealos-istio/tools/sealos/internal/played"
 )
 
 const table = "lab-ipvs"
@@ -26,9 +23,6 @@ type Server struct {
 
 // Keep points the virtual server at the real ones that are healthy, or at all when none is: a first master may just be starting.
 func (s Server) Keep() error {
-	if played.Machine() {
-		return errors.New("no IPVS: on this machine the lab's own kubelet does it")
-	}
 	virtual, err := netip.ParseAddrPort(s.Virtual)
 	if err != nil {
 		return err
