@@ -135,6 +135,17 @@ def save(images: Iterable[Image], out: BinaryIO) -> None:
         add("manifest.json", json.dumps(manifest).encode())
 
 
+def stamp(file: Path) -> str:
+    """What tells a file from another: its content, or of one that tools/ built its place and time.
+
+    By content two checkouts with the same scripts have the same images.
+    """
+    stat = file.stat()
+    if stat.st_size < 2**16:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    return f"{file.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+
+
 def archive(directory: Path, name: str, images: Sequence[Image]) -> Path:
     """The archive's file, made unless it is there from the same inputs; of those from others the last used stay.
 
@@ -148,8 +159,8 @@ def archive(directory: Path, name: str, images: Sequence[Image]) -> Path:
         digest.update(f"{image.names} {image.entrypoint} {image.env} {image.user}\n".encode())
         for layer in image.layers:
             for path, source in layer.entries():
-                stamp = f"{source.resolve()} {source.stat().st_size} {source.stat().st_mtime_ns} {source.stat().st_mode:o}" if isinstance(source, Path) else source
-                digest.update(f"{path} {stamp}\n".encode())
+                content = f"{stamp(source)} {source.stat().st_mode:o}" if isinstance(source, Path) else source
+                digest.update(f"{path} {content}\n".encode())
     file = directory / f"{name}-{digest.hexdigest()[:16]}.tar"
     if file.exists():
         return disk.used(file)

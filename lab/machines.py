@@ -237,7 +237,7 @@ class Lab:
             self._refuse(self._findings())
             progress("making keys, package and disks")
             self._make_login()
-            self._make_disks(self.names)
+            lacking = self._make_disks(self.names)
             plan = self._write_plan()
             progress("starting the machines")
             self._launch(lock, plan)
@@ -245,9 +245,7 @@ class Lab:
             os.close(lock)
         try:
             self._wait_until_greeting(self.names)
-            if not (store := self._store(self._package())).exists():
-                progress("loading the images, once for all labs with the same")
-                self._fill_store(store)
+            self._fill_store(lacking, progress)
         except BaseException:
             self.down()
             raise
@@ -285,9 +283,10 @@ class Lab:
         for name in names:
             disk.remove(self._disk(name))
         if powered:
-            self._make_disks(names)
+            lacking = self._make_disks(names)
             self._ask("start", sorted(powered))
             self._wait_until_greeting(sorted(powered))
+            self._fill_store([name for name in lacking if name in powered])
 
     def stop_machine(self, name: str) -> None:
         """Pull a machine's plug; its disk stays as it is."""
@@ -450,29 +449,44 @@ class Lab:
         brought = self._brought_images()
         return offline.parent / f"store-{brought.stem if brought else 'alone'}"
 
-    def _fill_store(self, store: Path) -> None:
-        """Has the first machine load the images, keeps the result, and makes the machines bare again."""
-        first, runtime = self.names[0], self.release.runtime
-        if brought := self._brought_images():
-            disk.place(self.root(first) / "var/tmp/brought.tar", brought, 0o600)
-        load = (
-            f"mkdir /tmp/load && cd /tmp/load && tar xzf /root/{self.release.file_name} && cd kube/shell && bash {runtime.name}.sh && "
-            f"shopt -s nullglob && for archive in ../images/*.tar /var/tmp/brought*.tar; do {runtime.load} $archive || exit; done && "
-            f"systemctl stop {' '.join(runtime.units)}"
-        )
-        done = self.run(first, "bash", "-c", load, timeout=600)
-        if done.returncode:
-            raise LabError(f"the images could not be loaded on {first}: {done.stderr.strip() or done.stdout.strip()}")
-        self.stop_machine(first)
+    def _fill_store(self, names: Sequence[str], progress: Callable[[str], None] = lambda _: None) -> None:
+        """Has one of these new machines, which lack images, load them, keeps the result for all labs, and makes them anew with it."""
+        if not names:
+            return
+        progress("loading the images, once for all labs with the same")
+        name, offline = names[0], self._package()
+        store = self._store(offline)
         half = store.with_name(f"store.{os.getpid()}.part")
-        _run(["cp", "-a", str(self.root(first) / "var/lib" / runtime.name), str(half)])
+        try:
+            self._load_images(name, offline)
+            self.stop_machine(name)
+            _run(["cp", "-a", str(self.root(name) / "var/lib" / self.release.runtime.name), str(half)])
+        except BaseException:  # half of them would be taken for all
+            self.stop_machine(name)
+            disk.remove(self._disk(name))
+            raise
         try:
             half.rename(store)
         except OSError:  # another lab was faster
             shutil.rmtree(half)
         disk.keep(store, store.parent.glob("store-*"))
-        self.start_machine(first)
-        self.reset()
+        self.start_machine(name)
+        self.reset(names)
+
+    def _load_images(self, name: str, offline: Path) -> None:
+        """Has a machine's container runtime load those of the package and those beside it, and stops it."""
+        runtime, there = self.release.runtime, self.root(name) / "var/tmp"
+        disk.place(there / "package.tar.gz", offline, 0o600)
+        if brought := self._brought_images():
+            disk.place(there / "brought.tar", brought, 0o600)
+        load = (
+            f"mkdir /tmp/load && cd /tmp/load && tar xzf /var/tmp/package.tar.gz && cd kube/shell && bash {runtime.name}.sh && "
+            f"shopt -s nullglob && for archive in ../images/*.tar /var/tmp/brought*.tar; do {runtime.load} $archive || exit; done && "
+            f"systemctl stop {' '.join(runtime.units)}"
+        )
+        done = self.run(name, "bash", "-c", load, timeout=600)
+        if done.returncode:
+            raise LabError(f"the images could not be loaded on {name}: {done.stderr.strip() or done.stdout.strip()}")
 
     def _package(self) -> Path:
         """The offline package's file."""
@@ -620,8 +634,12 @@ class Lab:
         }
         disk.write(self.inventory, yaml.safe_dump(content, sort_keys=False), 0o600)
 
-    def _make_disks(self, names: Iterable[str]) -> None:
-        """Disks that are missing, and on the first master what a person brings: the package, sealos, istioctl."""
+    def _make_disks(self, names: Iterable[str]) -> list[str]:
+        """Disks that are missing, and on the first master what a person brings: the package, sealos, istioctl.
+
+        Returns:
+            The machines that lack images, because nobody has loaded these yet.
+        """
         (self.directory / "machines").mkdir(exist_ok=True)
         hashed = ""
         for name in names:
@@ -641,9 +659,10 @@ class Lab:
             for name in names:
                 disk.serve_virtually(self._disk(name), self.addresses[self.names[0]], parts.binary("sealos"))
         offline = self._package()
+        kept = {name: self.root(name) / "var/lib" / self.release.runtime.name for name in names}
         if (store := self._store(offline)).exists():
-            for name in names:
-                disk.link(store, self.root(name) / "var/lib" / self.release.runtime.name)
+            for folder in kept.values():
+                disk.link(store, folder)
         if self.names[0] in names:
             brought = {
                 f"root/{offline.name}": (offline, 0o644),
@@ -660,6 +679,7 @@ class Lab:
                 disk.write(self.directory / "sealos-is-real", f"{self.sealos}\n")
             else:
                 (self.directory / "sealos-is-real").unlink(missing_ok=True)
+        return [name for name, folder in kept.items() if not folder.exists()]
 
     def _write_plan(self) -> Path:
         logs = self.directory / "logs"
@@ -734,9 +754,11 @@ class Lab:
         off = [host.name for host in now.hosts if not host.on]
         if off:
             progress(f"starting {', '.join(off)}")
-            self._make_disks([name for name in off if not self._disk(name).exists()])
+            lacking = self._make_disks([name for name in off if not self._disk(name).exists()])
             self._ask("start", off)
         self._wait_until_greeting(self.names)
+        if off:
+            self._fill_store(lacking, progress)
         return bool(off)
 
     def _wait_until_greeting(self, names: Iterable[str], limit: float = 60) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from lab import disk
+from lab import disk, images
 
 HERE = Path(__file__).parent
 PROGRAMS = ("kubeadm", "kubelet", "kubectl")
@@ -160,12 +160,8 @@ def build(directory: Path, release: Release, entries: Mapping[str, tuple[bytes |
     """
     digest = hashlib.sha256()
     for path, (source, mode) in sorted(entries.items()):
-        if isinstance(source, bytes):
-            stamp = hashlib.sha256(source).hexdigest()
-        else:
-            stat = source.stat()
-            stamp = f"{source.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-        digest.update(f"{path} {mode:o} {stamp}\n".encode())
+        content = hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else images.stamp(source)
+        digest.update(f"{path} {mode:o} {content}\n".encode())
     package = directory / digest.hexdigest()[:16] / release.file_name
     if package.exists():
         disk.used(package.parent)

@@ -74,7 +74,7 @@ def kubernetes(release: Release, binary: Callable[[str], Path]) -> list[Image]:
         ),
         Image((f"calico/node:{CALICO}",), (shell, pod("bin/calico-node")), ("/bin/calico-node",)),
         Image((f"calico/kube-controllers:{CALICO}",), (pod("idle"),), ("/idle",)),
-        Image(("fanux/lvscare:latest",), (tables, Layer({"usr/bin/lvscare": binary("sealos")}))),
+        Image(("fanux/lvscare:latest",), (tables, Layer({"usr/bin/lvscare": parts.binary("sealos")}))),  # ours, whoever installs
     ]
 
 

@@ -115,6 +115,16 @@ def test_a_package_installs_the_container_runtime_of_its_kubernetes(release: pac
     assert scripts == {"init.sh", f"{release.runtime.name}.sh"}
 
 
+def test_two_checkouts_with_the_same_scripts_share_what_is_made_of_them(tmp_path: Path) -> None:
+    names = set()
+    for checkout in ("one", "two"):
+        (tmp_path / checkout).mkdir()
+        script = tmp_path / checkout / "proxy.sh"
+        script.write_text("#!/bin/sh\n")
+        names.add(images.archive(tmp_path / "kept", "x", [Image(("x:1",), (Layer({"p": script}),))]).name)
+    assert len(names) == 1
+
+
 @pytest.fixture
 def hierarchies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (*cgroups.HIERARCHIES, cgroups.UNIFIED):
