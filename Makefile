@@ -51,11 +51,11 @@ test-fast: venv ## checks, and the tests of tiers unit and graph that don't driv
 		$(PYTEST) $(PROCESSES) -m "not lab and not slow" && tests=0 || tests=$$?; \
 		wait $$checks || { cat "$$log"; exit 1; }; exit $$tests
 
-test: venv check go-test ## all of that, and a walk through everything on the lab (12 minutes after make up; docs/testing.md)
+test: venv check go-test ## all of that, and a walk through everything on the lab (25 minutes after make up; docs/testing.md)
 	@$(VENV)/python -m tools build
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) -m "core or not lab" --durations=10
 
-test-all: venv $(if $(SHARD),,check go-test) ## every test; SHARD=2/6: the second of six pieces of what make test leaves out
+test-all: venv $(if $(SHARD),,check go-test) ## every test; SHARD=2/12: the second of twelve pieces of what make test leaves out
 	@$(VENV)/python -m tools build
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) --durations=25 $(if $(SHARD),tests/lab --shard=$(SHARD))
 
