@@ -31,20 +31,49 @@ for container in $(pods containers); do
     umount -- "/run/containerd/io.containerd.grpc.v1.cri/sandboxes/$container/shm" 2>/dev/null || true
 done
 
+# The mount points at the folder $1 and below it, the deepest first.
+mounted_at() { awk -v at="$1" '$5 == at || index($5, at "/") == 1 { print $5 }' /proc/self/mountinfo | sort -r; }
+
+# Where the folder $1 is. A link to data on another disk is followed, as kubeadm does; any other goes as a link.
+place_of() { if [[ ! -L $1 || $1 == /var/lib/* ]]; then readlink -m -- "$1"; else echo "$1"; fi; }
+
+# Whether the folder $1 is a disk of its own, has one below it, or is a link to one.
+on_own_disk() { [[ -d $1 && ! $1 -ef / ]] && [[ -L $1 && $1 == /var/lib/* || -n $(mounted_at "$(place_of "$1")") ]]; }
+
+# Takes files and folders away. A disk of its own is emptied and stays; one that is mounted below without being named is not touched.
+wipe() {
+    local path place mount kept
+    for path; do
+        if ! on_own_disk "$path"; then
+            rm -rf --one-file-system -- "$path" || true
+            continue
+        fi
+        place=$(place_of "$path") kept=()
+        while IFS= read -r mount; do
+            if [[ $mount != "$place" ]]; then kept+=(! -path "$mount" ! -path "$mount/*"); fi
+        done < <(mounted_at "$place")
+        find "$place" -xdev -depth -mindepth 1 "${kept[@]}" \( ! -type d -o -empty \) -delete || true
+    done
+}
+
 # volumes of pods must be gone before their mount points are, or their content would go with them
-mounts() { awk '$2 ~ "^/var/lib/kubelet/" { print $2 }' /proc/mounts | sort -r; }
+kubelet=$(place_of /var/lib/kubelet)
+mounts() { mounted_at "$kubelet" | grep -Fxv -- "$kubelet" || true; }
 while IFS= read -r mount; do
     umount -- "$mount" 2>/dev/null || umount -l -- "$mount" 2>/dev/null || true
 done < <(mounts)
 if [[ -z $(mounts) ]]; then
-    rm -rf --one-file-system -- /var/lib/kubelet
+    wipe /var/lib/kubelet
 fi
 
-rm -rf --one-file-system -- /etc/kubernetes /var/lib/etcd /var/etcd /var/lib/cni /var/lib/calico /etc/cni /opt/cni \
+# what leftovers looks at by itself may be a mount of its own
+wipe /etc/kubernetes/manifests /etc/kubernetes/pki /etc/cni/net.d \
+    /etc/kubernetes /var/lib/etcd /var/etcd /var/lib/cni /var/lib/calico /etc/cni /opt/cni \
     /root/.kube /root/kube /root/kubeadm-config.yaml /root/kubeadm-join-config.yaml /tmp/cni.yaml /tmp/sealos \
     /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl /usr/bin/kubelet-pre-start.sh /usr/bin/crictl \
     /etc/systemd/system/kubelet.service /etc/systemd/system/kubelet.service.d /etc/systemd/system/multi-user.target.wants/kubelet.service \
-    "$log_dir" /run/sealos-istio-joins 2>"$dir/why" || say "$(tail -n 3 "$dir/why")"
+    "$log_dir" /run/sealos-istio-joins 2>"$dir/why"
+if [[ -s $dir/why ]]; then say "$(tail -n 3 "$dir/why")"; fi
 if [[ $(value sealos) != /usr/bin/sealos ]]; then
     rm -f -- /usr/bin/sealos
 fi
@@ -89,10 +118,15 @@ fi
 
 remains() {
     leftovers # of /etc/cni what is in it; containerd makes the folder by itself
+    mounts
     pods containers | sed 's/^/the container /'
     for path in /etc/kubernetes /var/lib/etcd /var/lib/kubelet /var/lib/cni /opt/cni /root/.sealos /root/.kube /root/kube \
         /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl; do
-        if [[ -e $path ]]; then echo "$path"; fi
+        if on_own_disk "$path"; then
+            if [[ -n $(find "$(place_of "$path")" ! -type d -print -quit) ]]; then echo "$path"; fi
+        elif [[ -e $path ]]; then
+            echo "$path"
+        fi
     done
     # a node may have services of its own where a master has the API server and etcd
     awk -v role="$(value role)" '
@@ -104,7 +138,8 @@ remains() {
 # our notes and the CA that sealos made go last of all, because they say whose the rest is
 remains >"$dir/left"
 if ! grep -vq '^/root/\.sealos' "$dir/left"; then
-    rm -rf --one-file-system -- /root/.sealos "$etc" 2>"$dir/why" || say "$(tail -n 3 "$dir/why")"
+    wipe /root/.sealos/pki /root/.sealos "$etc" 2>"$dir/why"
+    if [[ -s $dir/why ]]; then say "$(tail -n 3 "$dir/why")"; fi
     remains >"$dir/left"
 fi
 sort -u "$dir/left"

@@ -66,6 +66,7 @@ class Facts:
         runtimes: container runtimes found (dockerd, containerd).
         no_nameserver: whether /etc/resolv.conf names none, nor systemd-resolved's own.
         free_root, free_lib: free space below /root and /var/lib in bytes; None when unknown.
+        own_disks: by folder of /var/lib that is a disk of its own, its free space in bytes.
         leftovers: paths of an earlier or half-made cluster.
         ca: SHA-256 of the cluster's CA certificate on the machine.
         kubelet_ca: SHA-256 of the CA certificate in the kubelet's kubeconfig; the same as `ca` in the same cluster. None without one.
@@ -115,6 +116,7 @@ class Facts:
     no_nameserver: bool = False
     free_root: int | None = None
     free_lib: int | None = None
+    own_disks: Mapping[str, int] = field(default_factory=dict)
     leftovers: tuple[str, ...] = ()
     ca: str | None = None
     kubelet_ca: str | None = None
@@ -185,6 +187,7 @@ def parse(text: str) -> Facts:
         no_nameserver="no_nameserver" in lines,
         free_root=number("free_root", 1024),
         free_lib=number("free_lib", 1024),
+        own_disks={place: int(free) * 1024 for place, _, free in (w.partition(" ") for w in lines.get("own_disk", ())) if free},
         leftovers=tuple(lines.get("leftover", ())),
         ca=last("ca"),
         kubelet_ca=last("kubelet_ca"),

@@ -55,6 +55,11 @@ if ! grep -Eqs '^[[:space:]]*nameserver[[:space:]]' /etc/resolv.conf /run/system
     echo "no_nameserver yes"
 fi
 df -Pk /root /var/lib 2>/dev/null | awk 'NR == 2 { print "free_root " $4 } NR == 3 { print "free_lib " $4 }'
+for place in /var/lib/docker /var/lib/containerd /var/lib/etcd /var/lib/kubelet; do
+    if [[ -d $place && $(stat -L -c %d -- "$place") != "$(stat -L -c %d /var/lib)" ]]; then
+        echo "own_disk $place $(df -Pk -- "$place" | awk 'NR == 2 { print $4 }')"
+    fi
+done
 while IFS= read -r path; do
     if [[ -n $path ]]; then
         echo "leftover $path"

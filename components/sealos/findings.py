@@ -52,7 +52,7 @@ CODES: Mapping[str, Code] = {
     "arch": Code("an architecture without packages, or another one than the first master's"),
     "cpu": Code("fewer CPUs than kubeadm wants of a master"),
     "memory": Code("less memory than kubeadm wants"),
-    "disk": Code("too little room in /root or /var/lib"),
+    "disk": Code("too little room in /root, /var/lib or on a disk of its own below that (images, kubelet, etcd)"),
     "swap": Code("swap is on"),
     "tools": Code("programs that our scripts need are missing", waivable=False),
     "port": Code("a port that Kubernetes needs is taken"),

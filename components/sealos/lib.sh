@@ -76,6 +76,8 @@ leftovers() {
         if [[ -d $path ]]; then
             # a folder that can't be listed (a broken disk) is not an empty one
             inside=$(ls -A -- "$path") || inside=unreadable
+            # every new ext4 disk has it
+            if [[ $inside == lost+found ]]; then inside=$(ls -A -- "$path/lost+found") || inside=unreadable; fi
             [[ -n $inside ]] || continue
         fi
         if [[ -d $path || -f $path ]]; then echo "$path"; fi
@@ -85,6 +87,9 @@ leftovers() {
         echo "$config"
     fi
 }
+
+# kubeadm refuses these folders when there is anything in them. fsck makes lost+found anew when it needs it.
+without_lost_and_found() { rmdir -- /var/lib/etcd/lost+found /etc/kubernetes/manifests/lost+found 2>/dev/null || true; }
 
 # Which of a cluster's programs run on this machine, one per line; one that was stopped (SIGSTOP) counts, one that has ended does not.
 # By the command's own name, too, because the kernel cuts off names after 15 characters (kube-controllers is Calico's).

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Before a join: notes on the machine which cluster it is about to be joined to, so that it can say whose it is if that fails.
+# Before a join: notes on the machine which cluster it is about to be joined to, so that it can say whose it is if that fails, and takes
+# away what a new disk has and kubeadm refuses.
 # $1: the script's private directory, with lib.sh and member.json.
 set -euo pipefail
 dir=$1
@@ -7,3 +8,4 @@ dir=$1
 . "$dir/lib.sh"
 
 keep member.json
+without_lost_and_found

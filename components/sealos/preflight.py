@@ -15,7 +15,7 @@ from components.login import Machine, MachineError
 from components.sealos import addresses, environment, installation, nodes, package_version, sealos_version
 from components.sealos.facts import Facts
 from components.sealos.findings import Finding, Severity, settle
-from components.sealos.owner import on_first_master, owner
+from components.sealos.owner import ETCD, on_first_master, owner
 from components.sealos.requests import Artifact, Preflight
 
 OLDEST_KUBERNETES = (1, 14)
@@ -30,7 +30,8 @@ PORTS = {
     10259: "the scheduler",
 }
 _INSECURE_UNTIL = (1, 23)  # from this Kubernetes on nothing listens on 10251 and 10252 any more
-_LEAST_FREE = 1 << 30  # bytes below /var/lib, for images, etcd and logs
+_LEAST_FREE = 1 << 30  # bytes where the images are, which is below /var/lib, with etcd and logs, unless they have a disk of their own
+_LEAST_FREE_WITHOUT_IMAGES = 256 << 20  # bytes
 _PACKAGE_ROOM = 3  # the package, what is unpacked of it, and its images while they are loaded
 _LEAST_CPUS = 2  # kubeadm's NumCPU check of a master, an error there
 _LEAST_MEMORY = 1700 << 20  # bytes; kubeadm's Mem check since v1.20
@@ -112,7 +113,7 @@ def judge(
         found += _traces(request, machine, result.facts, member=member)
         found += _gateway_ports(request, machine, result.facts, member=member)
         if not member:
-            found += _room(machine, result.facts, package or 0)
+            found += _room(request, machine, result.facts, package or 0)
             found += addresses.of_machine(request, machine, result.facts)
             strangers.add(machine.name)
             found += _runtimes(request, machine, result.facts)
@@ -358,9 +359,16 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
         )
 
 
-def _room(machine: Machine, facts: Facts, package: int) -> Iterator[Finding]:
+def _room(request: Preflight, machine: Machine, facts: Facts, package: int) -> Iterator[Finding]:
+    images = "/var/lib/docker" if _minor(request.kubernetes_version) < _DOCKER_UNTIL else "/var/lib/containerd"
+    disks = [
+        (place, free, _LEAST_FREE if place == images else _LEAST_FREE_WITHOUT_IMAGES)
+        for place, free in facts.own_disks.items()
+        if place != ETCD or machine.role == "master"
+    ]
     for what, free, needed in (
-        ("/var/lib", facts.free_lib, _LEAST_FREE),
+        ("/var/lib", facts.free_lib, _LEAST_FREE_WITHOUT_IMAGES if images in facts.own_disks else _LEAST_FREE),
+        *disks,
         ("/root", facts.free_root, _PACKAGE_ROOM * package),
     ):
         if free is not None and free < needed:

@@ -98,6 +98,20 @@ def test_and_after_one_that_was_judged_wrong_and_whose_state_was_lost(
     assert project.destroy().status == 0, "of what is clean already"
 
 
+def test_disks_of_their_own_are_installed_on_and_left_empty(project: Project, lab: Lab) -> None:
+    disks = {"sealos01": "/var/lib/etcd", "sealos02": "/var/lib/kubelet"}
+    for name, place in disks.items():
+        shell(lab, name, f"mkdir -p {place} && mount -t tmpfs -o mode=700 disk {place} && mkdir {place}/lost+found")
+    done = project.up()
+    assert done.status == 0, done.text
+    assert shell(lab, "sealos01", "ls /var/lib/etcd") == "member\n"
+    done = project.destroy()
+    assert done.status == 0, done.text
+    for name, place in disks.items():
+        assert shell(lab, name, f"mountpoint -q {place} && ls -A {place} && umount {place} && rmdir {place}") == ""
+        bare(lab, name)
+
+
 def test_a_machine_whose_join_was_killed_leaves_when_it_is_not_wanted_any_more(project: Project, lab: Lab) -> None:
     done = project.up()
     assert done.status == 0, done.text

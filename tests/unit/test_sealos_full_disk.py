@@ -215,11 +215,62 @@ def test_the_sweep_keeps_what_is_others_of_hosts_and_bashrc(mounted: bool, room:
 @pytest.mark.parametrize("busy", [True, False])
 def test_the_sweep_takes_the_notes_and_the_ca_last(busy: bool, tmp_path: Path) -> None:
     """They say whose the rest is; as long as something is left, the next sweep needs them."""
-    prepare = "mkdir -p /etc/sealos-istio /root/.sealos/pki /root/kube; echo ca >/root/.sealos/pki/ca.crt; echo '{}' >/etc/sealos-istio/member.json; "
-    done = run(tmp_path, "clean.sh", prepare + ("mount -t tmpfs busy /root/kube; " if busy else ""), {}, then="umount /root/kube || true")
+    prepare = "mkdir -p /etc/sealos-istio /root/.sealos/pki /root/kube/x; echo ca >/root/.sealos/pki/ca.crt; echo '{}' >/etc/sealos-istio/member.json; "
+    theirs = "mount -t tmpfs theirs /root/kube/x; : >/root/kube/x/theirs; : >/root/kube/ours; "
+    then = 'ls -R /root/kube >"$place/kube"; umount /root/kube/x || true'
+    done = run(tmp_path, "clean.sh", prepare + (theirs if busy else ""), {}, then=then)
+    assert ("theirs" in (tmp_path / "kube").read_text()) is busy
+    assert "ours" not in (tmp_path / "kube").read_text()
     assert ("/root/kube" in done.stdout.splitlines()) is busy
     assert (tmp_path / "root/.sealos/pki/ca.crt").exists() is busy
     assert (tmp_path / "etc/sealos-istio/member.json").exists() is busy
+
+
+DISKS = {
+    "a disk": "mount -t tmpfs disk {0}; ",
+    "a folder of another disk": "mkdir /var/lib/.of{1}; mount --bind /var/lib/.of{1} {0}; ",
+    "a link": "rmdir {0}; ln -s /var/lib/.to{1} {0}; mkdir /var/lib/.to{1}; ",
+}
+
+
+@pytest.mark.parametrize("disk", DISKS)
+def test_disks_of_their_own_are_clean_when_new_and_again_when_swept(disk: str, tmp_path: Path) -> None:
+    places = ("/var/lib/etcd", "/var/lib/kubelet", "/etc/kubernetes/pki")
+    new = "mount -t tmpfs lib /var/lib; mkdir -p /etc/kubernetes; mkdir -p /etc/kubernetes/pki /var/lib/etcd /var/lib/kubelet; "
+    new += "".join(DISKS[disk].format(place, number) for number, place in enumerate(places if disk != "a link" else places[:2]))
+    new += "".join(f"mkdir {place}/lost+found; " for place in places)
+    looked = run(tmp_path / "new", "facts.sh", new, {})
+    assert looked.status == 0, looked.stderr
+    assert parse(looked.stdout).leftovers == ()
+    assert set(parse(looked.stdout).own_disks) == (set(places[:2]) if disk == "a disk" else set())
+
+    used = new + "mkdir -p /var/lib/etcd/member/wal /var/lib/kubelet/pki /var/lib/kubelet/pods/a/volumes/b; mkdir /etc/sealos-istio; "
+    used += "for file in /var/lib/etcd/member/wal/0 /var/lib/kubelet/config.yaml /var/lib/kubelet/pki/key /etc/kubernetes/pki/ca.crt; do : >$file; done; "
+    used += "mount -t tmpfs volume /var/lib/kubelet/pods/a/volumes/b; : >/var/lib/kubelet/pods/a/volumes/b/file; "
+    seen = run(tmp_path / "used", "facts.sh", used, {})
+    assert {"/var/lib/etcd", "/var/lib/kubelet/pki", "/etc/kubernetes/pki"} <= set(parse(seen.stdout).leftovers)
+
+    then = f'find {" ".join(f"{place}/" for place in places)} -mindepth 1 >"$place/left" 2>/dev/null || true; ls -ld {" ".join(places)} >"$place/there" || true'
+    swept = run(tmp_path / "swept", "clean.sh", used, {"role": "master"}, then=then)
+    assert (swept.status, swept.stdout, swept.stderr) == (0, "", "")
+    assert (tmp_path / "swept/left").read_text() == ""
+    there = (tmp_path / "swept/there").read_text()
+    assert all((place in there) is (disk != "a link" or place != places[2]) for place in places)
+
+
+@pytest.mark.parametrize("disk", DISKS)
+def test_what_fsck_found_is_not_nothing(disk: str, tmp_path: Path) -> None:
+    new = "mount -t tmpfs lib /var/lib; mkdir /var/lib/etcd; " + DISKS[disk].format("/var/lib/etcd", 0)
+    looked = run(tmp_path, "facts.sh", new + "mkdir -p /var/lib/etcd/lost+found/#12", {})
+    assert parse(looked.stdout).leftovers == ("/var/lib/etcd",)
+
+
+@pytest.mark.parametrize(("script", "sent"), [("install.sh", "cluster.json"), ("note.sh", "member.json")])
+def test_kubeadm_finds_a_new_disk_empty(script: str, sent: str, tmp_path: Path) -> None:
+    files = sealos(tmp_path, "exit 1") | {sent: "{}", "init-arguments": "", "config.yaml": CONFIG, "name": "sealos01"}
+    new = "mount -t tmpfs lib /var/lib; mkdir /var/lib/etcd; mount -t tmpfs disk /var/lib/etcd; mkdir /var/lib/etcd/lost+found"
+    run(tmp_path, script, new, files, then='ls -A /var/lib/etcd >"$place/etcd"')
+    assert (tmp_path / "etcd").read_text() == ""
 
 
 @pytest.mark.parametrize("content", ["", "# none\nsearch example.org\n", "nameserver 192.0.2.53\n"])
@@ -332,6 +383,8 @@ def test_what_is_replaced_keeps_its_mode_and_its_link_and_what_is_new_is_the_own
 WITHOUT_SET_E = {
     # print what they find, which may be nothing
     "listening", "own_etcd",
+    # look at folders, and what can't be found is none
+    "mounted_at", "place_of", "on_own_disk",
     # one command each, whose failure is the caller's condition
     "kube", "ask", "sum", "has", "listed", "leftovers", "sealos_version", "value", "read_name", "kubelet_ca", "retargeted",
     # say themselves what failed, or end the script

@@ -262,6 +262,9 @@ def test_good_machines() -> None:
         pytest.param("sealos01", {"ports": frozenset({2379})}, "port", "port 2379", id="etcd"),
         pytest.param("sealos03", {"leftovers": ("/etc/cni/net.d",)}, "leftovers", "/etc/cni/net.d", id="leftovers"),
         pytest.param("sealos03", {"free_lib": 1}, "disk", "/var/lib has 0 MiB free", id="disk full"),
+        pytest.param("sealos03", {"own_disks": {"/var/lib/docker": GIB // 2}}, "disk", "/var/lib/docker has 512 MiB free, 1024", id="images' disk"),
+        pytest.param("sealos01", {"own_disks": {"/var/lib/etcd": 0}}, "disk", "/var/lib/etcd has 0 MiB free, 256", id="etcd's disk"),
+        pytest.param("sealos03", {"own_disks": {"/var/lib/docker": GIB}, "free_lib": 1}, "disk", "/var/lib has 0 MiB free, 256", id="the rest"),
         pytest.param(
             "sealos03", {"free_root": 2 * GIB}, "disk", "/root has 2048 MiB free, 3072 MiB", id="no room for package"
         ),
@@ -464,6 +467,11 @@ def test_a_running_cluster_is_not_judged_as_a_bare_machine() -> None:
         "free_root": GIB,
     }
     assert findings({"sealos01": own | {"marker": {"name": "dev"}}, "sealos02": own}) == []
+
+
+def test_images_on_a_disk_of_their_own_need_no_room_elsewhere() -> None:
+    own = {"/var/lib/docker": GIB, "/var/lib/etcd": 0, "/var/lib/containerd": GIB // 2}
+    assert findings({"sealos02": {"own_disks": own, "free_lib": GIB // 2}}) == []
 
 
 def test_a_node_may_use_the_masters_ports() -> None:
@@ -693,7 +701,7 @@ def test_facts_as_the_script_prints_them() -> None:
     note = base64.b64encode(json.dumps({"name": "dev"}).encode()).decode()
     text = (
         "uid 0\nhostname sealos01\nmachine_id abc\naddress 192.0.2.11\naddress fd00::1\nswap 0\nport 192B\nport 0016\n"
-        f"free_root 1024\nleftover /var/lib/etcd\nleftover /a b\ncluster {note}\ninstalling x!\nalive etcd\nalive kubelet\nkubelet_ca ab12\nnode_name sealos01\nsealos_version Version: 3.3.9\n"
+        f"free_root 1024\nown_disk /var/lib/etcd 2\nown_disk /x \nleftover /var/lib/etcd\nleftover /a b\ncluster {note}\ninstalling x!\nalive etcd\nalive kubelet\nkubelet_ca ab12\nnode_name sealos01\nsealos_version Version: 3.3.9\n"
         "kernel Linux\nos debian\ncpus 2\nmemory 1024\nlistener 80 4711 nginx: worker\nvip_answers ping\n"
         "route eth0 00000000 010200C0 00000000\nroute eth0 000200C0 00000000 00FFFFFF\nroute tun0 0000400A 010200C0 0000C0FF\n"
     )
@@ -701,6 +709,7 @@ def test_facts_as_the_script_prints_them() -> None:
     assert facts.ports == {6443, 22}
     assert facts.addresses == ("192.0.2.11", "fd00::1")
     assert facts.free_root == 1 << 20
+    assert facts.own_disks == {"/var/lib/etcd": 2048}
     assert facts.leftovers == ("/var/lib/etcd", "/a b")
     assert facts.marker == {"name": "dev"}
     assert facts.intent is None
