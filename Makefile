@@ -73,7 +73,7 @@ check: lint ## ruff, mypy --strict, shellcheck, actionlint, go vet, the stack fi
 lint: venv ## the quick half of check: ruff, shellcheck, actionlint, go vet
 	@$(VENV)/ruff check .
 	@git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run | xargs -0 $(VENV)/shellcheck -x
-	@$(GO) -C tools/actionlint tool actionlint -shellcheck $(CURDIR)/$(VENV)/shellcheck -pyflakes= $(CURDIR)/.github/workflows/*.yaml
+	@$(GO) -C tools/actionlint tool actionlint -shellcheck "$(CURDIR)/$(VENV)/shellcheck" -pyflakes= "$(CURDIR)"/.github/workflows/*.yaml
 	@go="$$($(VENV)/python -m tools path go)"; found="$$("$${go%/*}/gofmt" -l tools)"; test -z "$$found" || { echo "gofmt: $$found" >&2; exit 1; }
 	@for folder in $(OUR_GO); do $(GO) -C tools/$$folder vet ./...; done
 
@@ -104,7 +104,7 @@ $(STAMP): requirements-dev.txt
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Fix: apt-get install python3 python3-venv" >&2; exit 1; }
 	@$(PYTHON) -m tools.doctor $(PURPOSE)
 	@echo "Making .venv (usually 1 min)"
-	@exec 9>>.venv.lock; flock 9; test -e $@ && exit 0; \
+	@exec 9>>.venv.lock; if command -v flock >/dev/null; then flock 9; fi; test -e $@ && exit 0; \
 		$(VENV)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear .venv; \
 		$(VENV)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement requirements-dev.txt; \
 		rm -f .venv/.complete-*; touch $@

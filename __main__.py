@@ -2,7 +2,7 @@
 
 import pulumi
 
-from components import registrations
+from components import interpreter, registrations
 from components.dashboards.contour import Contour, ContourArgs
 from components.dashboards.dashboards import Dashboards, DashboardsArgs
 from components.fleet import fleet_request
@@ -14,6 +14,7 @@ from components.protection import Protection
 from components.sealos.cluster import SealosCluster, SealosClusterArgs
 from components.settings import load
 
+interpreter.check()
 settings, credentials = load(pulumi.get_stack())
 fleet = fleet_request(settings, credentials)
 first_master = fleet_request(settings, credentials, [settings.first_master])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import components.interpreter  # noqa: F401  # before what needs a library
 from components.dashboards.check_probe import CheckRequest, check
 from components.dashboards.images import ImagesRequest, load_images
 from components.dashboards.made import CertificatesRequest, HtpasswdRequest, htpasswd, xds_certificates

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import components.interpreter  # noqa: F401  # before what needs a library
 from components.driver import Verb, drive
 from components.sealos import artifacts, drivers, etcd, requests, teardown
 
