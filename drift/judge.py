@@ -245,7 +245,7 @@ def expiries(host: str, seen: Seen, now: datetime, within: timedelta) -> Iterato
             yield Finding("certificates", host, f"{file} is no certificate", "Look at the file.")
             continue
         if ends <= now + within:
-            yield Finding("certificates", host, f"{file} {_ends(ends, now)}", "Renew it: `kubeadm alpha certs renew`.")
+            yield Finding("certificates", host, f"{file} {_ends(ends, now)}", "Renew it (docs/operations.md, Renew certificates).")
     yield from _token_ends(host, seen, now, within)
 
 
@@ -270,7 +270,7 @@ def own_kubeconfig(stack: str, kubeconfig: str, seen: Seen, now: datetime, withi
         what = f"its kubeconfig is not that of {ADMIN} any more, which was renewed; it {ends}"
         yield Finding("certificates", stack, what, "`pulumi up` reads it anew.")
     elif own.not_valid_after_utc <= now + within:
-        fix = "Renew it on the first master (`kubeadm alpha certs renew admin.conf`); then `pulumi up` reads it anew."
+        fix = "Renew it on the first master (docs/operations.md, Renew certificates); then `pulumi up` reads it anew."
         yield Finding("certificates", stack, f"its kubeconfig {ends}", fix)
 
 

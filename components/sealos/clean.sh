@@ -69,7 +69,7 @@ fi
 # what leftovers looks at by itself may be a mount of its own
 wipe /etc/kubernetes/manifests /etc/kubernetes/pki /etc/cni/net.d \
     /etc/kubernetes /var/lib/etcd /var/etcd /var/lib/cni /var/lib/calico /etc/cni /opt/cni \
-    /root/.kube /root/kube /root/kubeadm-config.yaml /root/kubeadm-join-config.yaml /tmp/cni.yaml /tmp/sealos \
+    /root/.kube /root/kube /root/sealos-istio-old-ca /root/sealos-istio-new-ca /root/kubeadm-config.yaml /root/kubeadm-join-config.yaml /tmp/cni.yaml /tmp/sealos \
     /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl /usr/bin/kubelet-pre-start.sh /usr/bin/crictl \
     /etc/systemd/system/kubelet.service /etc/systemd/system/kubelet.service.d /etc/systemd/system/multi-user.target.wants/kubelet.service \
     "$log_dir" /run/sealos-istio-joins 2>"$dir/why"

@@ -6,6 +6,7 @@ The tests of this file share one stack, dev on a lab of their own, and follow ea
 from __future__ import annotations
 
 import json
+import shlex
 import socket
 import subprocess
 import time
@@ -18,6 +19,7 @@ import pytest
 
 from lab import cgroups, faults, package
 from lab.machines import Lab
+from tests.documented import Terminal
 from tests.lab.conftest import OTHER, Kubectl, bare, dev_of, drift, shell
 from tests.project import Project
 from tools import parts
@@ -26,6 +28,8 @@ GATEWAY = ("-n", "istio-system", "-l", "app=istio-ingressgateway")
 BUSYBOX = "istio/proxyv2:1.5.0"
 """An image that is on every machine and has a busybox."""
 CHAIN = "/etc/cni/net.d/10-calico.conflist"
+RENEWAL = ("docs/operations.md", "Renew certificates")
+ANOTHER_CA = ("docs/operations.md", "Another CA")
 REDIRECTED = "15001"
 """The port of a sidecar that the rules of istio-cni lead to."""
 
@@ -286,18 +290,55 @@ def test_a_container_runtime_that_was_stopped_is_found_by_drift(project: Project
     kubectl("wait", "--for=condition=Ready", "node/sealos04", "--timeout=120s", limit=130)
 
 
-def test_a_renewed_kubeconfig_is_read_by_the_next_up_and_nothing_is_replaced(project: Project, machines: Lab) -> None:
+def ssh(machines: Lab, name: str) -> dict[str, str]:
+    """What the docs write for logging in, and what it is here."""
+    return {f"ssh root@{name}": shlex.join(machines.ssh_command(name))}
+
+
+def read_anew(project: Project, up: Callable[[], str]) -> None:
+    """Asserts that another kubeconfig on the first master is found by drift, and read by the documented up, which replaces none of the cluster."""
     before = project.outputs()["kubeconfig"]
-    shell(machines, "sealos01", "kubeadm alpha certs renew admin.conf")
     found = drift(project)
     assert "its kubeconfig is not that of /etc/kubernetes/admin.conf any more" in found.stdout, found.stdout + found.stderr
     preview = project.pulumi("preview", "--expect-no-changes", "--stack", project.stack)
     assert preview.status == 0, preview.text
-    done = project.up()
-    assert done.status == 0, done.text
-    assert "replaced" not in done.stdout
+    printed = up()
+    assert {line.split()[2] for line in printed.splitlines() if "replaced" in line} <= {"cluster-backup"}, printed
     assert project.outputs()["kubeconfig"] != before
     Kubectl(project)("get", "nodes")
+
+
+def test_a_renewed_kubeconfig_is_read_by_the_next_up_and_nothing_is_replaced(project: Project, machines: Lab) -> None:
+    terminal = Terminal.of(project)
+    terminal.documented(*RENEWAL, "ssh", replace=ssh(machines, "sealos01"))
+    until(lambda: not fails(machines, "sealos01", "kubectl get nodes"), "the API server answers with its new certificate", 120)
+    read_anew(project, lambda: terminal.documented(*RENEWAL, "pulumi up", limit=850))
+    found = drift(project)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_another_ca_leaves_a_cluster_that_works(project: Project, machines: Lab, tmp_path: Path) -> None:
+    terminal = Terminal.of(project)
+    ca = "sha256sum </etc/kubernetes/pki/ca.crt"
+    before = shell(machines, "sealos01", ca)
+    terminal.documented(*ANOTHER_CA, 'ssh root@sealos01 "$(cat', replace=ssh(machines, "sealos01"))
+    now = shell(machines, "sealos01", ca)
+    assert now != before
+    assert shell(machines, "sealos01", "sha256sum </root/.sealos/pki/ca.crt") == now
+    for name in machines.names[1:]:
+        there = {"ssh root@sealos02": shlex.join(machines.ssh_command(name)), "new-ca/sealos02": f"new-ca/{name}", "sealos02 has": f"{name} has"}
+        terminal.documented(*ANOTHER_CA, "ssh root@sealos01 tar", replace=there | ssh(machines, "sealos01"))
+        assert shell(machines, name, ca) == now
+    backup = project.outputs()["sealosBackup"]
+    read_anew(project, lambda: terminal.documented(*ANOTHER_CA, "pulumi up", limit=850))
+    assert project.outputs()["sealosBackup"] != backup
+    kubectl = Kubectl(project)
+    kubectl("wait", "--for=condition=Ready", "node", "--all", "--timeout=120s", limit=130)
+    terminal.environment["KUBECONFIG"] = str(kubectl.file)
+    terminal.documented(*ANOTHER_CA, "kubectl", limit=300)
+    done = project.up(limit=850)
+    assert done.status == 0, done.text
+    across(kubectl, tmp_path)
     found = drift(project)
     assert found.returncode == 0, found.stdout + found.stderr
 

@@ -127,7 +127,7 @@ def test_the_stacks_own_kubeconfig_is_judged_beside_the_first_masters() -> None:
     end = "on 2026-01-21 00:00 UTC, in 20.0 days"
     [(where, what, fix)] = found(own, 30)
     assert (where, what) == ("prod", f"its kubeconfig ends {end}")
-    assert "kubeadm alpha certs renew admin.conf" in fix
+    assert "Renew it on the first master (docs/operations.md, Renew certificates)" in fix
     [(where, what, fix)] = found(renewed, 10)
     assert what.endswith(f"any more, which was renewed; it ends {end}")
     assert fix == "`pulumi up` reads it anew."

@@ -386,7 +386,7 @@ WITHOUT_SET_E = {
     # look at folders, and what can't be found is none
     "mounted_at", "place_of", "on_own_disk",
     # one command each, whose failure is the caller's condition
-    "kube", "ask", "sum", "has", "listed", "leftovers", "sealos_version", "value", "read_name", "kubelet_ca", "retargeted",
+    "kube", "ask", "sum", "has", "listed", "leftovers", "api_listens", "sealos_version", "value", "read_name", "kubelet_ca", "retargeted",
     # say themselves what failed, or end the script
     "run_sealos", "disarm", "etcd_call", "etcd_members", "etcd_healthy", "mounts", "disarmed_config", "plain_file", "state",
     "etcd_spares", "make_way", "sealos_join",
@@ -407,3 +407,51 @@ def test_set_e_is_off_only_in_functions_that_do_without_it() -> None:
         line = Path(place["file"]).read_text().splitlines()[place["line"] - 1]
         called[line[place["column"] - 1 :].split()[0].strip('";)')] = f"{Path(place['file']).name}:{place['line']}"
     assert called.keys() <= WITHOUT_SET_E, {name: where for name, where in called.items() if name not in WITHOUT_SET_E}
+
+
+KUBEADM = r"""#!/bin/bash
+case "$3 $4" in
+    "certs ca") cd /etc/kubernetes/pki; echo new >ca.crt; echo new >ca.key ;;
+    "certs apiserver"*) cd /etc/kubernetes/pki; [ ! -e /run/fails ] || { echo "no such luck" >&2; exit 1; }; echo new >"${4}.crt"; echo new >"${4}.key" ;;
+    "kubeconfig all") for name in admin controller-manager scheduler kubelet; do echo "server: https://api:6443" >/etc/kubernetes/$name.conf; done ;;
+    "kubeconfig kubelet") mkdir -p "$8"; printf '%s %s' "$6" "${12}" >"$8/kubelet.conf" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_another_ca_is_whole_or_everything_is_put_back(fails: bool, tmp_path: Path) -> None:
+    """Its order and its way back; what Kubernetes makes of it is seen on the lab (test_containers.py)."""
+    programs = {
+        "kubeadm": KUBEADM,
+        "kubectl": '#!/bin/sh\ncase "$*" in *jsonpath*) echo sealos01 sealos02 ;; *) echo node/sealos01 ;; esac\n',
+        "systemctl": "#!/bin/sh\necho restarted >>/run/kubelet\n",
+        "hostname": "#!/bin/sh\necho sealos01\n",
+    }
+    prepare = "mount -t tmpfs lib /var/lib; mkdir -p /var/lib/kubelet/pki /etc/kubernetes/pki /etc/kubernetes/manifests /root/.sealos/pki; "
+    for name, text in programs.items():
+        prepare += f"rm -f /usr/bin/{name}; printf %s {shlex.quote(text)} >/usr/bin/{name}; chmod 0755 /usr/bin/{name}; "
+    prepare += "for file in ca.crt ca.key apiserver.crt sa.key; do echo was >/etc/kubernetes/pki/$file; echo was >/root/.sealos/pki/$file; done; "
+    prepare += "echo '    server: https://api:6443' >/etc/kubernetes/kubelet.conf; echo was >/etc/kubernetes/admin.conf; : >/root/kubeadm-config.yaml; "
+    prepare += "for pod in etcd kube-apiserver kube-controller-manager kube-scheduler; do echo $pod >/etc/kubernetes/manifests/$pod.yaml; done; "
+    prepare += "echo was >/var/lib/kubelet/pki/kubelet-client-current.pem; " + (": >/run/fails; " if fails else "")
+    then = 'cp -a /etc/kubernetes "$place/kubernetes"; cp /run/kubelet "$place/kubelet"; ls /var/lib/kubelet/pki >"$place/pki"'
+    done = run(tmp_path, "new_ca.sh", prepare, {}, then=then)
+    kubernetes, own = tmp_path / "kubernetes", tmp_path / "root/.sealos/pki"
+    assert {file.name for file in (kubernetes / "manifests").iterdir()} == {
+        f"{pod}.yaml" for pod in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+    }
+    assert not (kubernetes / "sealos-istio-aside").exists()
+    assert (tmp_path / "kubelet").exists()
+    is_now = "was\n" if fails else "new\n"
+    assert {(place / name).read_text() for place in (kubernetes / "pki", own) for name in ("ca.crt", "ca.key", "apiserver.crt")} == {is_now}
+    assert (kubernetes / "pki/sa.key").read_text() == "was\n"
+    assert (tmp_path / "pki").read_text() == ("kubelet-client-current.pem\n" if fails else "")
+    assert (tmp_path / "root/sealos-istio-old-ca").exists() is not fails
+    if fails:
+        assert done.status == 1
+        assert "kubeadm init phase certs apiserver --config /root/kubeadm-config.yaml failed: no such luck" in done.stderr
+    else:
+        assert (done.status, done.stdout) == (0, "sealos01 has a new CA. Next, for each other machine: new_ca_node.sh\n"), done.stderr
+        assert done.read("/root/sealos-istio-new-ca/sealos02/kubelet.conf") == "sealos02 api:6443"
+        assert done.read("/root/sealos-istio-old-ca/kubernetes/pki/ca.crt") == "was\n"
