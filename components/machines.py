@@ -221,6 +221,24 @@ class Host:
             "Look at the SFTP subsystem in its sshd_config, and at the room here.",
         )
 
+    async def channel(self, address: str, port: int) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
+        """A connection from the machine to what listens at an address and port, by way of its SSH server.
+
+        Raises:
+            MachineError: when it makes none, or is lost.
+        """
+        try:
+            return await self._connection.open_connection(address, port, encoding=None)
+        except (asyncssh.Error, OSError) as error:
+            if self._connection.is_closed() or not isinstance(error, asyncssh.ChannelOpenError):
+                fix = "It is dialled again."
+                raise MachineError(self.machine.name, f"the connection was lost ({_reason(error)})", fix, "lost") from None
+            raise MachineError(
+                self.machine.name,
+                f"its SSH server makes no connection to {address}:{port} there ({_reason(error)})",
+                "Does something listen there, and does its sshd_config allow it (AllowTcpForwarding)?",
+            ) from None
+
     async def _transfer(
         self,
         action: Callable[[asyncssh.SFTPClient], Awaitable[None]],

@@ -251,6 +251,9 @@ class ClusterSettings(_Model):
         network: the pod network that sealos applies.
         interface: sealos's --interface, a regular expression of network interface names.
         cert_sans: further names and addresses for the API server's certificate.
+        api_endpoint: where the API server is reached from outside, as host or host:port, when that is not the first master's own address:
+            behind NAT, or a load balancer. The host stands in cert_sans.
+        api_tunnel: a port of this workstation's own, for a tunnel to the API server by SSH where nothing else gets through.
         repo: registry and path that kubeadm names its images by; kubeadm's own unless given.
         max_clock_skew: seconds that a host's clock may differ from the median of all.
         join_batch: nodes that sealos joins at a time; each of them gets the package, some 400 MB, from the first master.
@@ -276,6 +279,8 @@ class ClusterSettings(_Model):
     network: Literal["calico", "flannel", "cilium"] = "calico"
     interface: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.*|_-]+$")  # an argument of sealos, as cert_sans
     cert_sans: tuple[str, ...] = Field(default=(), strict=False)
+    api_endpoint: str | None = None
+    api_tunnel: int | None = Field(default=None, ge=1024, le=65535)
     repo: str = Field(default="", pattern=r"^[A-Za-z0-9._:/-]*$")
     max_clock_skew: float = Field(default=2.0, gt=0)
     join_batch: int = Field(default=JOIN_BATCH, ge=1)
@@ -316,6 +321,7 @@ class ClusterSettings(_Model):
         return value
 
     _check_name = field_validator("name")(valid.cluster_name)
+    _check_endpoint = field_validator("api_endpoint")(valid.endpoint)
     _check_repo = field_validator("repo")(valid.image_prefix)
     _check_vip = field_validator("vip")(valid.ipv4)
     _check_networks = field_validator("pod_cidr", "service_cidr")(valid.network)
@@ -998,6 +1004,7 @@ def _contradictions(settings: Settings) -> Iterable[str]:
             f"{PROJECT}:masters lists {count} machines: an even number of etcd members tolerates no more failures than "
             f"{count - 1}; use 1, 3 or 5. Where a master is gone for good, name it in {PROJECT}:cluster.lost"
         )
+    yield from _api_is_reached(settings)
     yield from _address_plan(settings)
     mesh = list(_mesh_fits(settings))
     yield from mesh
@@ -1037,6 +1044,21 @@ def _pinned(settings: Settings) -> Iterable[str]:
             )
     if settings.ssh.bastion and not settings.ssh.bastion.host_key:
         yield f"{PROJECT}:ssh.bastion.hostKey is missing: every log-in passes the bastion; pin it as the machines"
+
+
+def _api_is_reached(settings: Settings) -> Iterable[str]:
+    cluster = settings.cluster
+    if cluster.api_endpoint is None:
+        return
+    if cluster.api_tunnel is not None:
+        yield f"{PROJECT}:cluster.apiEndpoint and cluster.apiTunnel: the API server is reached by one of them; take the other out"
+    host, _ = valid.host_and_port(cluster.api_endpoint)
+    names = {*cluster.cert_sans, *(machine.address for machine in settings.masters[:1])}
+    if not names & {host, f"*.{host.partition('.')[2]}"}:
+        yield (
+            f"{PROJECT}:cluster.apiEndpoint: the API server's certificate would not be good for {host}; add it to cluster.certSans "
+            f"(on a live cluster, which keeps its certificate, use cluster.apiTunnel)"
+        )
 
 
 def _mesh_fits(settings: Settings) -> Iterable[str]:

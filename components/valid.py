@@ -187,6 +187,28 @@ def certificate_name(value: str) -> str:
     return value
 
 
+def host_and_port(value: str) -> tuple[str, int]:
+    """The two of `host`, `host:port` or `[IPv6]:port`; the port is 6443 where none is given."""
+    host, colon, port = value.rpartition(":")
+    if value.endswith("]") or not colon or (":" in host and not host.endswith("]")):
+        host, port = value, "6443"
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def endpoint(value: str | None) -> str | None:
+    """Where a server is reached, as `host` or `host:port`."""
+    if value is None:
+        return None
+    try:
+        host, port = host_and_port(value)
+        good = 0 < port < 65536 and not certificate_name(host).startswith("*")
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(f"{value!r} is no place of a server: write k8s.example.org:6443, or 192.0.2.9, without a scheme or path")
+    return value
+
+
 def host_key(value: str | None) -> str | None:
     """An SSH public key, `type base64`, without its comment."""
     if value is None:

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from components import tunnel
 from components.printable import printable
 from drift import look
 from drift.judge import AREAS, Finding
@@ -44,7 +45,9 @@ def drift(
     if directory:
         checkout = Checkout(engine, directory.resolve(), {**checkout.environment, **os.environ})
     found = look.stack_of(checkout, stack)
-    findings = [*look.at_settings(checkout, stack), *look.at_objects(checkout, stack)]
+    port = found.settings.cluster.api_tunnel
+    findings = look.at_settings(checkout, stack)
+    findings += asyncio.run(tunnel.during(found.fleet, port, lambda: look.at_objects(checkout, stack), err.print))
     own = look.kubeconfig_of(checkout, stack)
     os.chdir(checkout.directory)
     findings += asyncio.run(look.at_machines(found, own, timedelta(days=within)))

@@ -11,10 +11,12 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_command import local
 
+from components import valid
 from components.istio.host_ports import host_ports
 from components.sealos import installation, sealos_config
 from components.sealos.requests import ETCD_BACKUPS, JOIN_BATCH, Identity
 from components.settings import Artifact, Machine, Settings
+from components.tunnel import HERE, hold_for_this_run
 
 _OLDEST_WITH_SERVER_SIDE_APPLY = (1, 16)
 """Server-side apply is on by default from Kubernetes 1.16 (beta) on. It is what lets a create that a killed run had made, but
@@ -50,9 +52,9 @@ class SealosCluster(pulumi.ComponentResource):
     because a replaced installation would take every object in the cluster with it.
 
     Attributes:
-        kubeconfig: for use from outside; secret.
+        kubeconfig: for use from outside, by cluster.apiEndpoint or cluster.apiTunnel where they are set; secret.
         sealos_backup: the first master's ~/.sealos with the CA's keys, for components/sealos/restore.sh; secret.
-        api_server: URL of the API server on the first master.
+        api_server: URL of the API server on the first master, or at cluster.apiEndpoint.
         nodes: name, address, role and version of every node, as the cluster itself says.
         anchor: the installation; what lives inside the cluster is replaced with it.
         wanted: the list of machines that the cluster is to have; what lives inside the cluster is `deleted_with` it.
@@ -293,6 +295,20 @@ class SealosCluster(pulumi.ComponentResource):
         self.sealos_backup = pulumi.Output.secret(backup.stdout)
         self.kubeconfig = pulumi.Output.secret(kubeconfig.stdout)
         self.api_server = pulumi.Output.from_input(sealos_config.api_server(first.address))
+        if cluster.api_endpoint:
+            host, port = valid.host_and_port(cluster.api_endpoint)
+            self.kubeconfig = self.kubeconfig.apply(lambda text: sealos_config.reached_at(text, host, port))
+            self.api_server = pulumi.Output.from_input(sealos_config.api_server(host, port))
+        elif tunnel := cluster.api_tunnel:
+            self.kubeconfig = pulumi.Output.all(self.kubeconfig, self._fleet).apply(
+                lambda known: _by_tunnel(known[0], known[1], tunnel, first.address)
+            )
+        elif settings.ssh.bastion and pulumi.runtime.is_dry_run():
+            pulumi.info(
+                f"sealos-istio:ssh.bastion: the API server at {sealos_config.api_server(first.address)} must be reached from here as well; "
+                f"where only SSH gets through, set cluster.apiTunnel",
+                resource=self,
+            )
         self.nodes = pulumi.Output.unsecret(ready.stdout).apply(_nodes)
         self.provider = kubernetes.Provider(
             f"{name}-provider",
@@ -454,6 +470,12 @@ def _refuse_another_identity(args: pulumi.ResourceHookArgs) -> None:
 def _driver(verb: str) -> str:
     """How Pulumi runs a driver: from the project's folder, with the program's own Python; no path of this machine."""
     return f"python3 -m components.sealos {verb}"
+
+
+def _by_tunnel(kubeconfig: str, fleet: Mapping[str, Any], port: int, address: str) -> str:
+    """The kubeconfig by a tunnel that is held from now on for the whole of the update."""
+    hold_for_this_run(fleet, port)
+    return sealos_config.reached_at(kubeconfig, HERE, port, address)
 
 
 def _nodes(text: str) -> list[dict[str, str]]:

@@ -149,6 +149,23 @@ def kubeconfig(admin_conf: str, address: str) -> str:
     return str(yaml.safe_dump(made, sort_keys=False))
 
 
+def reached_at(text: str, host: str, port: int, name: str | None = None) -> str:
+    """A kubeconfig of ours whose API server is reached at another place.
+
+    Args:
+        text: as `kubeconfig` makes it.
+        host: where.
+        port: where on it.
+        name: what the certificate there is good for, if not the host.
+    """
+    config = yaml.safe_load(text)
+    cluster = config["clusters"][0]["cluster"]
+    cluster["server"] = api_server(host, port)
+    if name:
+        cluster["tls-server-name"] = name
+    return str(yaml.safe_dump(config, sort_keys=False))
+
+
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9@:._-]{1,253}")
 _BLOCKS = {
     "certificate-authority-data": "CERTIFICATE",
@@ -197,9 +214,9 @@ def _pem(entry: dict[str, Any], where: str, key: str) -> str:
     return base64.b64encode(data).decode()
 
 
-def api_server(address: str) -> str:
-    """The URL of the API server on a master."""
-    return f"https://{address}:6443"
+def api_server(address: str, port: int = 6443) -> str:
+    """The URL of the API server on a master, or where else it is reached."""
+    return f"https://{f'[{address}]' if ':' in address else address}:{port}"
 
 
 def _yaml(data: dict[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pulumi
 import pytest
+import yaml
 
 from components.fleet import fleet_request
 from components.sealos.cluster import SealosCluster, SealosClusterArgs
@@ -17,7 +18,7 @@ from tests.graph.hooks import Hooks
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
 PASSWORD = "TOPSECRET-password"
-KUBECONFIG = "kind: Config # TOPSECRET-kubeconfig"
+KUBECONFIG = "kind: Config # TOPSECRET-kubeconfig\nclusters: [{name: k, cluster: {server: 'https://192.0.2.11:6443'}}]"
 BACKUP = "TOPSECRET-backup"
 NODES = [{"name": "sealos01", "address": "192.0.2.11", "role": "master", "version": "v1.16.3"}]
 COMMAND = "command:local:Command"
@@ -258,6 +259,31 @@ def test_provider(version: str, server_side: str) -> None:
     provider = Seen(stack(kubernetesVersion=version)).recorder.registered["cluster-provider"].inputs
     assert provider["clusterIdentifier"] == "dev"
     assert str(provider["enableServerSideApply"]).lower() == server_side
+
+
+def reached(**cluster: Any) -> tuple[Seen, dict[str, str]]:
+    """A run, and the cluster that the provider's kubeconfig has, which is the output's, too, and a secret."""
+    seen = Seen(stack(**cluster))
+    assert seen.secret["kubeconfig"]
+    assert plain(seen.recorder.registered["cluster-provider"].inputs["kubeconfig"]) == seen.outputs["kubeconfig"]
+    found: dict[str, str] = yaml.safe_load(seen.outputs["kubeconfig"])["clusters"][0]["cluster"]
+    return seen, found
+
+
+def test_the_api_server_at_another_place() -> None:
+    seen, cluster = reached(apiEndpoint="k8s.example.org:8443", certSans=["*.example.org"])
+    assert cluster == {"server": "https://k8s.example.org:8443"} == {"server": seen.outputs["apiServer"]}
+    assert seen.command("cluster-kubeconfig") == Seen(stack(certSans=["*.example.org"])).command("cluster-kubeconfig")
+
+
+def test_the_api_server_by_a_tunnel(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = []
+    monkeypatch.setattr("components.sealos.cluster.hold_for_this_run", lambda fleet, port: held.append((fleet["login"]["password"], port)))
+    seen, cluster = reached(apiTunnel=16443)
+    assert cluster == {"server": "https://127.0.0.1:16443", "tls-server-name": "192.0.2.11"}
+    assert held == [(PASSWORD, 16443)]
+    assert seen.outputs["apiServer"] == "https://192.0.2.11:6443"
+    assert seen.command("cluster-kubeconfig") == Seen(stack()).command("cluster-kubeconfig")
 
 
 def test_no_path_of_this_machine() -> None:

@@ -13,7 +13,7 @@ import pytest
 from lab import faults
 from lab.machines import NAMES, Lab
 from tests.documented import Terminal
-from tests.lab.conftest import Kubectl
+from tests.lab.conftest import Kubectl, drift
 from tests.project import Project, changes
 
 Config = dict[str, Any]
@@ -140,6 +140,37 @@ def test_package_and_sealos_from_here_through_a_bastion(project: Project, lab: L
     )
     nodes = Kubectl(project).json("get", "nodes")["items"]
     assert sorted(node["metadata"]["name"] for node in nodes) == ["sealos01", "sealos02"]
+
+
+BLACKHOLE = "ip route {action} blackhole {us}/32"
+
+
+def test_a_mesh_where_only_the_bastion_is_let_in(project: Project, lab: Lab, dev_config: Config) -> None:
+    """The machines answer nothing that comes from here, API server included; what is put into the cluster goes in by the tunnel, and out again."""
+    us, before = str(lab.network[1]), project.config_file.read_text()
+
+    def change(config: Config) -> None:
+        config["cluster"]["apiTunnel"] = 16443
+        config["istio"] = {"version": "1.5.0", "profile": "minimal", "cni": {"enabled": False}}
+
+    for name in NAMES[:2]:
+        lab.run(name, "sh", "-c", BLACKHOLE.format(action="add", us=us)).check_returncode()
+    try:
+        project.edit_config(change)
+        up(project, "istio-operator-deployment created")
+        assert project.outputs()["istio"]["status"] == "HEALTHY"
+        assert project.outputs()["kubeconfig"].count("https://127.0.0.1:16443") == 1
+        done = project.pulumi("preview", "--expect-no-changes", "--stack", project.stack)
+        assert done.status == 0, done.text
+        assert drift(project).returncode == 0
+        project.edit_config(lambda config: config.pop("istio"))
+        up(project, "istio-operator-deployment deleted")
+    finally:
+        for name in NAMES[:2]:
+            lab.run(name, "sh", "-c", BLACKHOLE.format(action="del", us=us)).check_returncode()
+        project.config_file.write_text(before)
+    up(project)
+    assert sorted(Kubectl(project).nodes()) == ["sealos01", "sealos02"]
 
 
 def test_another_way_in_and_another_password_never_install(project: Project, lab: Lab) -> None:
