@@ -220,7 +220,8 @@ def bounded_with_a_way_down(resources: Sequence[Resource]) -> Iterator[tuple[str
         driver = DRIVER.fullmatch(create) if isinstance(create, str) else None
         for key in ("create", "update", "delete"):
             text = resource.get(key)
-            if isinstance(text, str) and not DRIVER.fullmatch(text) and not re.match(r"timeout +[0-9.]+[smh]? ", text):
+            bounded = text == "true" or (isinstance(text, str) and re.match(r"timeout +[0-9.]+[smh]? ", text))
+            if isinstance(text, str) and not bounded and not DRIVER.fullmatch(text):
                 yield (
                     f"its {key} is no driver of this program and has no limit: begin it with `timeout SECONDS`",
                     resource,

@@ -133,7 +133,7 @@ class ControlPlane(pulumi.ComponentResource):
         # It exists for its delete, which comes after the IstioOperator's: what 1.5's operator leaves behind is taken away.
         leftovers = local.Command(
             f"{name}-leftovers",
-            create="timeout 10 true",
+            create="true",
             delete=SWEEP,
             stdin=secret_json(
                 {

@@ -209,7 +209,7 @@ def test_log_in_data_is_secret_and_findings_are_not(seen: Seen) -> None:
 
 def test_what_is_left_is_swept_after_the_istio_operator_and_never_before(seen: Seen) -> None:
     sweep = seen.inputs["mesh-leftovers"]
-    assert (sweep["create"], sweep["delete"]) == ("timeout 10 true", "python3 -m components.istio sweep")
+    assert (sweep["create"], sweep["delete"]) == ("true", "python3 -m components.istio sweep")
     request = json.loads(sweep["stdin"]["value"])
     assert (request["crds"], request["name"], request["configFile"]) == (
         "keep",

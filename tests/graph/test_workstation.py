@@ -41,6 +41,14 @@ def test_a_preview_takes_no_python3_and_no_timeout(project: Project, bare: Proje
     assert {*found} <= {*expected}
 
 
+def test_every_command_takes_python3_alone(project: Project) -> None:
+    """A shell's own `true` aside; macOS has no `timeout`."""
+    inputs = [step["newState"]["inputs"] for step in project.preview()["steps"] if "command:local:Command" in step["urn"]]
+    commands = {text for given in inputs for key in ("create", "update", "delete") if (text := given.get(key))}
+    assert len(commands) > 10
+    assert {text for text in commands if not text.startswith("python3 -m components.")} == {"true"}
+
+
 def test_an_update_stops_before_it_has_changed_anything(bare: Project) -> None:
     done = bare.up()
     assert done.status != 0
