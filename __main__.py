@@ -8,6 +8,7 @@ from components.dashboards.dashboards import Dashboards, DashboardsArgs
 from components.fleet import fleet_request
 from components.istio.cni_check import CniCheck, CniCheckArgs
 from components.istio.control_plane import ControlPlane, ControlPlaneArgs, foresee
+from components.istio.images import ImagesArgs
 from components.istio.istioctl import Istioctl, IstioctlArgs
 from components.istio.operator import IstioOperator, IstioOperatorArgs
 from components.protection import Protection
@@ -29,7 +30,8 @@ pulumi.export("nodes", cluster.nodes)
 
 if foreseen:
     istio, in_cluster = foreseen.istio, cluster.in_cluster
-    operator = IstioOperator("istio-operator", IstioOperatorArgs(istio), in_cluster)
+    from_file = ImagesArgs(foreseen, settings, credentials, cluster.provider)
+    operator = IstioOperator("istio-operator", IstioOperatorArgs(istio, from_file), in_cluster)
     mesh_args = ControlPlaneArgs(foreseen, first_master, fleet, operator, settings.machines, credentials.kiali_passphrase)
     mesh = ControlPlane("istio", mesh_args, in_cluster)
     everything += [operator, mesh]
@@ -48,8 +50,7 @@ if foreseen:
     if dashboards := settings.dashboards:
         after: list[pulumi.Resource] = [mesh.gate]
         if dashboards.contour:
-            contour = Contour("contour", ContourArgs(settings, credentials, cluster.provider), in_cluster)
-            everything.append(contour)
+            everything.append(contour := Contour("contour", ContourArgs(settings, credentials, cluster.provider), in_cluster))
             after.append(contour.deployment)
         ways_in = Dashboards("dashboards", DashboardsArgs(settings, credentials, first_master, after), in_cluster)
         everything.append(ways_in)

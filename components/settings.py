@@ -477,6 +477,18 @@ class Labelled(_Model):
     annotations: dict[str, str] = Field(default_factory=dict)
 
 
+class ImagesFile(_Model):
+    """Container images in a file, as `docker save` writes it.
+
+    Attributes:
+        file: where it lies here, relative to the project.
+        sha256: its SHA-256, 64 hexadecimal digits.
+    """
+
+    file: str = Field(min_length=1)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
 class IstioSettings(_Model):
     """The mesh: what one IstioOperator says, with the parts that most people set as keys of their own.
 
@@ -484,6 +496,7 @@ class IstioSettings(_Model):
         version: Istio's version; it must fit the cluster's (components/istio/versions.py).
         hub: where the images come from; the operator's is `hub/operator:version`.
         tag: the images' tag, where it goes on after the version (`1.8.0-distroless`).
+        images: a file with the images, the operator's included, which is loaded on every node; None has them pull.
         file: a whole IstioOperator written by others, relative to the project, instead of the keys below that it states.
         profile: the profile that everything else is laid over (docs/istio.md lists what each installs).
         name, namespace: the IstioOperator's own.
@@ -502,6 +515,7 @@ class IstioSettings(_Model):
     version: str = "1.5.0"
     hub: str = "istio"
     tag: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")
+    images: ImagesFile | None = None
     file: str | None = None
     profile: Literal["default", "demo", "empty", "minimal", "preview", "remote", "separate"] = "default"
     name: str = "istiocontrolplane"
@@ -602,18 +616,6 @@ class IngressSettings(_Model):
 
     class_name: str | None = Field(default=None, alias="class", pattern=r"^[A-Za-z0-9./-]+$")
     controller: Literal["nginx", "contour", "other"] = "other"
-
-
-class ImagesFile(_Model):
-    """Container images in a file, as `docker save` writes it.
-
-    Attributes:
-        file: where it lies here, relative to the project.
-        sha256: its SHA-256, 64 hexadecimal digits.
-    """
-
-    file: str = Field(min_length=1)
-    sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class ContourSettings(_Model):

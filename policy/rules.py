@@ -35,6 +35,7 @@ GOES_OTHERWISE: Mapping[str, str] = {
     "dashboards check": "leaves nothing",
     "dashboards htpasswd": "leaves nothing outside the state",
     "dashboards xds-certificates": "leaves nothing outside the state",
+    "istio load-images": "images stay in a node's container runtime, as pulled ones do",
     "dashboards load-images": "images stay in a node's container runtime, as pulled ones do",
 }
 """Driver verbs that need no `delete`, and why."""

@@ -6,9 +6,9 @@ import sys
 
 import components.interpreter  # noqa: F401  # before what needs a library
 from components.dashboards.check_probe import CheckRequest, check
-from components.dashboards.images import ImagesRequest, load_images
 from components.dashboards.made import CertificatesRequest, HtpasswdRequest, htpasswd, xds_certificates
 from components.driver import Verb, drive
+from components.images import ImagesRequest, load_images
 
 VERBS = {
     "check": Verb(CheckRequest, check, "wait until every way in leads to a dashboard, or say which doesn't"),

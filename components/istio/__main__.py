@@ -6,6 +6,7 @@ import sys
 
 import components.interpreter  # noqa: F401  # before what needs a library
 from components.driver import Verb, drive
+from components.images import ImagesRequest, load_images
 from components.istio import recover
 from components.istio.cni_probe import CniRequest, cni_check
 from components.istio.drift import LookRequest, found_changed_at
@@ -16,6 +17,7 @@ from components.istio.sweep import SweepRequest, sweep
 
 VERBS = {
     "passphrase": Verb(PassphraseRequest, passphrase, "make a passphrase that nobody guesses"),
+    "load-images": Verb(ImagesRequest, load_images, "load the mesh's images from a file on a node, where missing"),
     "gate": Verb(GateRequest, gate, "wait until the mesh is what was asked for, or say why it isn't"),
     "look": Verb(LookRequest, found_changed_at, "whether something changed the mesh since the gate was passed"),
     "sweep": Verb(SweepRequest, sweep, "take away what a mesh left, once its IstioOperator is gone"),

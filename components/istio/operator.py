@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 
 from components.istio import operator_manifests as manifests
+from components.istio.images import Images, ImagesArgs
 from components.istio.objects import kubernetes_object
 from components.istio.operator_file import pull_secrets
 from components.istio.versions import check_upgrade
@@ -22,9 +23,11 @@ class IstioOperatorArgs:
 
     Attributes:
         istio: version, hub, and which IstioOperator it will serve.
+        images: with what they are loaded on every node before its pod starts, where the mesh has a file of them.
     """
 
     istio: IstioSettings
+    images: ImagesArgs | None = None
 
 
 class IstioOperator(pulumi.ComponentResource):
@@ -66,6 +69,7 @@ class IstioOperator(pulumi.ComponentResource):
         # after both, so that a binding never grants rights to whoever takes the account's name first
         binding = child("cluster-role-binding", manifests.cluster_role_binding(), role, account)
         identity = manifests.control_plane_identity(istio.namespace, istio.name)
+        loaded = Images(f"{name}-images", args.images, pulumi.ResourceOptions(parent=self)).loaded if istio.images and args.images else ()
         # its process ends when the CRD isn't served or the lock can't be had, so it starts after what it needs
         self.deployment = child(
             "deployment",
@@ -76,6 +80,7 @@ class IstioOperator(pulumi.ComponentResource):
             account,
             binding,
             crd,
+            *loaded,
             hooks=pulumi.ResourceHookBinding(
                 before_update=[
                     pulumi.ResourceHook(

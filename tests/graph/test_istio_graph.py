@@ -6,19 +6,23 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
+from components.images import ImagesRequest
 from components.istio.cni_check import CniCheck, CniCheckArgs
 from components.istio.control_plane import ControlPlane, ControlPlaneArgs, foresee
+from components.istio.images import ImagesArgs
 from components.istio.istioctl import Istioctl, IstioctlArgs
 from components.istio.objects import type_token
 from components.istio.operator import IstioOperator, IstioOperatorArgs
 from components.istio.operator_manifests import CRD_NAME, RESTART_ANNOTATION
-from components.settings import Artifact, IstioSettings
+from components.settings import Artifact, Credentials, IstioSettings, parse
 from tests.graph.hooks import Hooks
+from tests.unit.test_images import saved
 
 PASSWORD = "not-for-anyone"
 LOOKED = "2026-01-02T03:04:05Z"
@@ -323,3 +327,39 @@ def test_the_operator_has_exactly_the_rights_of_1_5_0(seen: Seen) -> None:
     )
     limited = {rule["apiGroups"][0]: rule["verbs"] for rule in rules if rule["verbs"] != ["*"]}
     assert limited == {"monitoring.coreos.com": ["get", "create"]}
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_images_from_a_file_are_on_every_node_before_the_operator_starts(here: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    warned: list[str] = []
+    monkeypatch.setattr(pulumi, "warn", lambda text, **_: warned.append(text))
+    file = tmp_path / "mesh.tar"
+    if here:
+        file.write_bytes(saved("istio/operator:1.5.0", "istio/pilot:1.5.0"))
+    machines = [{"name": f"sealos0{n}", "address": f"192.0.2.1{n}"} for n in (1, 2)]
+    stack = parse({"masters": machines[:1], "nodes": machines[1:], "password": "set", "ssh": {"hostKeys": "unverified"}}, "dev")
+    istio = settings(images={"file": str(file), "sha256": "0" * 64})
+
+    def program() -> dict[str, pulumi.Output[Any]]:
+        ready = pulumi.ComponentResource("a:b:Ready", "ready")
+        credentials = Credentials(password=pulumi.Output.secret(PASSWORD))
+        operator = IstioOperator("operator", IstioOperatorArgs(istio, ImagesArgs(foresee(istio), stack, credentials, ready)))
+        return {"id": operator.deployment.id}
+
+    seen = run(program, monkeypatch)
+    steps = {"operator-images-sealos01", "operator-images-sealos02"}
+    assert after(seen, "operator-deployment") >= steps
+    assert steps <= set(seen.inputs)
+    for name in steps:
+        assert after(seen, name) == {"ready"}
+        assert seen.inputs[name]["create"] == "python3 -m components.istio load-images"
+        request = ImagesRequest.model_validate_json(seen.inputs[name]["stdin"]["value"])
+        assert [machine.name for machine in request.fleet.machines] == [name.rpartition("-")[2]]
+        assert (request.images, request.of, request.key) == (("istio/operator:1.5.0",), "mesh", "istio.images")
+    lacking = [text for text in warned if "istio.images" in text]
+    assert bool(lacking) is here
+    if here:
+        assert "istio/proxyv2:1.5.0" in lacking[0]
+        assert "istio/pilot" not in lacking[0]
+        assert "operator" not in lacking[0]

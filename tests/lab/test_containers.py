@@ -5,8 +5,10 @@ The tests of this file share one stack, dev on a lab of their own, and follow ea
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
+import shutil
 import socket
 import subprocess
 import time
@@ -288,6 +290,20 @@ def test_a_container_runtime_that_was_stopped_is_found_by_drift(project: Project
     assert "sealos04" in done.stdout
     faults.put(machines, "sealos04", "runtime", undo=True)
     kubectl("wait", "--for=condition=Ready", "node/sealos04", "--timeout=120s", limit=130)
+
+
+def test_images_from_a_file_are_loaded_where_they_are_missing(project: Project, machines: Lab) -> None:
+    image, file = "istio/operator:1.5.0", project.directory / "mesh.tar"
+    shell(machines, "sealos01", f"docker save -o /root/mesh.tar {image}")
+    shutil.copy(machines.root("sealos01") / "root/mesh.tar", file)
+    lacks = next(name for name in machines.names if not fails(machines, name, f"docker rmi {image}"))
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    project.edit_config(lambda config: config["istio"].update(images={"file": file.name, "sha256": sha256}))
+    done = project.up(limit=850)
+    assert done.status == 0, done.text
+    assert f"{lacks}] sending mesh.tar" in done.text, done.text
+    assert done.text.count("sending mesh.tar") == 1
+    assert not fails(machines, lacks, f"docker image inspect {image}")
 
 
 def ssh(machines: Lab, name: str) -> dict[str, str]:

@@ -36,7 +36,7 @@ EXEMPT = {
         "docs/dashboards.md",
         "Contour for traffic from outside",
         "docker save -o contour.tar docker.io/projectcontour/contour:v1.9.0 docker.io/envoyproxy/envoy:v1.15.1",
-    ): "needs a Docker daemon and a registry; what is done with such a file is in test_dashboards_images.py",
+    ): "needs a Docker daemon and a registry; what is done with such a file is in test_images.py",
 }
 """Commands that no test can run, each with the reason."""
 

@@ -1,19 +1,22 @@
-"""Contour's images from a file: the script with a played container runtime, the driver with played machines."""
+"""Images from a file: the script with a played container runtime, the driver with played machines."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
+import json
 import subprocess
+import tarfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from components.dashboards import images
-from components.dashboards.images import ImagesRequest, load_images
+from components import images
 from components.driver import DriverError
+from components.images import ImagesRequest, load_images, reference
 from components.login import MachineError
 from components.machines import Result
 
@@ -110,7 +113,9 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     file = tmp_path / "images.tar"
     file.write_bytes(b"images")
 
-    def loaded(*hosts: Played | MachineError, sha256: str = "") -> str:
+    def loaded(*hosts: Played | MachineError, sha256: str = "", of: Literal["contour", "mesh"] = "contour", content: bytes = b"images") -> str:
+        file.write_bytes(content)
+
         async def on_all(fleet: object, action: Callable[[Any], Awaitable[Any]]) -> dict[str, Any]:
             return {
                 str(n): host if isinstance(host, MachineError) else await action(host) for n, host in enumerate(hosts)
@@ -120,9 +125,10 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
         request = ImagesRequest.model_construct(
             fleet=None,  # type: ignore[arg-type]
             file=str(file),
-            sha256=sha256 or hashlib.sha256(b"images").hexdigest(),
-            images=WANTED,
+            sha256=sha256 or hashlib.sha256(content).hexdigest(),
+            images=WANTED if of == "contour" else ("istio/operator:1.5.0",),
             timeout=5,
+            of=of,
         )
         return asyncio.run(load_images(request))
 
@@ -149,3 +155,47 @@ def test_another_file_than_meant_is_not_sent(load: Callable[..., str]) -> None:
     with pytest.raises(DriverError, match=r"has SHA-256 .*; correct dashboards\.contour\.images"):
         load(machine, sha256="0" * 64)
     assert machine.sent == 0
+
+
+def saved(*names: str) -> bytes:
+    """What `docker save` writes of these, without their layers."""
+    buffer = io.BytesIO()
+    content = json.dumps([{"Config": "c.json", "RepoTags": [name], "Layers": []} for name in names] + [{"RepoTags": None}]).encode()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        entry = tarfile.TarInfo("manifest.json")
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def test_of_the_mesh_everything_that_the_file_holds_must_be_there(load: Callable[..., str]) -> None:
+    machine = Played("sealos03", WANTED)
+    content = saved("istio/pilot:1.5.0", "registry.example.org:5000/istio/proxyv2:1.5.0")
+    assert load(machine, of="mesh", content=content).split() == [
+        "docker.io/istio/operator:1.5.0",
+        "docker.io/istio/pilot:1.5.0",
+        "registry.example.org:5000/istio/proxyv2:1.5.0",
+    ]
+    assert machine.sent == 1
+
+
+def test_what_is_no_file_of_images_is_named_before_it_is_sent(load: Callable[..., str]) -> None:
+    machine = Played("sealos03", WANTED)
+    with pytest.raises(DriverError, match=r"is no file that `docker save` wrote; correct istio\.images"):
+        load(machine, of="mesh")
+    assert machine.sent == 0
+
+
+@pytest.mark.parametrize(
+    ("image", "whole"),
+    [
+        ("istio/pilot:1.5.0", "docker.io/istio/pilot:1.5.0"),
+        ("busybox", "docker.io/library/busybox"),
+        ("docker.io/istio/pilot:1.5.0", "docker.io/istio/pilot:1.5.0"),
+        ("localhost/pilot", "localhost/pilot"),
+        ("registry:5000/pilot:1", "registry:5000/pilot:1"),
+        ("quay.io/kiali/kiali:v1.14", "quay.io/kiali/kiali:v1.14"),
+    ],
+)
+def test_an_images_whole_name(image: str, whole: str) -> None:
+    assert reference(image) == whole
