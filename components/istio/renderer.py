@@ -20,6 +20,7 @@ from typing import Any
 
 import yaml
 
+from components.istio import render_cache
 from components.istio.gate import PLACING
 from components.istio.match import APPENDED, find, holds
 from components.istio.patches import format_path, parse_path
@@ -129,7 +130,7 @@ def istioctl(version: str, path: str | None = None) -> Path | Absent:
         return Absent(f"istioctl {version} is not on PATH")
     try:
         # plain output: newer ones print "client version: 1.26.0"
-        said = _run([found, "version", "--remote=false"]).stdout
+        said = render_cache.kept(Path(found), "version", lambda: _run([found, "version", "--remote=false"]).stdout)
     except (OSError, subprocess.TimeoutExpired) as error:
         return Absent(f"{found} does not run: {error}")
     numbers = re.findall(r"\d+\.\d+\.\d+", said)
@@ -160,13 +161,16 @@ def render(manifest: Mapping[str, Any], program: Path) -> Rendered:
 
 
 def rendered(manifest: Mapping[str, Any], version: str) -> Rendered | Absent:
-    """`render` by the istioctl on PATH.
+    """`render` by the istioctl on PATH, or what it made of the same manifest before.
 
     Raises:
         RenderError: when it refuses.
     """
     program = istioctl(version)
-    return program if isinstance(program, Absent) else render(manifest, program)
+    if isinstance(program, Absent):
+        return program
+    question = json.dumps(manifest, sort_keys=True)
+    return Rendered(tuple(render_cache.kept(program, question, lambda: list(render(manifest, program).objects))))
 
 
 def unfulfilled(manifest: Mapping[str, Any], made: Rendered) -> list[str]:
