@@ -5,9 +5,13 @@ from __future__ import annotations
 import ast
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pulumi.output import UNKNOWN
+from pulumi.runtime import rpc
 
+from components.registrations import contains_unknowns
 from tests.project import ROOT, Project
 
 PROGRAM = """
@@ -40,3 +44,30 @@ def test_a_waiting_program_takes_next_to_no_cpu(tmp_path: Path) -> None:
 def test_it_is_the_programs_last_call() -> None:
     last = ast.parse((ROOT / "__main__.py").read_text()).body[-1]
     assert ast.unparse(last) == "registrations.begin()"
+
+
+def _in_a_circle(last: Any) -> list[Any]:
+    circle: list[Any] = [{"a": 1}]
+    circle += [circle, last]
+    return circle
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "text",
+        {},
+        UNKNOWN,
+        {"a": [1, {"b": UNKNOWN}]},
+        {"a": [1, {"b": 2}]},
+        [UNKNOWN],
+        _in_a_circle(1),
+        _in_a_circle(UNKNOWN),
+        ({"in a tuple": UNKNOWN},),
+        {UNKNOWN: "a key"},
+    ],
+)
+def test_what_is_unknown_is_found_as_by_the_sdk(value: Any) -> None:
+    """A canary: also that the SDK still has its own at that place."""
+    assert contains_unknowns(value) == rpc.contains_unknowns(value)
