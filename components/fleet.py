@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pulumi
@@ -20,22 +20,32 @@ def fleet_request(
         credentials: what opens the machines.
         machines: only these, in the settings' order, when a driver needs to reach no others; all by default.
     """
-    chosen = settings.machines if machines is None else [m for m in settings.machines if m in machines]
+    names = None if machines is None else {machine.name for machine in machines}
     ssh = settings.ssh
     listed = [
         {"name": m.name, "address": m.address, "port": m.port, "user": m.user, "role": m.role, "hostKey": m.host_key}
-        for m in chosen
+        for m in settings.machines
+        if names is None or m.name in names
     ]
-    login = {
-        "password": credentials.password,
-        "privateKey": credentials.private_key,
-        "privateKeyPassphrase": credentials.private_key_passphrase,
-        "privateKeyFile": ssh.private_key_file,
-        "knownHosts": ssh.known_hosts,
-        "hostKeys": ssh.host_keys,
-        "agent": ssh.agent,
-        "bastion": ssh.bastion.model_dump(by_alias=True) if ssh.bastion else None,
-        "connectTimeout": ssh.connect_timeout,
-    }
-    request: pulumi.Output[dict[str, Any]] = pulumi.Output.from_input({"machines": listed, "login": login})
-    return pulumi.Output.secret(request)
+
+    def request(opened: Sequence[str | None]) -> dict[str, Any]:
+        password, private_key, private_key_passphrase = opened
+        login = {
+            "password": password,
+            "privateKey": private_key,
+            "privateKeyPassphrase": private_key_passphrase,
+            "privateKeyFile": ssh.private_key_file,
+            "knownHosts": ssh.known_hosts,
+            "hostKeys": ssh.host_keys,
+            "agent": ssh.agent,
+            "bastion": ssh.bastion.model_dump(by_alias=True) if ssh.bastion else None,
+            "connectTimeout": ssh.connect_timeout,
+        }
+        return {"machines": listed, "login": login}
+
+    # Secret first, and a map only by `apply`: the SDK makes Outputs and tasks of every value in a map that it is handed.
+    opened: pulumi.Output[list[str | None]] = pulumi.Output.all(
+        credentials.password, credentials.private_key, credentials.private_key_passphrase
+    )
+    secret: pulumi.Output[list[str | None]] = pulumi.Output.secret(opened)
+    return secret.apply(request)

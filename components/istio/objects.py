@@ -7,6 +7,7 @@ same when the plain manifest is registered under the type that the generated cla
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,10 +46,22 @@ def _annotations(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def secret_json(request: Mapping[str, Any]) -> pulumi.Output[str]:
-    """A driver's request as text, secret as a whole since it says how to log in."""
+    """A driver's request as text, secret as a whole since it says how to log in.
+
+    Args:
+        request: what JSON can hold; Outputs only as values of its own keys.
+    """
+    known: pulumi.Output[dict[str, Any]] = pulumi.Output.secret({})
+    for key, value in request.items():
+        if isinstance(value, pulumi.Output):
+            known = _with(known, key, value)
     # sorted, because the engine hands maps over in any order, and another order would be a change
-    text: pulumi.Output[str] = pulumi.Output.json_dumps(request, sort_keys=True)
-    return pulumi.Output.secret(text)
+    return known.apply(lambda found: json.dumps({**request, **found}, sort_keys=True))
+
+
+def _with(known: pulumi.Output[dict[str, Any]], key: str, value: pulumi.Output[Any]) -> pulumi.Output[dict[str, Any]]:
+    """What Output.all would do, which makes Outputs and tasks of every value in the maps and lists that it is handed."""
+    return known.apply(lambda found: value.apply(lambda this: {**found, key: this}))
 
 
 def secret_manifest(

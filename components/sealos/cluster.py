@@ -76,7 +76,7 @@ class SealosCluster(pulumi.ComponentResource):
         super().__init__("sealos-istio:sealos:Cluster", name, None, opts)
         self._name = name
         # secret here again, whoever made it: every step's request holds how to log in
-        self._fleet: pulumi.Output[Mapping[str, Any]] = pulumi.Output.secret(args.fleet)
+        self._fleet: pulumi.Output[Mapping[str, Any]] = pulumi.Output.secret("").apply(lambda _: args.fleet)
         settings, cluster = args.settings, args.settings.cluster
         first = settings.first_master
         # where it comes from concerns only the step that puts it there
