@@ -42,7 +42,7 @@ class MachineError(Exception):
 class Request(BaseModel):
     """What a driver reads from standard input; keys in camelCase, unknown ones refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, defer_build=True)
 
 
 class Machine(Request):

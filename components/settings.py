@@ -58,7 +58,7 @@ class SettingsError(Exception):
 class _Model(BaseModel):
     """Keys are written in camelCase, as in Kubernetes; an unknown one is an error, since it would be ignored otherwise."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, strict=True, defer_build=True)
 
 
 class Artifact(_Model):
