@@ -18,7 +18,7 @@ PURPOSE := $(or $(if $(filter test test-all durations,$(MAKECMDGOALS)),test),$(i
 # one stamp per content of the requirements, so that a changed pin is installed; two makes at once wait for each other
 STAMP := .venv/.complete-$(shell cat requirements-dev.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help istioctl up preview render review drift down test test-fast test-all durations check lint go-test tools new-stack schema env venv lock
+.PHONY: help istioctl up preview render review drift down test test-fast test-all durations check lint go-test tools new-stack schema env venv lock bench
 .NOTPARALLEL:
 
 help: ## show this
@@ -109,7 +109,13 @@ $(STAMP): requirements-dev.txt
 		$(VENV)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement requirements-dev.txt; \
 		rm -f .venv/.complete-*; touch $@
 
+bench: venv ## how long and how large, against an empty program and others: make bench [ARGS="--only preview --nodes 4"] [LAB=yes]
+	@$(VENV)/python -m tools build
+	@test -x .venv/bench/bin/python || $(PYTHON) -m venv .venv/bench
+	@.venv/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement bench/requirements.txt
+	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(VENV)/python -m bench $(if $(LAB),--only lab) $(ARGS)
+
 lock: venv ## compile the requirements files anew (needs the index; pip-tools comes into a place of its own)
 	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet 'pip-tools==7.6.2'
-	@for file in requirements requirements-dev requirements-go; do .venv/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	@for file in requirements requirements-dev requirements-go bench/requirements; do .venv/lock/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 		--no-emit-index-url --no-emit-find-links $$file.in; done
