@@ -16,6 +16,7 @@ from components.sealos.cluster import SealosCluster, SealosClusterArgs
 from components.settings import load
 
 interpreter.check()
+registrations.hasten()
 settings, credentials = load(pulumi.get_stack())
 fleet = fleet_request(settings, credentials)
 first_master = fleet_request(settings, credentials, [settings.first_master])

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pulumi import _types
 from pulumi.output import UNKNOWN
 from pulumi.runtime import rpc
+from pulumi.runtime.settings import SETTINGS
+from pulumi_command.local import Command
 
-from components.registrations import contains_unknowns
+from components.registrations import Outstanding, contains_unknowns
 from tests.project import ROOT, Project
 
 PROGRAM = """
@@ -71,3 +75,22 @@ def _in_a_circle(last: Any) -> list[Any]:
 def test_what_is_unknown_is_found_as_by_the_sdk(value: Any) -> None:
     """A canary: also that the SDK still has its own at that place."""
     assert contains_unknowns(value) == rpc.contains_unknowns(value)
+
+
+def test_what_is_outstanding_is_kept_as_in_the_sdks_deque() -> None:
+    """A canary as well: these are all that the SDK does with it."""
+    loop = asyncio.new_event_loop()
+    first, second, third = (loop.create_future() for _ in range(3))
+    deque = type(SETTINGS.outputs)()
+    for kept in (deque, Outstanding()):
+        for future in (first, second, third):
+            kept.append(future)
+        kept.remove(second)
+        with pytest.raises(ValueError, match=r"deque|Future"):
+            kept.remove(second)
+        assert (len(kept), kept.popleft(), kept.popleft(), len(kept)) == (2, first, third, 0)
+    loop.close()
+
+
+def test_a_class_has_the_same_types_whenever_it_is_asked() -> None:
+    assert _types._types_from_py_properties(Command) == _types._types_from_py_properties(Command)
