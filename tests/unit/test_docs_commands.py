@@ -32,6 +32,10 @@ EXEMPT = {
         "One file, one test",
         'eval "$(make -s env)"; .venv/bin/python -m pytest tests/lab/test_members.py',
     ): "the two commands are what make test runs",
+    **{
+        ("docs/performance.md", "Performance: the last figures, and how to make them again", command): "measures for minutes to hours"
+        for command in ("make bench", 'make bench ARGS="--only preview --nodes 4"', "make bench LAB=yes")
+    },
     (
         "docs/dashboards.md",
         "Contour for traffic from outside",
