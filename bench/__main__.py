@@ -72,10 +72,10 @@ def _measured(
 ) -> Iterator[Figure]:
     if Kind.START in kinds:
         yield from starts.figures(folder, runs)
-    if Kind.PREVIEW in kinds:
-        yield from previews.figures(folder / "previews", nodes, runs)
     if Kind.FACTS in kinds:
         yield from facts.figures(folder / "facts", machines, runs)
+    if Kind.PREVIEW in kinds:
+        yield from previews.figures(folder / "previews", nodes, runs)
     if Kind.LAB in kinds:
         from bench import in_lab  # it needs pytest and root
 
