@@ -12,7 +12,7 @@ from components.istio.cni_probe import CniRequest, cni_check
 from components.istio.drift import LookRequest, found_changed_at
 from components.istio.gate_probe import GateRequest, gate
 from components.istio.istioctl_driver import IstioctlRequest, install, remove
-from components.istio.kiali import PassphraseRequest, passphrase
+from components.istio.passphrase import PassphraseRequest, passphrase
 from components.istio.sweep import SweepRequest, sweep
 
 VERBS = {

@@ -6,14 +6,12 @@ Istio 1.5's chart mounts a Secret with the keys `username` and `passphrase` into
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 
 import pulumi
 from pulumi_command import local
 
 from components.istio.objects import kubernetes_object, secret_json, secret_manifest
-from components.login import Request
 
 USERNAME = "kiali"
 PASSPHRASE = "python3 -m components.istio passphrase"  # noqa: S105 (a command)
@@ -62,12 +60,3 @@ def kiali_login(
     passphrase: pulumi.Output[str] = pulumi.Output.secret(given)
     manifest = secret_manifest(secret, namespace, {"username": USERNAME, "passphrase": passphrase})
     return KialiLogin(kubernetes_object(name, manifest, opts), passphrase)
-
-
-class PassphraseRequest(Request):
-    """What `passphrase` reads: nothing."""
-
-
-async def passphrase(_: PassphraseRequest) -> str:
-    """Something that nobody guesses, on one line without quotes or blanks."""
-    return secrets.token_urlsafe(18)

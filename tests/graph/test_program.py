@@ -151,6 +151,14 @@ def test_preview_imports_no_heavy_module() -> None:
     assert done.stdout.strip() in ("[]", "['yaml']"), done.stdout
 
 
+@pytest.mark.parametrize("package", ["sealos", "istio", "dashboards"])
+def test_a_step_imports_no_pulumi(package: str) -> None:
+    """It costs a quarter of a second of every step, and there is a step a node."""
+    look = f"import sys; import components.{package}.__main__; print('pulumi' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_main_reads_on_one_screen() -> None:
     assert len((ROOT / "__main__.py").read_text().splitlines()) <= 60
 
