@@ -61,8 +61,7 @@ def bench(
         shutil.rmtree(folder, ignore_errors=True)
         if found:
             about = figures.environment()
-            figures.write(found, about, runs, out)
-            print(figures.markdown(found, about, runs))
+            print(figures.markdown(figures.write(found, about, runs, out), about, runs))
     # in its own environment, for what draws is no part of the program's
     subprocess.run([facts.OWN / "python", "-m", "bench.plots", str(out.resolve())], cwd=ROOT, check=True)
 

@@ -87,15 +87,27 @@ def environment() -> dict[str, Any]:
     }
 
 
-def write(figures: Sequence[Figure], about: Mapping[str, Any], runs: int, folder: Path) -> None:
-    """Writes figures.json and the plots; the page of the documentation gets the table when the folder is beside it."""
+def write(figures: Sequence[Figure], about: Mapping[str, Any], runs: int, folder: Path) -> list[Figure]:
+    """Writes figures.json and the page's table, and returns all that is in them: what was not measured this time stays, if it was measured on such a machine."""
     folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "figures.json"
+    known = json.loads(file.read_text()) if file.exists() else {"about": {}}
+    measured = {(figure.name, figure.of) for figure in figures}
+    if known["about"].get("processor") == about["processor"]:
+        kept = [_read(one) for one in known["figures"] if (one["name"], one["of"]) not in measured]
+        figures = sorted([*kept, *figures], key=lambda figure: (figure.name, figure.of))
     found = {"about": dict(about), "runs": runs, "figures": [asdict(figure) for figure in figures]}
-    (folder / "figures.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
     if folder == PAGE.with_suffix(""):
         page = PAGE.read_text()
         before, after = page.partition(BEGIN)[0], page.partition(END)[2]
         PAGE.write_text(f"{before}{BEGIN}\n{markdown(figures, about, runs)}\n{END}{after}")
+    return list(figures)
+
+
+def _read(one: Mapping[str, Any]) -> Figure:
+    spreads = {name: Spread(**one[name]) for name in ("seconds", "cpu", "ratio", "cpu_ratio")}
+    return Figure(**{**one, **spreads})
 
 
 def markdown(figures: Sequence[Figure], about: Mapping[str, Any], runs: int) -> str:

@@ -24,11 +24,15 @@ def test_a_ratio_is_of_runs_beside_each_other() -> None:
     assert "| this | that | 2.00 (2.00 to 3.00) | ≤ 1.6 |" in figures.markdown([figure], {"date": "today"}, 3)
 
 
-def test_what_was_measured_is_written(tmp_path: Path) -> None:
-    figures.write([Figure.compare(("preview", 4), ("this", ONE), ("that", OTHER))], {"date": "today"}, 3, tmp_path)
+def test_what_was_measured_is_written_beside_what_was_measured_before(tmp_path: Path) -> None:
+    first, again = (Figure.compare(("preview", 4), (what, ONE), ("that", OTHER)) for what in ("first", "again"))
+    other = Figure.compare(("start", 0), ("start", ONE), ("that", OTHER))
+    figures.write([first, other], {"processor": "one"}, 3, tmp_path)
+    assert figures.write([again], {"processor": "one"}, 3, tmp_path) == [again, other]
     found = json.loads((tmp_path / "figures.json").read_text())
-    assert found["about"] == {"date": "today"}
+    assert [figure["what"] for figure in found["figures"]] == ["again", "start"]
     assert found["figures"][0]["seconds"] == {"median": 4, "least": 2, "most": 9}
+    assert figures.write([again], {"processor": "another"}, 3, tmp_path) == [again]
 
 
 def test_programs_are_run_in_turns_after_one_run_that_does_not_count(tmp_path: Path) -> None:
