@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.figures import Figure
+from bench.figures import SAME, Figure
 from bench.measure import Program, in_turns
 from components.login import Fleet, Login, Machine, MachineError
 from tests.project import ROOT
@@ -72,10 +72,10 @@ def figures(folder: Path, counts: Sequence[int], runs: int) -> Iterator[Figure]:
         with machines(home, count) as fleet:
             runs_of = in_turns(_programs(home, fleet), runs)
         what = (f"facts of {count} machines", runs_of["ours"])
-        yield Figure.compare(("facts", count), what, ("the same", runs_of["ours"]))
+        yield Figure.compare(("facts", count), what, (SAME, runs_of["ours"]))
         for name, against in (("pyinfra", "pyinfra's facts"), ("ansible", "Ansible's setup")):
             yield Figure.compare(("facts against " + name, count), what, (against, runs_of[name]), goal=GOALS[name])
-            yield Figure.compare((f"facts:{name}", count), (against, runs_of[name]), ("the same", runs_of[name]))
+            yield Figure.compare((f"facts:{name}", count), (against, runs_of[name]), (SAME, runs_of[name]))
 
 
 def _programs(folder: Path, fleet: Fleet) -> dict[str, Program]:

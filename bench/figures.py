@@ -18,6 +18,8 @@ from tests.project import ROOT
 from tools import engine as engines
 
 PAGE = ROOT / "docs" / "performance.md"
+SAME = "the same"
+"""What a figure is against that is there for its seconds only, in a plot."""
 BEGIN, END = "<!-- made by make bench: begin -->", "<!-- end -->"
 
 
@@ -120,6 +122,8 @@ def markdown(figures: Sequence[Figure], about: Mapping[str, Any], runs: int) -> 
         "|---|---|---|---|---|---|---|---|",
     ]
     for figure in figures:
+        if figure.against == SAME:
+            continue
         goal = "" if figure.goal is None else f"≤ {figure.goal:g}"
         lines.append(
             f"| {figure.what} | {figure.against} | {figure.ratio} | {goal} | {figure.cpu_ratio} | {figure.seconds} | {figure.cpu} | "
