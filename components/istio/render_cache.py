@@ -60,7 +60,7 @@ def _folder() -> Path | None:
     """Where answers are: $SEALOS_ISTIO_CACHE, else sealos-istio in the user's cache directory, as for the tools' builds."""
     try:
         base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(os.environ.get("SEALOS_ISTIO_CACHE") or Path(base, "sealos-istio"), "rendered")
+        folder = Path(os.environ.get("SEALOS_ISTIO_CACHE") or Path(base, "sealos-istio"), "rendered").expanduser()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()
     except (OSError, RuntimeError):  # RuntimeError: there is no home
