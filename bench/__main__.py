@@ -46,7 +46,7 @@ def bench(
     machines: Annotated[str, typer.Option(help="how many are asked for their facts")] = "10,50,100",
     out: Annotated[Path, typer.Option(help="where figures.json and the plots go")] = OUT,
 ) -> None:
-    """Measure this program against an empty one and against others. It takes about an hour on two cores, most of it for 300 nodes.
+    """Measure this program against an empty one and against others. It takes an hour or two on two cores, most of it for 300 nodes and 100 machines.
 
     Ratios are of runs made in turns on this machine; no test asserts them.
     """
