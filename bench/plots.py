@@ -33,8 +33,9 @@ def draw(folder: Path) -> None:
 
 
 def _chart(figures: list[dict[str, Any]], key: str, title: str, by: str) -> Any:
-    # no script and nothing from elsewhere in the file; the same figures make the same file
+    # js: nothing from elsewhere is loaded
     chart = pygal.XY(title=title, x_title=by, js=(), no_prefix=True, include_x_axis=True, legend_at_bottom=True, width=900)
+    chart.uuid = f"chart-{key}"  # drawn at random otherwise, which would change the file without a change of the figures
     series: dict[str, list[tuple[float, float]]] = {}
     for figure in figures:
         value = figure[key]["median"] if isinstance(figure[key], dict) else figure[key]
