@@ -20,7 +20,7 @@ registrations.hasten()
 settings, credentials = load(pulumi.get_stack())
 fleet = fleet_request(settings, credentials)
 first_master = fleet_request(settings, credentials, [settings.first_master])
-foreseen = foresee(settings.istio) if settings.istio else None  # refuses before the first resource
+foreseen = foresee(settings.istio, settings.cluster.kubernetes_version) if settings.istio else None  # refuses before the first resource
 
 cluster = SealosCluster("cluster", SealosClusterArgs(settings, fleet))
 everything: list[pulumi.Resource] = [cluster]

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
-from components.istio import istio_operator, renderer
+from components.istio import istio_operator, refused, renderer
 from components.istio.cni_check import chain
 from components.istio.kiali import KialiLogin, kiali_login
 from components.istio.objects import drift_environment, ignored_in_preview, kubernetes_object, secret_json
@@ -44,8 +44,12 @@ class Foreseen:
     made: Rendered | Absent
 
 
-def foresee(istio: IstioSettings) -> Foreseen:
+def foresee(istio: IstioSettings, kubernetes: str) -> Foreseen:
     """Plans and renders. Called before the first resource is made, so that no machine is touched for a mesh that can't be.
+
+    Args:
+        istio: the settings.
+        kubernetes: the cluster's version, as `v1.16.3`.
 
     Raises:
         pulumi.RunError: with everything that Istio, or its own renderer, could not carry out.
@@ -57,8 +61,16 @@ def foresee(istio: IstioSettings) -> Foreseen:
         raise _refused(error.problems) from None
     except RenderError as error:
         raise _refused([f"istio: Istio {istio.version}'s own renderer refuses it: {error}"]) from None
-    if not isinstance(made, Absent) and (missed := renderer.unfulfilled(plan.manifest, made)):
-        raise _refused(missed)
+    if not isinstance(made, Absent):
+        unfit, judged_by = refused.problems(made, istio, kubernetes)
+        missed = renderer.unfulfilled(plan.manifest, made)
+        if judged_by:
+            for problem in unfit:
+                pulumi.warn(f"sealos-istio:{problem}. Kubernetes {kubernetes} may see it otherwise: {judged_by} is the newest schema here")
+        elif unfit:
+            missed += unfit
+        if missed:
+            raise _refused(missed)
     return Foreseen(istio, plan, made)
 
 

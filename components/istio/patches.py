@@ -23,6 +23,7 @@ import yaml
 
 from components.istio.shapes import UNKNOWN, VALUE, Shape
 from components.istio.versions import Release
+from components.kubernetes.rules import BUDGET, ONE_OF
 
 KEYED_LISTS = {
     "containers": "name",
@@ -79,13 +80,7 @@ _TEXT_MAPS = frozenset(["annotations", "data", "labels", "matchLabels", "nodeSel
 _IDENTITY = (["apiVersion"], ["kind"], ["metadata", "name"], ["metadata", "namespace"])
 """Paths that say which object it is."""
 
-_HANDLERS = frozenset(("exec", "httpGet", "tcpSocket", "grpc", "sleep"))
-_ONE_OF: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(("livenessProbe", "readinessProbe", "startupProbe", "preStop", "postStart"), _HANDLERS),
-    "valueFrom": frozenset(("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef")),
-    # of a PodDisruptionBudget, which no other object's spec has
-    "spec": frozenset(("minAvailable", "maxUnavailable")),
-}
+_ONE_OF: Mapping[str, frozenset[str]] = {**ONE_OF, "spec": BUDGET}  # of a PodDisruptionBudget, which no other object's spec has
 """By the name of a map, keys of which Kubernetes takes one only."""
 
 

@@ -112,7 +112,7 @@ def run(
 
 def mesh() -> dict[str, pulumi.Output[Any]]:
     operator = IstioOperator("operator", IstioOperatorArgs(settings()))
-    plane = ControlPlane("mesh", ControlPlaneArgs(foresee(settings()), fleet(), fleet(), operator, ()))
+    plane = ControlPlane("mesh", ControlPlaneArgs(foresee(settings(), "v1.16.3"), fleet(), fleet(), operator, ()))
     nodes = {"sealos01": fleet(), "sealos02": fleet()}
     check = CniCheck("cni", CniCheckArgs(settings(), nodes, [plane.gate], plane.found_changed_at))
     tool = Istioctl("istioctl", IstioctlArgs("1.5.0", Artifact(path="/root/istioctl"), fleet()))
@@ -240,7 +240,7 @@ def test_the_gate_looks_again_when_the_spec_changes_and_only_then(monkeypatch: p
     def request(istio: IstioSettings) -> Any:
         def program() -> dict[str, pulumi.Output[Any]]:
             operator = IstioOperator("operator", IstioOperatorArgs(istio))
-            args = ControlPlaneArgs(foresee(istio), fleet(), fleet(), operator, ())
+            args = ControlPlaneArgs(foresee(istio, "v1.16.3"), fleet(), fleet(), operator, ())
             return {"report": ControlPlane("mesh", args).report}
 
         with monkeypatch.context() as patched:
@@ -296,7 +296,7 @@ def test_a_version_that_cannot_be_reached_is_refused_in_the_preview(monkeypatch:
 def test_an_unsafe_gateway_is_one_readable_error() -> None:
     bad = settings(ingressGateways=[{"name": "edge"}])
     with pytest.raises(pulumi.RunError, match=r"sealos-istio:istio\.ingressGateways\[0\]\.name: 'edge'"):
-        foresee(bad)
+        foresee(bad, "v1.16.3")
 
 
 def test_the_tokens_are_those_of_the_generated_classes() -> None:

@@ -15,12 +15,12 @@ import pytest
 import yaml
 
 from components.istio import operator_manifests as manifests
-from components.istio import renderer
+from components.istio import refused, renderer
 from components.istio.istio_operator import KINDS, plan
 from components.istio.match import find, holds
 from components.istio.renderer import Rendered
 from components.istio.shapes import VALUE, GatewayKind, component_objects, gateway_objects
-from components.istio.versions import release
+from components.istio.versions import SUPPORTED, release
 from components.settings import IstioSettings
 from lab import package
 from lab.machines import ISTIO
@@ -36,10 +36,19 @@ def istioctl(version: str) -> Path:
 
 def made(version: str, **istio: Any) -> tuple[dict[str, Any], Rendered]:
     """What is wanted of settings, and what Istio makes of them."""
-    planned = plan(IstioSettings.model_validate({"version": version, **istio}))
+    settings = IstioSettings.model_validate({"version": version, **istio})
+    planned = plan(settings)
     rendered = renderer.render(planned.manifest, istioctl(version))
     assert renderer.unfulfilled(planned.manifest, rendered) == []
+    for kubernetes in newest_and_oldest(version):
+        assert refused.problems(rendered, settings, kubernetes) == ([], ""), f"what is right is silent on Kubernetes {kubernetes}"
     return planned.wanted, rendered
+
+
+def newest_and_oldest(version: str) -> list[str]:
+    """Versions of Kubernetes on which a version of Istio runs."""
+    support = SUPPORTED[version.rpartition(".")[0]]
+    return [f"v{major}.{minor}.3" for major, minor in {support.first, min(support.last, (1, 27))}]
 
 
 def deployments(rendered: Rendered) -> list[str]:

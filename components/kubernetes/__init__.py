@@ -1,0 +1,1 @@
+"""What Kubernetes' API server takes, by its version: its OpenAPI schema, and the rules that no schema says."""

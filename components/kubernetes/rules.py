@@ -1,0 +1,212 @@
+"""What the API server refuses although its schema allows it: two of a kind where it takes one, names that are given twice, texts that mean nothing.
+
+Not all of its validation: that which a setting, or an overlay, can break in what Istio's charts make. A variable that is given twice is none
+of it: Kubernetes takes the last.
+
+Pure. Sources: Kubernetes 1.16.3, pkg/apis/core/validation/validation.go, pkg/apis/apps/validation/validation.go,
+pkg/apis/policy/validation/validation.go and pkg/apis/autoscaling/validation/validation.go; the functions are named below.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Path = tuple[str | int, ...]
+"""Keys, and positions in lists."""
+
+_LONGEST = 120
+"""Characters of a value that are shown."""
+
+HANDLERS = frozenset(("exec", "httpGet", "tcpSocket", "grpc", "sleep"))
+ONE_OF: Mapping[str, frozenset[str]] = {
+    # validateHandler
+    **dict.fromkeys(("livenessProbe", "readinessProbe", "startupProbe", "preStop", "postStart"), HANDLERS),
+    # validateEnvVarValueFrom
+    "valueFrom": frozenset(("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef")),
+}
+"""By the name of a map, keys of which exactly one must be there."""
+
+BUDGET = frozenset(("minAvailable", "maxUnavailable"))
+"""Keys of a PodDisruptionBudget's spec of which one at most may be there (ValidatePodDisruptionBudgetSpec)."""
+
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "dnsPolicy": ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),  # validateDNSPolicy
+    "imagePullPolicy": ("Always", "IfNotPresent", "Never"),  # validatePullPolicy
+    "protocol": ("TCP", "UDP", "SCTP"),  # validateContainerPorts, validateServicePort
+    "restartPolicy": ("Always",),  # ValidatePodTemplateSpecForRC and its like: of a Deployment's or DaemonSet's pods
+    "scheme": ("HTTP", "HTTPS"),  # validateHTTPGetAction
+    "terminationMessagePolicy": ("File", "FallbackToLogsOnError"),  # validateContainers
+}
+"""By a key of a pod, the texts that it takes."""
+
+_SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
+_STRATEGIES = ("RollingUpdate", "Recreate")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in an object that the API server would not take.
+
+    Attributes:
+        path: where.
+        expected, observed: in words.
+    """
+
+    path: Path
+    expected: str
+    observed: str
+
+
+def shown(value: Any) -> str:
+    """A value on one line, of bounded length."""
+    text = json.dumps(value, default=str)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def broken(known: Mapping[str, Any]) -> Iterator[Finding]:
+    """What an object breaks. One that isn't as its schema says is passed over where it isn't: that was told already."""
+    spec = _map(known.get("spec"))
+    match known.get("kind"):
+        case "Deployment":
+            yield from _strategy(_map(spec.get("strategy")), ("spec", "strategy"))
+            yield from _workload(spec)
+        case "DaemonSet" | "StatefulSet":
+            yield from _workload(spec)
+        case "Service":
+            yield from _service(spec)
+        case "PodDisruptionBudget":
+            yield from _at_most_one(spec, BUDGET, ("spec",))
+        case "HorizontalPodAutoscaler":
+            least, most = spec.get("minReplicas"), spec.get("maxReplicas")
+            if isinstance(least, int) and isinstance(most, int) and most < least:
+                yield Finding(("spec", "maxReplicas"), f"no less than minReplicas, {least}", shown(most))
+
+
+def _strategy(strategy: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    """ValidateDeploymentStrategy, ValidateRollingUpdateDeployment."""
+    kind, rolling = strategy.get("type", "RollingUpdate"), strategy.get("rollingUpdate")
+    if kind not in _STRATEGIES:
+        yield Finding((*path, "type"), _one(_STRATEGIES), shown(kind))
+    elif kind == "Recreate" and rolling is not None:
+        yield Finding((*path, "rollingUpdate"), "none beside type Recreate", shown(rolling))
+    elif {str(_map(rolling).get(key)) for key in ("maxSurge", "maxUnavailable")} <= {"0", "0%"}:
+        yield Finding((*path, "rollingUpdate"), "maxSurge or maxUnavailable above 0", shown(rolling))
+
+
+def _workload(spec: Mapping[str, Any]) -> Iterator[Finding]:
+    template = _map(spec.get("template"))
+    labels = _map(_map(template.get("metadata")).get("labels"))
+    for key, value in _map(_map(spec.get("selector")).get("matchLabels")).items():
+        if labels.get(key) != value:  # ValidateDeploymentSpec: "`selector` does not match template `labels`"
+            yield Finding(("spec", "template", "metadata", "labels", key), f"{value}, as in spec.selector", shown(labels.get(key)))
+    pod, path = _map(template.get("spec")), ("spec", "template", "spec")
+    yield from _inside(pod, path)
+    yield from _pod(pod, path, {str(_map(claim.get("metadata")).get("name")) for _, claim in _items(spec, "volumeClaimTemplates", ())})
+
+
+def _pod(pod: Mapping[str, Any], path: Path, claims: set[str]) -> Iterator[Finding]:
+    """ValidatePodSpec: what its parts must be to one another."""
+    volumes = list(_items(pod, "volumes", path))
+    yield from _once(volumes, "name")
+    for at, volume in volumes:
+        # validateVolumeSource
+        sources = sorted(key for key, value in volume.items() if key != "name" and value is not None)
+        if len(sources) != 1:
+            yield Finding(at, "exactly one source", ", ".join(sources) or "none")
+    names = {str(volume.get("name")) for _, volume in volumes} | claims
+    containers = [*_items(pod, "initContainers", path), *_items(pod, "containers", path)]
+    yield from _once(containers, "name")
+    for at, container in containers:
+        yield from _container(container, at, names)
+
+
+def _container(container: Mapping[str, Any], path: Path, volumes: set[str]) -> Iterator[Finding]:
+    """validateContainers, ValidateVolumeMounts, ValidateEnv."""
+    if not container.get("image"):
+        yield Finding((*path, "image"), "an image (a name that no other container has makes one more)", "none")
+    yield from _once(_items(container, "ports", path), "name")
+    mounts = list(_items(container, "volumeMounts", path))
+    yield from _once(mounts, "mountPath")
+    for at, mount in mounts:
+        if str(mount.get("name")) not in volumes:
+            listed = ", ".join(sorted(volumes)) or "none"
+            yield Finding((*at, "name"), f"one of the pod's volumes ({listed})", shown(mount.get("name")))
+    for at, variable in _items(container, "env", path):
+        if variable.get("value") and variable.get("valueFrom") is not None:
+            yield Finding(at, "value or valueFrom", "both")
+
+
+def _inside(value: Any, path: Path) -> Iterator[Finding]:
+    """What goes by the names of keys, at any depth of a pod."""
+    if isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from _inside(item, (*path, position))
+    if not isinstance(value, Mapping):
+        return
+    for key, inner in value.items():
+        if inner is None:
+            continue
+        at = (*path, key)
+        if key in _WORDS and isinstance(inner, str) and inner not in _WORDS[key]:
+            yield Finding(at, _one(_WORDS[key]), shown(inner))
+        if key in ONE_OF and isinstance(inner, Mapping):
+            given = sorted(ONE_OF[key] & {name for name, there in inner.items() if there is not None})
+            if len(given) != 1:
+                yield Finding(at, f"one of {', '.join(sorted(ONE_OF[key]))}", ", ".join(given) or "none of them")
+        yield from _inside(inner, at)
+
+
+def _service(spec: Mapping[str, Any]) -> Iterator[Finding]:
+    """ValidateService, validateServicePort."""
+    kind, path = spec.get("type") or "ClusterIP", ("spec",)
+    if kind not in _SERVICE_TYPES:
+        yield Finding(("spec", "type"), _one(_SERVICE_TYPES), shown(kind))
+    if kind == "ExternalName":
+        return
+    ports = list(_items(spec, "ports", path))
+    if not ports and spec.get("clusterIP") != "None":
+        yield Finding(("spec", "ports"), "one at least", "none")
+    yield from _once(ports, "name")
+    for key in ("port", "nodePort"):
+        yield from _once([(at, {key: f"{port[key]}/{port.get('protocol') or 'TCP'}"}) for at, port in ports if port.get(key)], key)
+    for at, port in ports:
+        if len(ports) > 1 and not port.get("name"):
+            yield Finding((*at, "name"), "a name, where there are several ports", "none")
+        if port.get("nodePort") and kind == "ClusterIP":
+            yield Finding((*at, "nodePort"), "none with type ClusterIP", shown(port["nodePort"]))
+        if (port.get("protocol") or "TCP") not in _WORDS["protocol"]:
+            yield Finding((*at, "protocol"), _one(_WORDS["protocol"]), shown(port["protocol"]))
+
+
+def _at_most_one(value: Mapping[str, Any], keys: frozenset[str], path: Path) -> Iterator[Finding]:
+    if len(given := sorted(key for key in keys if value.get(key) is not None)) > 1:
+        yield Finding(path, f"one of {', '.join(sorted(keys))}", ", ".join(given))
+
+
+def _once(items: Iterable[tuple[Path, Mapping[str, Any]]], key: str) -> Iterator[Finding]:
+    """Each item whose `key` an earlier one has, too."""
+    seen: set[str] = set()
+    for path, item in items:
+        if not isinstance(value := item.get(key), str):
+            continue
+        if value in seen:
+            yield Finding((*path, key), f"another {key} than an earlier item's", value)
+        seen.add(value)
+
+
+def _items(value: Mapping[str, Any], key: str, path: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    listed = value.get(key)
+    for position, item in enumerate(listed if isinstance(listed, list) else ()):
+        if isinstance(item, Mapping):
+            yield (*path, key, position), item
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _one(words: Sequence[str]) -> str:
+    return f"one of {', '.join(words)}"
