@@ -107,7 +107,8 @@ def status(plans: list[Plan], labels: tuple[str, ...]) -> int:
 def _plan(engine: engines.Engine, name: str, base: str | None) -> tuple[Plan, str]:
     checkout = previews.Checkout.own(engine)
     if checkout.has(name):
-        return previews.from_state(checkout, name)
+        plan, dot = previews.from_state(checkout, name)
+        return previews.with_idle(plan, checkout), dot
     return previews.from_nothing(engine, name, base), ""
 
 

@@ -126,6 +126,7 @@ class Plan:
         changes: every resource that the preview spoke of, the unchanged ones too.
         notes: what the program itself said (its infos and warnings).
         violations: policy violations as (mandatory, text).
+        idle: settings of the mesh that do nothing, a line each.
         compared_with: what the changes are relative to, in words.
         error: why there is no preview; empty when there is one.
     """
@@ -134,6 +135,7 @@ class Plan:
     changes: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
     violations: tuple[tuple[bool, str], ...] = ()
+    idle: tuple[str, ...] = ()
     compared_with: str = "what the state says is there"
     error: str = ""
     counts: Mapping[str, int] = field(init=False)

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -97,6 +98,20 @@ class Checkout:
             return replace(found, error=_why(document, done.stderr or done.stdout))
         return found
 
+    def idle(self, stack: str) -> tuple[str, ...]:
+        """Settings of the mesh that do nothing; nothing where its renderer isn't on PATH, which the preview says."""
+        done = subprocess.run(
+            [sys.executable, "-m", "components.istio", "render", "--stack", stack, "--check"],
+            cwd=self.directory,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=LIMIT,
+        )
+        return tuple(done.stdout.splitlines())
+
     def graph(self, stack: str) -> str:
         """The state's graph in DOT; empty when there is no state."""
         with tempfile.TemporaryDirectory(prefix="sealos-istio-review.") as folder:
@@ -134,6 +149,11 @@ def from_state(checkout: Checkout, stack: str) -> tuple[Plan, str]:
     return checkout.preview(stack), checkout.graph(stack)
 
 
+def with_idle(plan: Plan, checkout: Checkout) -> Plan:
+    """The plan with what the settings of its mesh say in vain."""
+    return plan if plan.error else replace(plan, idle=checkout.idle(plan.stack))
+
+
 def from_nothing(engine: Engine, stack: str, base: str | None) -> Plan:
     """The plan without any state or secret: between `base` and this checkout, or all of the stack where there is no base.
 
@@ -143,7 +163,7 @@ def from_nothing(engine: Engine, stack: str, base: str | None) -> Plan:
         base: a commit of this repository.
     """
     with copied(engine, parts.ROOT, stack) as head:
-        after = head.preview(stack)
+        after = with_idle(head.preview(stack), head)
     if not base or after.error:
         return replace(after, compared_with="nothing: no state could be read here, so that this is the whole stack")
     with tempfile.TemporaryDirectory(prefix="sealos-istio-base.") as folder:

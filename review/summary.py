@@ -46,6 +46,7 @@ def lines(plan: Plan, labels: Collection[str] = ()) -> Iterator[str]:
         yield f"{'Allowed' if allowed else 'STOP'}: {loss.what} (label {loss.label}{'' if not allowed else ' is set'})"
     for mandatory, text in plan.violations:
         yield f"{'STOP: policy' if mandatory else 'Advice'} {text}"
+    yield from (f"Advice {text}" for text in plan.idle)
     if plan.new_cluster:
         yield "A new cluster"
     for operation, one, several in _NODES:

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from components.documents import GivenTwice, load_all
+
 OWN_KEYS: Mapping[str, str] = {
     "profile": "profile",
     "hub": "hub",
@@ -41,9 +43,11 @@ def read(file: Path, shown: str) -> tuple[dict[str, Any], list[str]]:
         What `istio` would say in the stack's file, and what is wrong with the file, one line each.
     """
     try:
-        documents = [document for document in yaml.safe_load_all(file.read_text()) if document is not None]
+        documents = [document for document in load_all(file.read_text()) if document is not None]
     except OSError as error:
         return {}, [f"{shown} can't be read ({error.strerror}); it is looked for in the project's directory"]
+    except GivenTwice as error:
+        return {}, [f"{shown}: {error}"]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return {}, [f"{shown} is no YAML: {' '.join(str(error).split())}"]
     if not all(isinstance(document, Mapping) for document in documents):

@@ -14,10 +14,12 @@ from typing import Any
 
 import yaml
 
-from components.istio import renderer
+from components.documents import GivenTwice, load_all
+from components.istio import refused, renderer
+from components.istio.idle import idle
 from components.istio.istio_operator import plan
-from components.istio.renderer import Absent, RenderError
-from components.settings import PROJECT, SettingsError, parse
+from components.istio.renderer import Absent, Rendered, RenderError
+from components.settings import PROJECT, IstioSettings, Settings, SettingsError, parse
 
 DESCRIPTION = (
     "Prints the objects that Istio will make of a stack's settings, by its own renderer (istioctl of the stack's version on "
@@ -30,16 +32,19 @@ class CommandError(Exception):
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command; its exit status: 0, or 1 after one message on standard error."""
+    """Runs the command; its exit status: 0, or 1 after one message on standard error, or when --check found something."""
     parser = argparse.ArgumentParser(prog="python3 -m components.istio render", description=DESCRIPTION)
     parser.add_argument("--stack", default="dev", help="whose settings, in Pulumi.STACK.yaml (default: dev)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--diff", action="store_true", help="only how they differ from those of the stack's last `pulumi up`"
     )
+    what.add_argument("--check", action="store_true", help="only the settings that do nothing, or that Kubernetes would refuse")
     what.add_argument("--istio-operator", action="store_true", help="the IstioOperator that the operator gets, instead")
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.check:
+            return _check(chosen.stack)
         print(_text(chosen.stack, chosen.diff, chosen.istio_operator), end="")
     except CommandError as error:
         print(error, file=sys.stderr)
@@ -48,36 +53,70 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _text(stack: str, diff: bool, istio_operator: bool) -> str:
-    try:
-        settings = parse(_config(stack), stack)
-    except SettingsError as error:
-        raise CommandError(str(error)) from None
-    if (istio := settings.istio) is None:
-        raise CommandError(f"stack {stack} has no mesh: {PROJECT}:istio is not set in Pulumi.{stack}.yaml")
+    _, settings, istio = _settings(stack)
     planned = plan(istio)
     for note in planned.notes:
         print(f"# {note}", file=sys.stderr)
     if istio_operator:
         return yaml.safe_dump(planned.manifest, sort_keys=False, width=120)
-    try:
-        made = renderer.rendered(planned.manifest, istio.version)
-    except RenderError as error:
-        raise CommandError(f"Istio {istio.version}'s own renderer refuses the settings: {error}") from None
-    if isinstance(made, Absent):
-        raise CommandError(f"{made.reason}; put istioctl {istio.version} on PATH (`make env` of the lab's does)")
+    made = _made(planned.manifest, istio, _program(istio))
     for problem in renderer.unfulfilled(planned.manifest, made):
         print(f"# not as asked for: {problem}", file=sys.stderr)
+    for problem in refused.problems(made, istio, settings.cluster.kubernetes_version)[0]:
+        print(f"# Kubernetes would refuse it: {problem}", file=sys.stderr)
     if not diff:
         return renderer.as_yaml(made.shown())
     return _difference(_last(stack), made.shown())
 
 
+def _check(stack: str) -> int:
+    """Prints what is wrong with a stack's mesh, a line each; the exit status."""
+    config, settings, istio = _settings(stack)
+    program, manifest = _program(istio), plan(istio).manifest
+    made = _made(manifest, istio, program)
+    found = [
+        *renderer.unfulfilled(manifest, made),
+        *refused.problems(made, istio, settings.cluster.kubernetes_version)[0],
+        *map(str, idle(config, stack, program)),
+    ]
+    for line in found:
+        print(f"{PROJECT}:{line}" if line.startswith("istio") else line)
+    return 1 if found else 0
+
+
+def _settings(stack: str) -> tuple[dict[str, Any], Settings, IstioSettings]:
+    config = _config(stack)
+    try:
+        settings = parse(config, stack)
+    except SettingsError as error:
+        raise CommandError(str(error)) from None
+    if settings.istio is None:
+        raise CommandError(f"stack {stack} has no mesh: {PROJECT}:istio is not set in Pulumi.{stack}.yaml")
+    return config, settings, settings.istio
+
+
+def _program(istio: IstioSettings) -> Path:
+    found = renderer.istioctl(istio.version)
+    if isinstance(found, Absent):
+        raise CommandError(f"{found.reason}; put istioctl {istio.version} on PATH (`make env` of the lab's does)")
+    return found
+
+
+def _made(manifest: Mapping[str, Any], istio: IstioSettings, program: Path) -> Rendered:
+    try:
+        return renderer.render(manifest, program)
+    except RenderError as error:
+        raise CommandError(f"Istio {istio.version}'s own renderer refuses the settings: {error}") from None
+
+
 def _config(stack: str) -> dict[str, Any]:
     file = Path(f"Pulumi.{stack}.yaml")
     try:
-        config = (yaml.safe_load(file.read_text()) or {}).get("config") or {}
+        config = (next(iter(load_all(file.read_text())), None) or {}).get("config") or {}
     except OSError as error:
         raise CommandError(f"{file} can't be read ({error.strerror}); run this in the project's directory") from None
+    except GivenTwice as error:
+        raise CommandError(f"{file}: {error}") from None
     except yaml.YAMLError as error:
         raise CommandError(f"{file} is no YAML: {error}") from None
     return {

@@ -305,8 +305,13 @@ def _short(value: Any) -> Any:
         return [_short(item) for item in value]
     if not isinstance(value, str):
         return value
-    text = _MADE_UP.sub(rf"\1 {NOT_SHOWN}", value)
+    text = without_made_up(value)
     return _digest(text) if len(text) > LONG else text
+
+
+def without_made_up(text: str) -> str:
+    """A text without what is another one in every rendering."""
+    return _MADE_UP.sub(rf"\1 {NOT_SHOWN}", text)
 
 
 def _digest(text: str) -> str:
