@@ -7,10 +7,6 @@ from typing import Any
 import yaml
 
 
-class GivenTwice(yaml.YAMLError):
-    """A map has a key twice; the text names it and both lines."""
-
-
 class _Loader(yaml.SafeLoader):
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
@@ -19,7 +15,7 @@ class _Loader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 line = key.start_mark.line + 1
                 if key.value in lines:
-                    raise GivenTwice(f"{key.value} is given twice, in lines {lines[key.value]} and {line}; keep one of them")
+                    raise yaml.YAMLError(f"{key.value} is given twice, in lines {lines[key.value]} and {line}; keep one of them")
                 lines[key.value] = line
         return node
 
@@ -28,7 +24,6 @@ def load_all(text: str) -> list[Any]:
     """Every document of a text.
 
     Raises:
-        GivenTwice: when a map has a key twice.
-        yaml.YAMLError: when it is no YAML.
+        yaml.YAMLError: when it is no YAML, or a map has a key twice, which YAML forbids; the text names it and both lines.
     """
     return list(yaml.load_all(text, Loader=_Loader))

@@ -52,7 +52,7 @@ def foresee(istio: IstioSettings, kubernetes: str) -> Foreseen:
         kubernetes: the cluster's version, as `v1.16.3`.
 
     Raises:
-        pulumi.RunError: with everything that Istio, or its own renderer, could not carry out.
+        pulumi.RunError: with everything that Istio, its own renderer or Kubernetes could not carry out.
     """
     try:
         plan = istio_operator.plan(istio)
@@ -67,7 +67,7 @@ def foresee(istio: IstioSettings, kubernetes: str) -> Foreseen:
         if judged_by:
             for problem in unfit:
                 pulumi.warn(f"sealos-istio:{problem}. Kubernetes {kubernetes} may see it otherwise: {judged_by} is the newest schema here")
-        elif unfit:
+        else:
             missed += unfit
         if missed:
             raise _refused(missed)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from components.documents import GivenTwice, load_all
+from components.documents import load_all
 
 OWN_KEYS: Mapping[str, str] = {
     "profile": "profile",
@@ -46,8 +46,6 @@ def read(file: Path, shown: str) -> tuple[dict[str, Any], list[str]]:
         documents = [document for document in load_all(file.read_text()) if document is not None]
     except OSError as error:
         return {}, [f"{shown} can't be read ({error.strerror}); it is looked for in the project's directory"]
-    except GivenTwice as error:
-        return {}, [f"{shown}: {error}"]
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         return {}, [f"{shown} is no YAML: {' '.join(str(error).split())}"]
     if not all(isinstance(document, Mapping) for document in documents):

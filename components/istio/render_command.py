@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from components.documents import GivenTwice, load_all
+from components.documents import load_all
 from components.istio import refused, renderer
 from components.istio.idle import idle
 from components.istio.istio_operator import plan
@@ -115,8 +115,6 @@ def _config(stack: str) -> dict[str, Any]:
         config = (next(iter(load_all(file.read_text())), None) or {}).get("config") or {}
     except OSError as error:
         raise CommandError(f"{file} can't be read ({error.strerror}); run this in the project's directory") from None
-    except GivenTwice as error:
-        raise CommandError(f"{file}: {error}") from None
     except yaml.YAMLError as error:
         raise CommandError(f"{file} is no YAML: {error}") from None
     return {

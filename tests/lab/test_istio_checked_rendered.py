@@ -128,9 +128,13 @@ def test_what_changes_nothing_is_named_as_it_was_written(version: str, tmp_path:
             f"Istio {version} makes the same objects whatever it says; look for a typing error, or for a key of another level or release"
         ),
     }
-    rendered = []
-    render = renderer.render
-    monkeypatch.setattr(renderer, "render", lambda *asked: rendered.append(asked) or render(*asked))
+    rendered, render = [], renderer.render
+
+    def counted(manifest: Any, program: Path) -> renderer.Rendered:
+        rendered.append(manifest)
+        return render(manifest, program)
+
+    monkeypatch.setattr(renderer, "render", counted)
     assert idle_in({"file": "mesh.yaml"}, version) == found
     assert len(rendered) == 1, "the rest is kept by its content"
 

@@ -31,7 +31,7 @@ SETTINGS = "the stack's configuration has … problem(s):"
 TOLD_UNDER = {
     "SettingsError": SETTINGS,
     "OverlayError": SETTINGS,
-    "components/istio/render_command.py _text": SETTINGS,
+    "components/istio/render_command.py _settings": SETTINGS,
     "components/settings.py load": SETTINGS,
     "tools/stack_files.py config": SETTINGS,
     "drift/look.py stack_of": SETTINGS,

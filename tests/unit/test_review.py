@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -251,3 +252,9 @@ def test_the_pull_request_is_read_from_the_event(tmp_path: Path) -> None:
     assert found is not None
     assert (found.number, found.labels, found.fork) == (3, ("allow-node-loss",), True)
     assert PullRequest.of({}) is None
+
+
+def test_what_the_mesh_says_in_vain_is_advice_and_stops_nothing() -> None:
+    plan = replace(recorded("gateway-label"), idle=("sealos-istio:istio.values.a does nothing: …",))
+    assert list(summary.lines(plan)) == ["Advice sealos-istio:istio.values.a does nothing: …"]
+    assert status([plan], ()) == 0
