@@ -344,7 +344,7 @@ def test_images_from_a_file_are_on_every_node_before_the_operator_starts(here: b
     def program() -> dict[str, pulumi.Output[Any]]:
         ready = pulumi.ComponentResource("a:b:Ready", "ready")
         credentials = Credentials(password=pulumi.Output.secret(PASSWORD))
-        operator = IstioOperator("operator", IstioOperatorArgs(istio, ImagesArgs(foresee(istio), stack, credentials, ready)))
+        operator = IstioOperator("operator", IstioOperatorArgs(istio, ImagesArgs(foresee(istio, "v1.16.3"), stack, credentials, ready)))
         return {"id": operator.deployment.id}
 
     seen = run(program, monkeypatch)
