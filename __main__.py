@@ -31,8 +31,8 @@ pulumi.export("nodes", cluster.nodes)
 
 if foreseen:
     istio, in_cluster = foreseen.istio, cluster.in_cluster
-    from_file = ImagesArgs(foreseen, settings, credentials, cluster.provider)
-    operator = IstioOperator("istio-operator", IstioOperatorArgs(istio, from_file), in_cluster)
+    images = ImagesArgs(foreseen, settings, credentials, cluster.provider)
+    operator = IstioOperator("istio-operator", IstioOperatorArgs(istio, images), in_cluster)
     mesh_args = ControlPlaneArgs(foreseen, first_master, fleet, operator, settings.machines, credentials.kiali_passphrase)
     mesh = ControlPlane("istio", mesh_args, in_cluster)
     everything += [operator, mesh]
@@ -53,8 +53,7 @@ if foreseen:
         if dashboards.contour:
             everything.append(contour := Contour("contour", ContourArgs(settings, credentials, cluster.provider), in_cluster))
             after.append(contour.deployment)
-        ways_in = Dashboards("dashboards", DashboardsArgs(settings, credentials, first_master, after), in_cluster)
-        everything.append(ways_in)
+        everything.append(ways_in := Dashboards("dashboards", DashboardsArgs(settings, credentials, first_master, after), in_cluster))
         pulumi.export("dashboards", ways_in.urls)
 
 Protection("cluster.protect", settings.cluster.protect, everything)

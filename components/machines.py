@@ -286,8 +286,7 @@ class Host:
         words = _Words(on_line)
         try:
             async with asyncio.timeout(timeout + _GRACE):
-                process: asyncssh.SSHClientProcess[bytes]
-                async with self._connection.create_process(_LOADER, encoding=None) as process:
+                async with await self._session() as process:
 
                     async def feed() -> None:
                         # A host that ends early (disk full) closes its end first; its own words say more than that.
@@ -318,6 +317,15 @@ class Host:
                 "lost",
             ) from None
         return self._result(process, stdout, words, timeout)
+
+    async def _session(self) -> asyncssh.SSHClientProcess[bytes]:
+        """A session with the loader; asked for again where the server may not have put the one before away yet (MaxSessions 1)."""
+        for pause in (0.1, 0.3, 1.0):
+            try:
+                return await self._connection.create_process(_LOADER, encoding=None)
+            except asyncssh.ChannelOpenError:
+                await asyncio.sleep(pause)
+        return await self._connection.create_process(_LOADER, encoding=None)
 
     def _result(
         self,

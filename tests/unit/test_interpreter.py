@@ -44,7 +44,8 @@ def test_a_step_is_handed_over_to_the_programs_own_python(room: str, checkout: P
     assert f"usage: python3 -m components.{room} " in done.stdout
 
 
-def test_or_to_that_of_the_virtual_environment(checkout: Path) -> None:
+def test_or_to_that_of_the_virtual_environment(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PULUMI_PYTHON_CMD", raising=False)
     (checkout / ".venv/bin").mkdir(parents=True)
     (checkout / ".venv/bin/python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (checkout / ".venv/bin/python").chmod(0o755)
