@@ -206,12 +206,14 @@ class Verdict:
         status: Istio's word for the status, NONE when there is none.
         problems: what isn't as wanted.
         leftovers: where in Deployments earlier settings still stand, by their names (see `leftovers`); a problem each.
+        deaf: names of Deployments that run, though webhooks that they serve have no CA bundle of theirs; a problem each.
         silent: nodes of machines that have died; nothing on them is waited for.
     """
 
     status: str
     problems: tuple[Problem, ...] = field(default=())
     leftovers: Mapping[str, list[str]] = field(default_factory=dict)
+    deaf: tuple[str, ...] = ()
     silent: tuple[cluster_nodes.Node, ...] = ()
 
     @property
@@ -255,7 +257,8 @@ def judge(wanted: Wanted, view: View) -> Verdict:
         for name, pointers in left.items()
         for pointer in pointers
     ]
-    return Verdict(status, tuple(dict.fromkeys(problems)), left, tuple(view.silent()))
+    deaf = tuple(name for name in _unfilled(wanted, view) if (there := view.named("Deployment", name)) and not unready(there, view.pods_of(there)))
+    return Verdict(status, tuple(dict.fromkeys(problems)), left, deaf, tuple(view.silent()))
 
 
 def _status(wanted: Wanted, view: View) -> tuple[str, list[Problem]]:
@@ -303,16 +306,25 @@ def _webhooks(wanted: Wanted, view: View) -> Iterator[Problem]:
     names = {(o["kind"], o["metadata"]["name"]) for o in view.webhooks}
     if wanted.injector and ("MutatingWebhookConfiguration", wanted.injector) not in names:
         yield Problem("missing", f"MutatingWebhookConfiguration {wanted.injector} does not exist")
+    for server, unfilled in _unfilled(wanted, view).items():
+        for configuration, webhook in unfilled:
+            yield Problem(
+                "waiting",
+                f"{configuration['kind']} {configuration['metadata']['name']}: webhook {webhook['name']} has no CA bundle yet; "
+                f"{server.rpartition('/')[2]} fills it in (failurePolicy {webhook.get('failurePolicy', 'Ignore')})",
+            )
+
+
+def _unfilled(wanted: Wanted, view: View) -> dict[str, list[tuple[Object, Object]]]:
+    """Webhooks without a CA bundle, with their configurations, by namespace and name of what serves them."""
+    found: dict[str, list[tuple[Object, Object]]] = {}
     for configuration in view.webhooks:
         for webhook in configuration.get("webhooks") or []:
             client = webhook.get("clientConfig", {})
             service = client.get("service") or {}
             if service.get("namespace") == wanted.namespace and not client.get("caBundle"):
-                yield Problem(
-                    "waiting",
-                    f"{configuration['kind']} {configuration['metadata']['name']}: webhook {webhook['name']} has no CA bundle yet; "
-                    f"{service.get('name')} fills it in (failurePolicy {webhook.get('failurePolicy', 'Ignore')})",
-                )
+                found.setdefault(f"{wanted.namespace}/{service.get('name')}", []).append((configuration, webhook))
+    return found
 
 
 def _operator(view: View) -> Iterator[Problem]:

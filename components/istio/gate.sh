@@ -89,8 +89,8 @@ case $(read_name verb) in
     ask -n "$(read_name namespace)" patch deployment "$(read_name name)" --type=json -p "$(read_name patch)" >/dev/null
     ;;
   restart)
-    # the pod, not a rollout: a rollout would change the pod template that Pulumi owns
-    ask -n istio-operator delete pods -l name=istio-operator --wait=false
+    # the pods, not a rollout: a rollout would change the pod template that Pulumi, or the operator, owns
+    ask -n "$(read_name namespace)" delete pods -l "$(read_name selector)" --wait=false
     ;;
   retire)
     # From 1.6 on the operator looks for its own objects by its own version's label, so what only its predecessor made stays.

@@ -50,11 +50,20 @@ HANGS_AFTER = 60.0
 after a Deployment was deleted by hand, and after its IstioOperator was made anew: all was made again, and it waited for ever
 among its components (processRecursive in operator/pkg/helmreconciler/reconciler.go). Reconciling what is there takes seconds."""
 
+DEAF_AFTER = 45.0
+"""Seconds after which a Deployment that runs has missed that its webhooks lack its CA bundle, and its pods are started anew: it takes them a
+second. 1.5.0's istiod leads again after the API server was away for longer than its lease (15 s), but hears nothing any more of
+its ValidatingWebhookConfiguration (its controller starts the same informers a second time: pkg/webhooks/validation/controller/controller.go),
+and the operator, which starts anew at such a moment, takes the bundle away."""
+
 DONE_LASTS = 8.0
 """Seconds that stand in for both when the operator's log shows that it is done: then nothing more will come."""
 
 FOUND_CHANGED_AT = "FOUND_CHANGED_AT"
 """The variable with which `up` takes the gate anew, see components/istio/drift.py; noted in the cluster once it is passed."""
+
+OPERATOR = "istio-operator/istio-operator"
+"""Namespace and name of its Deployment."""
 
 RECORD = "sealos-istio"
 """The ConfigMap of the operator's namespace in which it is noted."""
@@ -117,7 +126,7 @@ async def wait(
     """`gate` on an open connection."""
     end = clock() + wanted.timeout
     since: dict[str, float] = {}
-    restarted = False
+    restarted: set[str] = set()
     said = ""
     verdict: Verdict | None = None
     trouble = ""
@@ -135,7 +144,7 @@ async def wait(
                 if looked.settled or now - good_since >= SETTLED_AFTER:
                     said = nodes.warning(verdict.silent)
                     say(f"the mesh is as wanted. warning: {said}" if said else "the mesh is as wanted")
-                    return report(wanted, looked, restarted)
+                    return report(wanted, looked, OPERATOR in restarted)
                 if now >= end:
                     raise DriverError(
                         await _message(
@@ -145,7 +154,7 @@ async def wait(
                 await sleep(INTERVAL)
                 continue
             good_since = None
-            current = {p.text for p in (*verdict.failed, *verdict.ignored, *verdict.hanging)}
+            current = {*(p.text for p in (*verdict.failed, *verdict.ignored, *verdict.hanging)), *verdict.deaf}
             since = {text: since.get(text, now) for text in current}
             done = looked.settled or len(looked.refused) >= REFUSED_OFTEN
             error_lasts, ignored_lasts = (DONE_LASTS, DONE_LASTS) if done else (ERROR_LASTS, IGNORED_LASTS)
@@ -154,11 +163,14 @@ async def wait(
                     await _message("the operator could not apply the mesh", host, wanted, verdict, trouble)
                 )
             lasted = {text: now - began for text, began in since.items()}
-            why = _why_it_is_stuck(wanted, verdict, lasted, ignored_lasts)
-            if why and not restarted:
-                restarted = True
-                say(f"{why}, so its pod is started anew")
-                await _restart(host)
+            stuck = {OPERATOR: why} if (why := _why_it_is_stuck(wanted, verdict, lasted, ignored_lasts)) else {}
+            stuck |= {
+                name: f"{name} runs, but has left its webhooks without a CA bundle for {DEAF_AFTER:g} s" for name in verdict.deaf if lasted[name] >= DEAF_AFTER
+            }
+            for name in stuck.keys() - restarted:
+                restarted.add(name)
+                say(f"{stuck[name]}, so its pod is started anew")
+                await _restart(host, looked, name)
                 since = {}
             first = verdict.problems[0].text + (
                 f" (and {len(verdict.problems) - 1} more)" if len(verdict.problems) > 1 else ""
@@ -263,10 +275,17 @@ async def _trim(host: _Host, wanted: Wanted, left: Mapping[str, list[str]]) -> N
             )
 
 
-async def _restart(host: _Host) -> None:
-    result = await host.run(SCRIPT, {"verb": b"restart"}, 60)
+async def _restart(host: _Host, view: View, name: str) -> None:
+    """Takes away the pods of a Deployment, which makes new ones."""
+    selector = {"name": "istio-operator"} if name == OPERATOR else (view.named("Deployment", name) or {})["spec"]["selector"]["matchLabels"]
+    files = {
+        "verb": b"restart",
+        "namespace": name.partition("/")[0].encode(),
+        "selector": ",".join(f"{key}={value}" for key, value in selector.items()).encode(),
+    }
+    result = await host.run(SCRIPT, files, 60)
     if result.status != 0:
-        raise DriverError(f"the operator's pod could not be started anew: {_last_line(result)}")
+        raise DriverError(f"the pod of {name} could not be started anew: {_last_line(result)}")
 
 
 async def _message(what: str, host: _Host, wanted: Wanted, verdict: Verdict | None, trouble: str) -> str:

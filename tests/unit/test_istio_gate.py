@@ -332,6 +332,7 @@ class PlayedHost:
     def __init__(self, *views: dict[str, Any] | None) -> None:
         self.views = list(views)
         self.restarts = 0
+        self.restarted: list[tuple[bytes, bytes]] = []
         self.trimmed: list[dict[str, Any]] = []
         self.time = 0.0
         self.cured: dict[str, Any] | None = None
@@ -344,6 +345,7 @@ class PlayedHost:
             return Result("", "", 0)
         if files["verb"] == b"restart":
             self.restarts += 1
+            self.restarted.append((files["namespace"], files["selector"]))
             self.views = [self.cured or self.views[0]]
             return Result("", "", 0)
         if files["verb"] == b"warnings":
@@ -404,7 +406,7 @@ def test_healthy_without_the_objects_restarts_the_operator_once() -> None:
     host = PlayedHost(changed(lambda d: d["mesh"].pop(0)))
     host.cured = ready()
     found, said = host.gate()
-    assert (host.restarts, found["operatorRestarted"]) == (1, True)
+    assert (host.restarted, found["operatorRestarted"]) == ([(b"istio-operator", b"name=istio-operator")], True)
     assert any("istiod does not exist" in text and "started anew" in text for text in said)
 
 
@@ -416,6 +418,32 @@ def test_an_operator_that_hangs_over_what_is_as_wanted_is_restarted_once() -> No
     assert (host.restarts, found["operatorRestarted"]) == (1, True)
     assert gate_probe.HANGS_AFTER <= host.time < WANTED.timeout
     assert any("has not ended for 60 s" in text for text in said)
+
+
+def unfilled(data: dict[str, Any]) -> None:
+    data["webhooks"][0]["webhooks"][0]["clientConfig"]["caBundle"] = ""
+    data["mesh"][0]["spec"]["selector"] = {"matchLabels": {"app": "istiod", "istio": "pilot"}}
+
+
+def test_an_istiod_that_runs_and_leaves_its_webhooks_unfilled_is_restarted_once() -> None:
+    """1.5.0's after it lost its lease: seen on real machines, when the API server was away for longer than that."""
+    host = PlayedHost(changed(unfilled))
+    host.cured = ready()
+    found, said = host.gate()
+    assert (host.restarted, found["operatorRestarted"]) == ([(b"istio-system", b"app=istiod,istio=pilot")], False)
+    assert gate_probe.DEAF_AFTER <= host.time < WANTED.timeout
+    assert any("istio-system/istiod runs, but has left its webhooks without a CA bundle for 45 s" in text for text in said)
+
+
+def test_one_that_is_not_ready_is_waited_for() -> None:
+    def starting(data: dict[str, Any]) -> None:
+        unfilled(data)
+        data["mesh"][0]["status"]["availableReplicas"] = 0
+
+    host = PlayedHost(changed(starting))
+    with pytest.raises(DriverError, match="has no CA bundle yet"):
+        host.gate()
+    assert host.restarts == 0
 
 
 def test_an_operator_that_waits_for_a_pod_does_not_hang() -> None:
