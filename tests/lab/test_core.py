@@ -463,7 +463,9 @@ def test_each_of_ten_planted_drifts_is_found(up: Stack, kubectl: Kubectl, lab: L
     chain["plugins"].append({"type": "tuning"})
     put(lab, "sealos03", CHAIN, json.dumps(chain))
     # 8: a token that ends soon
-    put(lab, "sealos04", CNI_KUBECONFIG, re.sub(r"token: \S+", f"token: {jwt(2)}", before["sealos04", CNI_KUBECONFIG]))
+    ending, tokens = re.subn(r"token: \S+", f"token: {jwt(2)}", before["sealos04", CNI_KUBECONFIG])
+    assert tokens == 1
+    put(lab, "sealos04", CNI_KUBECONFIG, ending)
     # 9: a certificate that ends soon
     put(lab, "sealos01", CERTIFICATE, ends_in(5).decode())
     # 10: another machine at the address, by its host key

@@ -93,16 +93,24 @@ func cleanUp(name string) {
 	}
 }
 
+// login is the plugin's kubeconfig, in the lines that Istio's script writes: whoever looks for the token looks for such a line.
 func login(server string, ca []byte, token string) []byte {
-	named := func(kind string, content any) []any { return []any{map[string]any{"name": "istio-cni", kind: content}} }
-	text, err := json.MarshalIndent(map[string]any{ // JSON is YAML
-		"apiVersion": "v1", "kind": "Config", "current-context": "istio-cni",
-		"clusters": named("cluster", map[string]any{"server": server, "certificate-authority-data": base64.StdEncoding.EncodeToString(ca)}),
-		"users":    named("user", map[string]any{"token": token}),
-		"contexts": named("context", map[string]any{"cluster": "istio-cni", "user": "istio-cni"}),
-	}, "", "  ")
-	if err != nil {
-		panic(err) // strings alone
-	}
-	return text
+	return fmt.Appendf(nil, `apiVersion: v1
+kind: Config
+clusters:
+- name: local
+  cluster:
+    server: %s
+    certificate-authority-data: %s
+users:
+- name: istio-cni
+  user:
+    token: %q
+contexts:
+- name: istio-cni-context
+  context:
+    cluster: local
+    user: istio-cni
+current-context: istio-cni-context
+`, server, base64.StdEncoding.EncodeToString(ca), token)
 }
