@@ -51,7 +51,7 @@ test-fast: venv ## checks, and the tests of tiers unit and graph that don't driv
 		$(PYTEST) $(PROCESSES) -m "not lab and not slow" && tests=0 || tests=$$?; \
 		wait $$checks || { cat "$$log"; exit 1; }; exit $$tests
 
-test: venv check go-test ## all of that, and a walk through everything on the lab (25 minutes after make up; docs/testing.md)
+test: venv check go-test ## all of that, and a walk through everything on the lab (13 minutes after make up; docs/testing.md)
 	@$(VENV)/python -m tools build
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) -m "core or not lab" --durations=10
 
