@@ -55,7 +55,7 @@ test: venv check go-test ## all of that, and a walk through everything on the la
 	@$(VENV)/python -m tools build
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) -m "core or not lab" --durations=10
 
-test-all: venv $(if $(SHARD),,check go-test) ## every test; SHARD=2/14: the second of fourteen pieces of what make test leaves out
+test-all: venv $(if $(SHARD),,check go-test) ## every test; SHARD=2/17: the second of seventeen pieces of what make test leaves out
 	@$(VENV)/python -m tools build
 	@set="$$($(VENV)/python -m tools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) --durations=25 $(if $(SHARD),tests/lab --shard=$(SHARD))
 

@@ -18,7 +18,7 @@ TIERS = ("unit", "graph", "lab")
 CORE = "tests/lab/test_core.py"
 """The walk through everything on the lab, which `make test` ends with; the other files of the lab are `the rest`."""
 
-SHARDS = 14
+SHARDS = 17
 """Into how many pieces a build server cuts the rest: each is to end within half an hour, what it builds included."""
 
 RECORD = ROOT / "tests" / "durations.json"
