@@ -115,8 +115,8 @@ class Server:
 
 
 def test_shards_run_in_turn_until_no_other_may_begin() -> None:
-    server = Server(core=10 * 60, each=8 * 60)
-    assert server.go(planned=8 * 60) == 0
+    server = Server(core=5 * 60, each=7 * 60)
+    assert server.go(planned=7 * 60) == 0
     assert server.ran == [
         ("test", "ran: core; next: shard 5"),
         ("SHARD=5/6", "ran: core, shard 5; next: shard 6"),
@@ -134,19 +134,19 @@ def test_each_runs_once_where_there_is_time() -> None:
 
 
 def test_what_would_take_too_long_now_is_left_for_another_time() -> None:
-    server = Server(core=10 * 60, each=8 * 60)
-    assert server.go(planned=8 * 60, but={6: 50 * 60}) == 0
+    server = Server(core=5 * 60, each=7 * 60)
+    assert server.go(planned=7 * 60, but={6: 65 * 60}) == 0
     assert [command for command, _ in server.ran] == ["test", "SHARD=5/6", "SHARD=1/6", "SHARD=2/6"]
     assert server.ran[-1][1] == "ran: core, shard 5, 1, 2; next: shard 6"
-    server = Server(core=10 * 60, each=8 * 60)
-    assert server.go(planned=8 * 60, but={5: 50 * 60}) == 0
+    server = Server(core=5 * 60, each=7 * 60)
+    assert server.go(planned=7 * 60, but={5: 50 * 60}) == 0
     assert server.ran[1][0] == "SHARD=5/6", "it is done when it comes first"
 
 
 def test_a_machine_that_shows_itself_slow_begins_less() -> None:
-    server = Server(core=5 * 60, each=20 * 60)
-    assert server.go(planned=10 * 60, but={6: 30 * 60}) == 0
-    assert [command for command, _ in server.ran] == ["test", "SHARD=5/6", "SHARD=1/6"], "the sixth would have ended after 85 minutes"
+    server = Server(core=5 * 60, each=12 * 60)
+    assert server.go(planned=6 * 60, but={6: 30 * 60}) == 0
+    assert [command for command, _ in server.ran] == ["test", "SHARD=5/6", "SHARD=1/6"], "the sixth would have ended after 77 minutes"
 
 
 @pytest.mark.parametrize(("fails", "ran"), [("test", 1), ("5/6", 2), ("6/6", 3)])
