@@ -18,15 +18,8 @@ from typing import Any
 import yaml
 
 from bench.measure import Failed
-from tests.project import ROOT, Done, Project
+from tests.project import KUBECONFIG, ROOT, Done, Project
 
-KUBECONFIG = """apiVersion: v1
-kind: Config
-clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
-users: [{name: u, user: {token: t}}]
-contexts: [{name: x, context: {cluster: c, user: u}}]
-current-context: x
-"""
 STANDIN = """#!/bin/sh
 case "$1 $2" in
     "-m components.sealos" | "-m components.istio")

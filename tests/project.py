@@ -17,6 +17,14 @@ from tools import engine as engines
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = ("Pulumi.yaml", "__main__.py", "components")
+KUBECONFIG = """apiVersion: v1
+kind: Config
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: u, user: {token: t}}]
+contexts: [{name: x, context: {cluster: c, user: u}}]
+current-context: x
+"""
+"""For a stack whose cluster nobody asks: nothing listens there."""
 
 
 @dataclass(frozen=True)

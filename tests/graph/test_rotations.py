@@ -16,7 +16,7 @@ from typing import Any
 import asyncssh
 import pytest
 
-from tests.project import Project, changes
+from tests.project import KUBECONFIG, Project, changes
 
 pytestmark = pytest.mark.slow
 
@@ -33,13 +33,6 @@ if [ "$1 $2" = "-m components.sealos" ]; then
     exit 0
 fi
 exec {python} "$@"
-"""
-KUBECONFIG = """apiVersion: v1
-kind: Config
-clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
-users: [{name: u, user: {token: t}}]
-contexts: [{name: x, context: {cluster: c, user: u}}]
-current-context: x
 """
 EVERY_STEP = {"preflight", "install", "wanted", "member-sealos02", "member-sealos03", "ready", "backup"}
 
