@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from bench import standing
 from bench.figures import Figure
@@ -28,6 +29,17 @@ def preview(project: Project, folder: Path) -> Program:
     return Program(command, project.directory, usual | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")})
 
 
+def settings(nodes: int) -> dict[str, Any]:
+    """The stack dev's, with that many machines, the first of them the master."""
+    config, _ = standing.configured("dev")
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
+    machines = [
+        {"name": f"sealos{number:02}", "address": f"198.18.{number // 250}.{number % 250 + 1}", "hostKey": key}
+        for number in range(1, nodes + 1)
+    ]
+    return config | {"masters": machines[:1], "nodes": machines[1:], "ssh": {"privateKeyFile": "id_ed25519"}}
+
+
 def other(folder: Path, program: str) -> Project:
     """Another program's stack, brought up."""
     project = Project.copy(folder / "project", "dev", {})
@@ -41,7 +53,7 @@ def figures(folder: Path, nodes: Sequence[int], runs: int) -> Iterator[Figure]:
     projects = {"empty": other(folder / "empty", EMPTY), "commands": other(folder / "commands", COMMANDS)}
     beside = {name: preview(project, folder) for name, project in projects.items()}
     for count in nodes:
-        this = preview(standing.stack(folder / str(count), count), folder)
+        this = preview(standing.stack(folder / str(count), "dev", settings(count)), folder)
         runs_of = in_turns({**beside, "this": this}, runs)
         what = (f"preview without a change, {count} nodes, mesh", runs_of["this"])
         yield Figure.compare(

@@ -1,17 +1,17 @@
-"""A stack that is up although there is no lab: what a preview without a change is measured on.
+"""A stack that is up although there is no lab: what a preview without a change is measured on, and held by (tests/graph/test_states.py).
 
 Engine, program, settings, providers and renderer are the real ones. Two things are played, only while the state is made:
 the drivers, by a script in the place of `python3 -m components…` that answers what a healthy cluster would; and the API server,
 by the Kubernetes provider's own way of writing objects into files (`renderYamlToDirectory`), which is taken out of the state
-afterwards. In the measured previews no driver runs, and the kubeconfig names a port on which nobody listens.
+afterwards. In the previews no driver runs, and the kubeconfig names a port on which nobody listens.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,41 +30,54 @@ esac
 exec {python} "$@"
 """
 _PROVIDER = "kubeconfig=self.kubeconfig,"
+PASSWORD = "a test's password"  # noqa: S105 (nobody's)
+"""In the place of every secret of a stack file."""
+
+ANSWERS = {
+    "kubeconfig": KUBECONFIG,
+    "look": json.dumps({"said": [], "kubeconfig": ""}),
+    "backup": "{}",
+    "ready": json.dumps([{"name": "sealos01", "role": "master", "address": "198.51.100.11", "version": "v1.16.3"}]),
+    "gate": json.dumps({"status": "HEALTHY", "gateway": None}),
+    "cni-check": json.dumps({"nodes": []}),
+    "istioctl": json.dumps({"path": "/usr/local/bin/istioctl", "version": "1.5.0"}),
+    "passphrase": "passphrase",
+}
+"""What a healthy cluster's steps print, by the driver's verb."""
 
 
-def settings(nodes: int) -> dict[str, Any]:
-    """The stack dev's, with that many machines, the first of them the master."""
-    text = (ROOT / "Pulumi.dev.yaml").read_text()
-    config = {key.removeprefix("sealos-istio:"): value for key, value in yaml.safe_load(text)["config"].items()}
-    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
-    machines = [
-        {"name": f"sealos{number:02}", "address": f"198.18.{number // 250}.{number % 250 + 1}", "hostKey": key}
-        for number in range(1, nodes + 1)
-    ]
-    return config | {"masters": machines[:1], "nodes": machines[1:], "ssh": {"privateKeyFile": "id_ed25519"}}
+def configured(name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """A stack file's configuration without the project's prefix, and a test's secret for each that it has."""
+    raw = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
+    config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
+    secrets = {key: PASSWORD for key, value in config.items() if isinstance(value, dict) and set(value) == {"secure"}}
+    return {key: value for key, value in config.items() if key not in secrets}, secrets
 
 
-def stack(folder: Path, nodes: int) -> Project:
+def stopped(folder: Path, name: str, config: Mapping[str, Any], secrets: Mapping[str, str]) -> Project:
+    """A copy of the program with a stack of which nothing is there."""
+    project = Project.copy(folder / "project", name, config)
+    for key, value in secrets.items():
+        succeeded(project.pulumi("config", "set", "--secret", "--stack", name, f"sealos-istio:{key}", stdin=value))
+    return project
+
+
+def stack(folder: Path, name: str, config: Mapping[str, Any], secrets: Mapping[str, str] | None = None) -> Project:
     """A copy of the program with a stack that is up.
+
+    Args:
+        folder: an empty one.
+        name: the stack's.
+        config: its configuration, keys without the project's prefix.
+        secrets: what of it is secret.
 
     Raises:
         Failed: it can't be brought there, or a preview of it shows a change.
     """
-    project = Project.copy(folder / "project", "dev", settings(nodes))
-    nodes_found = [{"name": name, "role": "node", "address": "198.18.0.1", "version": "v1.16.3"} for name in ("a", "b")]
-    answers = {
-        "kubeconfig": KUBECONFIG,
-        "look": json.dumps({"said": [], "kubeconfig": ""}),
-        "backup": "{}",
-        "ready": json.dumps(nodes_found),
-        "gate": json.dumps({"status": "HEALTHY", "gateway": None}),
-        "cni-check": json.dumps({"nodes": []}),
-        "istioctl": json.dumps({"path": "/usr/local/bin/istioctl", "version": "1.5.0"}),
-        "passphrase": "passphrase",
-    }
+    project = stopped(folder, name, config, secrets or {})
     for part in ("bin", "answers"):
         (folder / part).mkdir()
-    for verb, text in answers.items():
+    for verb, text in ANSWERS.items():
         (folder / "answers" / verb).write_text(text)
     script = folder / "bin" / "python3"
     words = {"answers": folder / "answers", "python": sys.executable}
@@ -73,7 +86,7 @@ def stack(folder: Path, nodes: int) -> Project:
     usual = dict(project.environment)
     # without it the engine writes the whole state after each of hundreds of steps
     project.environment |= {"PULUMI_SKIP_CHECKPOINTS": "true", "PULUMI_EXPERIMENTAL": "true"}
-    project.environment["PATH"] = f"{script.parent}:{os.environ['PATH']}"
+    project.environment["PATH"] = f"{script.parent}:{project.variables()['PATH']}"
     file = project.directory / "components" / "sealos" / "cluster.py"
     text = file.read_text()
     if text.count(_PROVIDER) != 1:
