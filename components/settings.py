@@ -22,7 +22,8 @@ from pydantic.alias_generators import to_camel
 from components import valid
 from components.istio import cni_chain, operator_file
 from components.istio.operator_file import CNI_VALUES
-from components.istio.versions import RELEASES, check_pair, release
+from components.istio.releases.compatibility import check_pair
+from components.istio.releases.table import RELEASES, release
 from components.sealos.findings import CODES
 from components.sealos.requests import ETCD_BACKUPS, JOIN_BATCH
 
@@ -493,7 +494,7 @@ class IstioSettings(_Model):
     """The mesh: what one IstioOperator says, with the parts that most people set as keys of their own.
 
     Attributes:
-        version: Istio's version; it must fit the cluster's (components/istio/versions.py).
+        version: Istio's version; it must fit the cluster's (components/istio/releases/compatibility.py).
         hub: where the images come from; the operator's is `hub/operator:version`.
         tag: the images' tag, where it goes on after the version (`1.8.0-distroless`).
         images: a file with the images, the operator's included, which is loaded on every node; None has them pull.

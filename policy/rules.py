@@ -14,7 +14,7 @@ from typing import Any
 
 from pulumi_policy.proxy import UnknownValueError
 
-from components.istio.versions import check_pair
+from components.istio.releases.compatibility import check_pair
 
 COMMANDS = ("command:local:Command", "command:remote:Command", "command:remote:CopyToRemote", "command:remote:CopyFile")
 
@@ -205,7 +205,7 @@ def cluster_identifier(resources: Sequence[Resource]) -> Iterator[tuple[str, Res
 
 @_rule("version-pair", "Istio and Kubernetes are versions that go together.", mandatory=True)
 def version_pair(resources: Sequence[Resource]) -> Iterator[tuple[str, Resource]]:
-    """As components/istio/versions.py has it."""
+    """As components/istio/releases/compatibility.py has it."""
     if not (kubernetes := _kubernetes(resources)):
         return
     for resource in _istio_operators(resources):

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from components.istio.istioctl_driver import INSTALL
-from components.istio.versions import release
+from components.istio.releases.table import release
 
 VERSION = "1.5.0"
 """What the part `istio` builds (tools/istio/go.mod)."""

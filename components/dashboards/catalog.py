@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.istio.istio_operator import plan
-from components.istio.versions import release
+from components.istio.releases.table import release
 
 if TYPE_CHECKING:
     from components.settings import IstioSettings

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from components.istio.versions import release
+from components.istio.releases.table import release
 from components.login import Request
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class CniChain(Request):
         config_file: the chain's file in /etc/cni/net.d.
         excluded_namespaces: exactly those that the plugin leaves alone.
         log_level: the plugin's.
-        agent: whether 1.23's agent writes it (see components/istio/versions.py, `cni_agent`).
+        agent: whether 1.23's agent writes it (see components/istio/releases/table.py, `cni_agent`).
     """
 
     config_file: str

@@ -18,8 +18,9 @@ from components.istio.operator import IstioOperator
 from components.istio.operator_file import pull_secrets
 from components.istio.operator_manifests import namespace as namespace_manifest
 from components.istio.patches import OverlayError
+from components.istio.releases.compatibility import unproven
+from components.istio.releases.table import release
 from components.istio.renderer import Absent, Rendered, RenderError
-from components.istio.versions import release, unproven
 from components.settings import IstioSettings, Machine
 
 GATE = "python3 -m components.istio gate"

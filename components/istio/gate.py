@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from components.istio.match import APPENDED, find, holds
+from components.istio.releases.table import release
 from components.istio.shapes import protocol_of
-from components.istio.versions import release
 from components.login import Request
 from components.sealos import nodes as cluster_nodes
 

@@ -25,7 +25,7 @@ from components.istio.gate import (
     warnings,
     with_rendered,
 )
-from components.istio.versions import release
+from components.istio.releases.table import release
 from components.login import Fleet, Request
 from components.machines import Result, connect
 from components.sealos import nodes

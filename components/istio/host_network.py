@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from components.istio.overlays import gateway_chart
 from components.istio.patches import Note, parse_path
+from components.istio.releases.model import Release
+from components.istio.releases.table import release
 from components.istio.shapes import GatewayKind, protocol_of
-from components.istio.versions import Release, release
 
 if TYPE_CHECKING:
     from components.settings import GatewaySettings, HostNetwork, Settings

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from components.istio.host_network import pinned_to
 from components.istio.istio_operator import KINDS, safe_gateways
+from components.istio.releases.table import release
 from components.istio.shapes import ENVOY_METRICS_PORT, pod_ports, protocol_of
-from components.istio.versions import release
 
 if TYPE_CHECKING:
     from components.settings import IstioSettings

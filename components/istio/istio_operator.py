@@ -1,6 +1,6 @@
 """From settings to one IstioOperator, and to what must be true in the cluster once the operator has carried it out.
 
-Pure: no Pulumi, no SSH. Sources: the profiles of each version and what its renderer makes of them (components/istio/versions.py).
+Pure: no Pulumi, no SSH. Sources: the profiles of each version and what its renderer makes of them (components/istio/releases/table.py).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from components.istio import cni_chain, host_network, operator_file
 from components.istio.operator_manifests import MANAGED, NAMESPACE
 from components.istio.overlays import SafeGateways, gateway_chart, make_component_safe, make_safe, merge_under
 from components.istio.patches import Note, OverlayError, parse_path
+from components.istio.releases.table import release
 from components.istio.shapes import GatewayKind, container_ports
-from components.istio.versions import release
 from components.valid import KUBERNETES_OWN
 
 if TYPE_CHECKING:

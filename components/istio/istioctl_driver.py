@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from components.driver import LOST, DriverError, given_up, progress
-from components.istio.versions import release
+from components.istio.releases.table import release
 from components.login import Fleet, MachineError, Request
 from components.machines import connect
 

@@ -13,7 +13,7 @@ from components.istio import operator_manifests as manifests
 from components.istio.images import Images, ImagesArgs
 from components.istio.objects import kubernetes_object
 from components.istio.operator_file import pull_secrets
-from components.istio.versions import check_upgrade
+from components.istio.releases.compatibility import check_upgrade
 from components.settings import IstioSettings
 
 

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.istio.versions import release
+from components.istio.releases.table import release
 
 Manifest = dict[str, Any]
 

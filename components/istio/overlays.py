@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.istio.patches import Branch, Leaf, Note, OverlayError, Patcher, Target, format_path, put, rivals
+from components.istio.releases.model import Release
+from components.istio.releases.table import release
 from components.istio.shapes import (
     COMPONENTS,
     ENVIRONMENT,
@@ -27,7 +29,6 @@ from components.istio.shapes import (
     gateway_objects,
     pod_ports,
 )
-from components.istio.versions import Release, release
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from typing import Any
 
 import yaml
 
+from components.istio.releases.model import Release
 from components.istio.shapes import UNKNOWN, VALUE, Shape
-from components.istio.versions import Release
 from components.kubernetes.rules import BUDGET, ONE_OF
 
 KEYED_LISTS = {

@@ -9,8 +9,8 @@ from components.istio.istio_operator import CNI_DAEMON_SET, KINDS
 from components.istio.match import APPENDED, covers
 from components.istio.overlays import gateway_chart
 from components.istio.patches import parse_path
+from components.istio.releases.table import release
 from components.istio.renderer import Object, Rendered, title
-from components.istio.versions import release
 from components.kubernetes.rules import Path, broken
 from components.settings import IstioSettings
 

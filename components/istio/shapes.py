@@ -2,7 +2,7 @@
 
 Only the shape counts: a map is a map of the rendered object, a list holds the items that are always there (more may follow,
 or stand between), everything else stands for "a value". Taken from what the renderers make of their profiles (`istioctl
-manifest generate`); what depends on the version comes from components/istio/versions.py.
+manifest generate`); what depends on the version comes from components/istio/releases/table.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Literal
 
-from components.istio.versions import Release
+from components.istio.releases.model import Release
 
 Shape = dict[str, Any]
 GatewayKind = Literal["ingress", "egress"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.istio.versions import check_upgrade
+from components.istio.releases.compatibility import check_upgrade
 from lab import faults, package
 from lab.machines import Lab
 from tests.lab.conftest import OTHER, Kubectl, bare_of, listed, shell, standing

@@ -36,7 +36,7 @@ def test_by_hand_the_same_file_ends_in_error(project: Project) -> None:
     kubectl("apply", "-f", str(project.directory / "mesh.yaml"))
     found: dict[str, Any] = {}
     end = time.monotonic() + 120
-    # numbers, see components/istio/versions.py: 3 is HEALTHY, 4 is ERROR, others are on the way
+    # numbers, see components/istio/releases/table.py: 3 is HEALTHY, 4 is ERROR, others are on the way
     while found.get("status") not in (3, 4) and time.monotonic() < end:
         found = kubectl.json("-n", "istio-system", "get", "istiooperator", name).get("status") or {}
         time.sleep(1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.istio.versions import release, tried
+from components.istio.releases.table import release, tried
 from tests.lab.versions_rendered import OWN, Versions, istioctl
 from tools import parts
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from components.istio.versions import release
+from components.istio.releases.table import release
 from lab.machines import Lab
 from tests.lab.conftest import Kubectl, listed, standing
 from tests.lab.test_istio_lifecycle import deployments, good, left_behind, mesh, status, take_out, typing

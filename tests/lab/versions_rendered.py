@@ -18,9 +18,10 @@ from components.istio import operator_manifests as manifests
 from components.istio import refused, renderer
 from components.istio.istio_operator import KINDS, plan
 from components.istio.match import find, holds
+from components.istio.releases.support import SUPPORTED
+from components.istio.releases.table import release
 from components.istio.renderer import Rendered
 from components.istio.shapes import VALUE, GatewayKind, component_objects, gateway_objects
-from components.istio.versions import SUPPORTED, release
 from components.settings import IstioSettings
 from lab import package
 from lab.machines import ISTIO

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from components.istio import operator_manifests
-from components.istio.versions import RELEASES, SUPPORTED, check_pair, check_upgrade, release, tried, unproven
+from components.istio.releases.compatibility import check_pair, check_upgrade, unproven
+from components.istio.releases.support import SUPPORTED
+from components.istio.releases.table import RELEASES, release, tried
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from components.istio.versions import RELEASES as ISTIOS
-from components.istio.versions import check_pair
+from components.istio.releases.compatibility import check_pair
+from components.istio.releases.table import RELEASES as ISTIOS
 from lab.machines import ISTIO
 from lab.package import RELEASES
 from tools import builder, engine, parts, stack
