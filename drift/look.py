@@ -9,10 +9,11 @@ from pathlib import Path
 
 from components import stacks
 from components.driver import DriverError
-from components.istio import cni_chain, cni_probe, gate_probe, istio_operator
+from components.istio import cni_chain, cni_probe, istio_operator
 from components.istio.cni_chain import CniChain
-from components.istio.gate import View, Wanted
-from components.istio.gate import judge as judge_mesh
+from components.istio.readiness import probe
+from components.istio.readiness.judge import judge as judge_mesh
+from components.istio.readiness.model import View, Wanted
 from components.login import MachineError
 from components.machines import Host, on_all
 from components.settings import Settings, SettingsError
@@ -135,7 +136,7 @@ async def _mesh(host: Host, settings: Settings) -> Sequence[Finding]:
     assert settings.istio  # noqa: S101
     wanted = Wanted.model_validate(istio_operator.plan(settings.istio).wanted)
     try:
-        view = await gate_probe.look(host, wanted)
+        view = await probe.look(host, wanted)
     except DriverError as error:
         view = str(error)
     fix = "Run `pulumi up --refresh`; see docs/troubleshooting.md."

@@ -9,10 +9,10 @@ from components.driver import Verb, drive
 from components.images import ImagesRequest, load_images
 from components.istio import recover
 from components.istio.cni_probe import CniRequest, cni_check
-from components.istio.drift import LookRequest, found_changed_at
-from components.istio.gate_probe import GateRequest, gate
 from components.istio.istioctl_driver import IstioctlRequest, install, remove
 from components.istio.passphrase import PassphraseRequest, passphrase
+from components.istio.readiness.change_detection import LookRequest, found_changed_at
+from components.istio.readiness.probe import GateRequest, gate
 from components.istio.sweep import SweepRequest, sweep
 
 VERBS = {

@@ -105,8 +105,8 @@ class ControlPlane(pulumi.ComponentResource):
 
     Attributes:
         gate: the ready gate; what needs the mesh depends on it.
-        found_changed_at: what an update's look at the mesh said, see components/istio/drift.py; nothing in a preview.
-        report: what the gate found, see components/istio/gate.py `report`; nothing in it is secret.
+        found_changed_at: what an update's look at the mesh said, see components/istio/readiness/change_detection.py; nothing in a preview.
+        report: what the gate found, see components/istio/readiness/report.py `report`; nothing in it is secret.
         kiali: what opens Kiali; None without it.
     """
 

@@ -45,7 +45,7 @@ class ControlPlanePlan:
 
     Attributes:
         manifest: the IstioOperator.
-        wanted: the ready gate's input, as JSON data; see components/istio/gate.py.
+        wanted: the ready gate's input, as JSON data; see components/istio/readiness/model.py.
         notes: what was made safe on the way.
         host_network: names of the gateways whose pods live in their nodes' network.
         needs_kiali_login: the Secret with Kiali's log-in that must be there first, empty without Kiali; the demo profile's own

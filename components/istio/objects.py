@@ -93,7 +93,7 @@ FOUND_CHANGED_AT = "FOUND_CHANGED_AT"
 
 
 def drift_environment(found_changed_at: pulumi.Input[str]) -> dict[str, pulumi.Input[str]] | None:
-    """The variable that takes a command anew when an update finds the mesh changed (components/istio/drift.py)."""
+    """The variable that takes a command anew when an update finds the mesh changed (components/istio/readiness/change_detection.py)."""
     return None if pulumi.runtime.is_dry_run() else {FOUND_CHANGED_AT: found_changed_at}
 
 

@@ -21,9 +21,9 @@ from typing import Any
 import yaml
 
 from components.istio import render_cache
-from components.istio.gate import PLACING
 from components.istio.match import APPENDED, find, holds
 from components.istio.patches import format_path, parse_path
+from components.istio.readiness.judge import PLACING
 
 Object = dict[str, Any]
 
@@ -221,7 +221,7 @@ def _missed(overlay: Mapping[str, Any], made: Rendered) -> Iterator[str]:
 
 
 def gate_view(last: Mapping[str, Any] | None, namespace: str) -> dict[str, Any] | None:
-    """What the ready gate takes from the rendered set: see components/istio/gate.py, `RenderedSet`.
+    """What the ready gate takes from the rendered set: see components/istio/readiness/model.py, `RenderedSet`.
 
     Args:
         last: what was rendered last, as the state keeps it: `spec` (a hash) and `objects` (as `Rendered.shown` gives them);

@@ -192,7 +192,7 @@ class Member(Request):
 
 
 class Look(Request):
-    """All machines; `mesh` when the look at the mesh (components/istio/drift.py) tells of the dead ones."""
+    """All machines; `mesh` when the look at the mesh (components/istio/readiness/change_detection.py) tells of the dead ones."""
 
     fleet: Fleet
     mesh: bool = False

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 
 from components.driver import DriverError
-from components.istio import drift, gate_probe
-from components.istio.gate import Problem, View, Wanted, judge, last_words, leftovers, report, warnings
 from components.istio.match import covers
+from components.istio.readiness import change_detection, probe
+from components.istio.readiness.judge import judge, leftovers
+from components.istio.readiness.model import Problem, View, Wanted
+from components.istio.readiness.report import last_words, report, warnings
 from components.machines import Result
 
 NAME = "istio-ingressgateway"
@@ -152,7 +154,7 @@ def test_outputs_that_are_not_so_any_more_take_the_gate_anew(noted: str, same: b
     if noted == "another":
         reported["gateway"] = found["gateway"] | {"nodes": ["sealos04"], "addresses": ["198.51.100.14"]}
     data = {"foundChangedAt": "then"} | ({} if noted == "none" else {"reported": json.dumps(reported)})
-    assert drift.unchanged(WANTED, view(_set("record", value={"data": data}))) is same
+    assert change_detection.unchanged(WANTED, view(_set("record", value={"data": data}))) is same
 
 
 def _set(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
@@ -365,7 +367,7 @@ class PlayedHost:
 
     def gate(self, wanted: Wanted = WANTED) -> tuple[dict[str, Any], list[str]]:
         said: list[str] = []
-        found = asyncio.run(gate_probe.wait(self, wanted, said.append, clock=lambda: self.time, sleep=self.sleep))
+        found = asyncio.run(probe.wait(self, wanted, said.append, clock=lambda: self.time, sleep=self.sleep))
         return found, said
 
 
@@ -394,7 +396,7 @@ def test_a_spec_that_is_never_carried_out_fails_soon_though_the_old_status_is_he
     host = PlayedHost(changed(lambda d: d.update(settled=False, refused=["patch error: path not found"] * 5)))
     with pytest.raises(DriverError, match="patch error: path not found"):
         host.gate()
-    assert host.time < 2 * gate_probe.DONE_LASTS
+    assert host.time < 2 * probe.DONE_LASTS
 
 
 def test_an_error_of_the_last_spec_is_outlived() -> None:
@@ -416,7 +418,7 @@ def test_an_operator_that_hangs_over_what_is_as_wanted_is_restarted_once() -> No
     host.cured = ready()
     found, said = host.gate()
     assert (host.restarts, found["operatorRestarted"]) == (1, True)
-    assert gate_probe.HANGS_AFTER <= host.time < WANTED.timeout
+    assert probe.HANGS_AFTER <= host.time < WANTED.timeout
     assert any("has not ended for 60 s" in text for text in said)
 
 
@@ -431,7 +433,7 @@ def test_an_istiod_that_runs_and_leaves_its_webhooks_unfilled_is_restarted_once(
     host.cured = ready()
     found, said = host.gate()
     assert (host.restarted, found["operatorRestarted"]) == ([(b"istio-system", b"app=istiod,istio=pilot")], False)
-    assert gate_probe.DEAF_AFTER <= host.time < WANTED.timeout
+    assert probe.DEAF_AFTER <= host.time < WANTED.timeout
     assert any("istio-system/istiod runs, but has left its webhooks without a CA bundle for 45 s" in text for text in said)
 
 
@@ -462,7 +464,7 @@ def test_a_restart_that_does_not_help_ends_in_time() -> None:
     with pytest.raises(DriverError, match="not ready after 120 s"):
         host.gate()
     assert host.restarts == 1
-    assert host.time <= WANTED.timeout + gate_probe.INTERVAL
+    assert host.time <= WANTED.timeout + probe.INTERVAL
 
 
 def test_the_message_says_what_kubernetes_says_and_has_an_end() -> None:
@@ -492,16 +494,16 @@ def test_the_message_says_what_kubernetes_says_and_has_an_end() -> None:
 def test_without_the_log_all_must_stay_as_wanted_for_a_while() -> None:
     host = PlayedHost(changed(_set("settled", value=None)))
     host.gate()
-    assert host.time >= gate_probe.SETTLED_AFTER
+    assert host.time >= probe.SETTLED_AFTER
 
 
 def test_a_mesh_counts_as_changed_unless_it_is_as_wanted_or_at_work() -> None:
-    assert drift.unchanged(WANTED, view())
-    assert drift.unchanged(WANTED, view(_set("settled", value=False)))
-    assert not drift.unchanged(WANTED, view(lambda d: d["mesh"].pop(0)))
-    assert not drift.unchanged(WANTED, view(_set("istioOperator", value=None)))
-    assert drift.noted(view()) == ""
-    assert drift.noted(view(_set("record", value={"data": {"foundChangedAt": "then"}}))) == "then"
+    assert change_detection.unchanged(WANTED, view())
+    assert change_detection.unchanged(WANTED, view(_set("settled", value=False)))
+    assert not change_detection.unchanged(WANTED, view(lambda d: d["mesh"].pop(0)))
+    assert not change_detection.unchanged(WANTED, view(_set("istioOperator", value=None)))
+    assert change_detection.noted(view()) == ""
+    assert change_detection.noted(view(_set("record", value={"data": {"foundChangedAt": "then"}}))) == "then"
 
 
 def with_pod(**spec: Any) -> Wanted:
@@ -559,7 +561,7 @@ def test_what_earlier_settings_left_in_a_pod_is_found(
     live: dict[str, Any], asked: dict[str, Any], left: list[str]
 ) -> None:
     wanted, view = with_pod(**asked), PlayedHost(placed(**live))
-    looked = asyncio.run(gate_probe.look(view, wanted))
+    looked = asyncio.run(probe.look(view, wanted))
     assert isinstance(looked, View)
     assert leftovers(wanted, looked) == ({NAME: [f"{TEMPLATE}/{pointer}" for pointer in left]} if left else {})
     assert [p.text for p in judge(wanted, looked).problems] == [

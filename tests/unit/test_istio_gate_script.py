@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from components.istio.gate_probe import OWNED, SCRIPT
+from components.istio.readiness.probe import OWNED, SCRIPT
 
 KUBECTL = """#!/usr/bin/env bash
 case " $* " in *" logs "*) cat "$LOG" ;; *" get crd "*) exit 1 ;; esac

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from components.istio.gate import View, Wanted, judge
 from components.istio.match import covers, quantity
+from components.istio.readiness.judge import judge
+from components.istio.readiness.model import View, Wanted
 from components.istio.renderer import Rendered, unfulfilled
 from tests.unit.test_istio_gate import NAME, WANTED, ready
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from components.istio.gate import Wanted
 from components.istio.istio_operator import plan
+from components.istio.readiness.model import Wanted
 from components.settings import IstioSettings
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from components.istio import renderer
-from components.istio.gate import Field, RenderedSet, Wanted, with_rendered
+from components.istio.readiness.model import Field, RenderedSet, Wanted, with_rendered
 from components.istio.renderer import NOT_SHOWN, Absent, Rendered, RenderError
 
 MANIFEST: dict[str, Any] = {"spec": {"profile": "empty"}}

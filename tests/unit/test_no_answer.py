@@ -23,9 +23,9 @@ exit 1
 @pytest.mark.parametrize(
     ("script", "files", "answered"),
     [
-        pytest.param("istio/gate.sh", {"verb": "look", "says_when_done": "true"}, "crd", id="gate"),
-        pytest.param("istio/gate.sh", {"verb": "look", "says_when_done": "true"}, "deployments,services nodes", id="gate, half-way"),
-        pytest.param("istio/gate.sh", {"verb": "retire", "version": "1.6.5"}, "", id="retire"),
+        pytest.param("istio/readiness/gate.sh", {"verb": "look", "says_when_done": "true"}, "crd", id="gate"),
+        pytest.param("istio/readiness/gate.sh", {"verb": "look", "says_when_done": "true"}, "deployments,services nodes", id="gate, half-way"),
+        pytest.param("istio/readiness/gate.sh", {"verb": "retire", "version": "1.6.5"}, "", id="retire"),
         pytest.param("istio/sweep.sh", {"crds": "keep"}, "", id="sweep"),
         pytest.param("istio/sweep.sh", {"crds": "keep"}, "crd", id="sweep, half-way"),
         pytest.param("istio/recover.sh", {"verb": "look"}, "", id="recover"),

@@ -12,26 +12,16 @@ from time import monotonic
 from typing import Any, Protocol
 
 from components.driver import DriverError, progress
-from components.istio.gate import (
-    REFUSED_OFTEN,
-    Object,
-    RenderedSet,
-    Verdict,
-    View,
-    Wanted,
-    judge,
-    last_words,
-    report,
-    warnings,
-    with_rendered,
-)
+from components.istio.readiness.judge import REFUSED_OFTEN, judge
+from components.istio.readiness.model import Object, RenderedSet, Verdict, View, Wanted, with_rendered
+from components.istio.readiness.report import last_words, report, warnings
 from components.istio.releases.table import release
 from components.login import Fleet, Request
 from components.machines import Result, connect
 from components.sealos import nodes
 
 SCRIPT = Path(__file__).with_name("gate.sh")
-OWNED = Path(__file__).with_name("owned.sh")
+OWNED = Path(__file__).parents[1] / "owned.sh"
 INTERVAL = 2.0
 """Seconds between two looks."""
 
@@ -60,7 +50,7 @@ DONE_LASTS = 8.0
 """Seconds that stand in for both when the operator's log shows that it is done: then nothing more will come."""
 
 FOUND_CHANGED_AT = "FOUND_CHANGED_AT"
-"""The variable with which `up` takes the gate anew, see components/istio/drift.py; noted in the cluster once it is passed."""
+"""The variable with which `up` takes the gate anew, see components/istio/readiness/change_detection.py; noted in the cluster once it is passed."""
 
 OPERATOR = "istio-operator/istio-operator"
 """Namespace and name of its Deployment."""

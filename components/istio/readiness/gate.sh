@@ -95,7 +95,7 @@ case $(read_name verb) in
   retire)
     # From 1.6 on the operator looks for its own objects by its own version's label, so what only its predecessor made stays.
     # Istio's own kinds stay as well: sidecars that have not been restarted may still need them.
-    # shellcheck source=owned.sh
+    # shellcheck source=../owned.sh
     . "$dir/owned.sh"
     delete_owned "$(read_name name)" "operator.istio.io/version!=$(read_name version)"
     ;;

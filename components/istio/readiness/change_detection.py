@@ -14,8 +14,10 @@ from datetime import UTC, datetime
 from components.driver import DriverError, progress
 from components.istio.cni_chain import CniChain
 from components.istio.cni_probe import wrong_with
-from components.istio.gate import RenderedSet, View, Wanted, judge, placed, with_rendered
-from components.istio.gate_probe import look
+from components.istio.readiness.judge import judge
+from components.istio.readiness.model import RenderedSet, View, Wanted, with_rendered
+from components.istio.readiness.probe import look
+from components.istio.readiness.report import placed
 from components.login import Fleet, MachineError, Request
 from components.machines import Host, on_all
 from components.sealos import nodes
