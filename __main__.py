@@ -5,13 +5,13 @@ import pulumi
 from components import interpreter, registrations
 from components.dashboards.contour import Contour, ContourArgs
 from components.dashboards.dashboards import Dashboards, DashboardsArgs
-from components.fleet import fleet_request
 from components.istio.cni_check import CniCheck, CniCheckArgs
 from components.istio.control_plane import ControlPlane, ControlPlaneArgs, foresee
 from components.istio.images import ImagesArgs
 from components.istio.istioctl import Istioctl, IstioctlArgs
 from components.istio.operator import IstioOperator, IstioOperatorArgs
 from components.protection import Protection
+from components.remote.fleet import fleet_request
 from components.sealos.cluster import SealosCluster, SealosClusterArgs
 from components.settings import load
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bench.figures import SAME, Figure
 from bench.measure import Program, in_turns
-from components.login import Fleet, Login, Machine, MachineError
+from components.remote.models import Fleet, Login, Machine, MachineError
 from tests.project import ROOT
 
 OWN = ROOT / ".venv" / "bench" / "bin"
@@ -126,7 +126,7 @@ def _programs(folder: Path, fleet: Fleet) -> dict[str, Program]:
 
 
 async def _ours(fleet: Fleet) -> None:
-    from components.machines import on_all
+    from components.remote.connection import on_all
     from components.sealos.drivers import look
 
     found = await on_all(fleet, look)

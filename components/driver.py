@@ -17,8 +17,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from components.login import MachineError, Request
 from components.printable import know_secrets_of, printable
+from components.remote.models import MachineError, Request
 
 
 class DriverError(Exception):

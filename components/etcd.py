@@ -16,8 +16,8 @@ from pathlib import Path
 
 from components import stacks
 from components.driver import DriverError, say
-from components.login import MachineError
 from components.printable import know_secrets_of
+from components.remote.models import MachineError
 from components.sealos import requests
 from components.settings import SettingsError
 

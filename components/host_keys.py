@@ -18,8 +18,8 @@ import yaml
 from pydantic import ValidationError
 
 from components.driver import say
-from components.login import Bastion, Login, Machine, MachineError
 from components.printable import harmless
+from components.remote.models import Bastion, Login, Machine, MachineError
 from components.settings import PROJECT, Ssh, listed_machines
 
 COMPARE = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
@@ -144,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _ask(machines: Sequence[Machine], login: Login) -> dict[str, str | MachineError]:
-    from components.machines import host_keys
+    from components.remote.connection import host_keys
 
     return await host_keys(machines, login)
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Literal
 
 from components.driver import DriverError, progress
-from components.login import Fleet, MachineError, Request
-from components.machines import Host, on_all
+from components.remote.connection import on_all
+from components.remote.host import Host
+from components.remote.models import Fleet, MachineError, Request
 
 SCRIPT = Path(__file__).with_name("load_images.sh")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.login import Fleet, Login
+from components.remote.models import Fleet, Login
 from components.settings import PROJECT, SECRETS, Settings
 from components.settings import parse as parse_settings
 

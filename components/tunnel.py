@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import pulumi
 
-from components.login import Fleet, MachineError, Request
 from components.printable import know_secrets_of
+from components.remote.models import Fleet, MachineError, Request
 from components.settings import SettingsError
 
 if TYPE_CHECKING:
-    from components.machines import Host
+    from components.remote.host import Host
 
 T = TypeVar("T")
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -70,7 +70,7 @@ class _Way:
         Raises:
             MachineError: when there is none.
         """
-        from components.machines import connect
+        from components.remote.connection import connect
 
         async with self._turn:
             for again in (True, False):
@@ -184,7 +184,7 @@ def hold_for_this_run(fleet: Mapping[str, Any], port: int) -> None:
     Not the program itself, which ends before what is taken out of the stack is deleted. Its parent, Pulumi's language host, lives until that is done.
 
     Args:
-        fleet: how the first master is reached, as components/fleet.py makes it; secret.
+        fleet: how the first master is reached, as components/remote/fleet.py makes it; secret.
         port: where the tunnel listens.
 
     Raises:

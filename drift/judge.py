@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from cryptography import x509
 
-from components.login import Machine, MachineError
+from components.remote.models import Machine, MachineError
 from components.sealos import nodes
 
 AREAS = (

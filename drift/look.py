@@ -14,8 +14,9 @@ from components.istio.cni_chain import CniChain
 from components.istio.readiness import probe
 from components.istio.readiness.judge import judge as judge_mesh
 from components.istio.readiness.model import View, Wanted
-from components.login import MachineError
-from components.machines import Host, on_all
+from components.remote.connection import on_all
+from components.remote.host import Host
+from components.remote.models import MachineError
 from components.settings import Settings, SettingsError
 from components.stacks import Stack
 from drift import judge

@@ -19,7 +19,7 @@ from components.istio.releases.compatibility import check_pair
 COMMANDS = ("command:local:Command", "command:remote:Command", "command:remote:CopyToRemote", "command:remote:CopyFile")
 
 DRIVER = re.compile(r"python3 -m components\.(?P<part>[a-z_.]+) (?P<verb>[a-z-]+)")
-"""How the program runs its drivers. Each of them limits every step on a machine (components/machines.py), so that a driver
+"""How the program runs its drivers. Each of them limits every step on a machine (components/remote/host.py), so that a driver
 needs no limit of its own; any other command does."""
 
 GOES_OTHERWISE: Mapping[str, str] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from components.login import Request
+from components.remote.models import Request
 
 Object = Mapping[str, Any]
 

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 
 from components.dashboards.check import View, Wanted, judge
 from components.driver import DriverError, progress
-from components.login import Fleet, Request
-from components.machines import Result, connect
+from components.remote.connection import connect
+from components.remote.host import Result
+from components.remote.models import Fleet, Request
 
 SCRIPT = Path(__file__).with_name("check.sh")
 INTERVAL = 2.0

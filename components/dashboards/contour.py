@@ -10,8 +10,8 @@ from pulumi_command import local
 
 from components.dashboards import contour_manifests as manifests
 from components.dashboards.fit import contour_release
-from components.fleet import fleet_request
 from components.istio.objects import kubernetes_object, secret_json, secret_manifest
+from components.remote.fleet import fleet_request
 from components.settings import Credentials, ImagesFile, Settings
 
 CERTIFICATES = "python3 -m components.dashboards xds-certificates"

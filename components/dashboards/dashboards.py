@@ -26,7 +26,7 @@ class DashboardsArgs:
     Attributes:
         settings: the stack's, with a mesh and dashboards.
         credentials: basic authentication's password and the certificate's key.
-        fleet: how to reach the first master (components/fleet.py); secret.
+        fleet: how to reach the first master (components/remote/fleet.py); secret.
         after: the mesh's ready gate, and Contour where it is installed here.
     """
 

@@ -7,7 +7,7 @@ import json
 
 from pydantic import SecretStr
 
-from components.login import Request
+from components.remote.models import Request
 
 YEARS = 10
 """How long Contour's and Envoy's certificates for each other are good. Nothing else trusts them; replace the resource for new ones."""

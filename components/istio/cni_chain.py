@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from components.istio.releases.table import release
-from components.login import Request
+from components.remote.models import Request
 
 if TYPE_CHECKING:
     from components.settings import CniSettings, IstioSettings  # the driver on a node's behalf reads no settings

@@ -24,7 +24,7 @@ class CniCheckArgs:
 
     Attributes:
         istio: what the chains must end with.
-        nodes: how to reach the first master and each node (components/fleet.py), by the node's name; secret.
+        nodes: how to reach the first master and each node (components/remote/fleet.py), by the node's name; secret.
         after: what must be there before: the ready gate, since a DaemonSet of 1.5 is ready before it has done anything, but
             without it there is nothing; and the cluster with all its nodes.
         found_changed_at: see components/istio/readiness/change_detection.py; a chain that was changed later is found by the next update.

@@ -11,8 +11,9 @@ from time import monotonic
 
 from components.driver import DriverError, progress
 from components.istio.cni_chain import CniChain, NodeFiles, problems
-from components.login import Fleet, MachineError, Request
-from components.machines import Host, connect, on_all
+from components.remote.connection import connect, on_all
+from components.remote.host import Host
+from components.remote.models import Fleet, MachineError, Request
 from components.sealos import nodes
 from components.sealos.drivers import nodes_of
 

@@ -85,7 +85,7 @@ class ControlPlaneArgs:
 
     Attributes:
         foreseen: what is wanted, and what it comes to.
-        first_master: how to reach it (components/fleet.py); secret.
+        first_master: how to reach it (components/remote/fleet.py); secret.
         fleet: how to reach every machine; secret.
         operator: who carries it out.
         machines: all of them; the outputs tell of no others.

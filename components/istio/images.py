@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi_command import local
 
-from components.fleet import fleet_request
 from components.istio.objects import secret_json
 from components.istio.renderer import Absent
+from components.remote.fleet import fleet_request
 from components.settings import Credentials, IstioSettings, Settings
 
 if TYPE_CHECKING:

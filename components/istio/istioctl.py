@@ -24,7 +24,7 @@ class IstioctlArgs:
     Attributes:
         version: the version that the binary must have.
         artifact: where it lies on the first master.
-        fleet: how to reach the first master (components/fleet.py); secret.
+        fleet: how to reach the first master (components/remote/fleet.py); secret.
     """
 
     version: str

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from components.driver import LOST, DriverError, given_up, progress
 from components.istio.releases.table import release
-from components.login import Fleet, MachineError, Request
-from components.machines import connect
+from components.remote.connection import connect
+from components.remote.models import Fleet, MachineError, Request
 
 INSTALL = Path(__file__).with_name("istioctl_install.sh")
 REMOVE = Path(__file__).with_name("istioctl_remove.sh")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from components.login import Request
+from components.remote.models import Request
 
 
 class PassphraseRequest(Request):

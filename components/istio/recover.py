@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from components.driver import DriverError, say
 from components.istio import operator_manifests as manifests
 from components.istio.sweep import SweepRequest
-from components.login import MachineError
-from components.machines import connect
+from components.remote.connection import connect
+from components.remote.models import MachineError
 
 SCRIPT = Path(__file__).with_name("recover.sh")
 EXPORT = "pulumi stack export --show-secrets"

@@ -11,8 +11,9 @@ from components.driver import DriverError, progress
 from components.istio.cni_chain import without_plugin
 from components.istio.cni_probe import SCRIPT as LOOK
 from components.istio.cni_probe import parse
-from components.login import Fleet, MachineError, Request
-from components.machines import Host, connect, on_all
+from components.remote.connection import connect, on_all
+from components.remote.host import Host
+from components.remote.models import Fleet, MachineError, Request
 
 SCRIPT = Path(__file__).with_name("sweep.sh")
 OWNED = Path(__file__).with_name("owned.sh")

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
-from components.login import Machine
+from components.remote.models import Machine
 from components.sealos.facts import Facts, Interface
 from components.sealos.findings import Finding
 from components.sealos.requests import Preflight

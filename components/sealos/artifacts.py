@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from components.driver import DriverError, progress
-from components.login import MachineError
-from components.machines import Host, connect
+from components.remote.connection import connect
+from components.remote.host import Host
+from components.remote.models import MachineError
 from components.sealos import facts, package_version, requests, sealos_version
 from components.sealos.requests import Artifact
 

@@ -37,7 +37,7 @@ class SealosClusterArgs:
 
     Attributes:
         settings: the stack's; the machines, what is installed and the limits.
-        fleet: how all machines are reached, as components/fleet.py makes it; secret.
+        fleet: how all machines are reached, as components/remote/fleet.py makes it; secret.
     """
 
     settings: Settings

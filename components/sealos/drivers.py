@@ -15,8 +15,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from components.driver import DriverError, progress
-from components.login import Machine, MachineError
-from components.machines import Host, Result, connect, on_all, refuses_sha1
+from components.remote.connection import connect, on_all, refuses_sha1
+from components.remote.host import Host, Result
+from components.remote.models import Machine, MachineError
 from components.sealos import (
     artifacts,
     drain,

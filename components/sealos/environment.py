@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
-from components.login import Machine
+from components.remote.models import Machine
 from components.sealos.facts import Facts
 from components.sealos.findings import Finding
 from components.sealos.requests import Preflight

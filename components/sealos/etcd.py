@@ -15,8 +15,9 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from components.driver import DriverError, progress
-from components.login import Machine, MachineError
-from components.machines import Host, connect, on_all
+from components.remote.connection import connect, on_all
+from components.remote.host import Host
+from components.remote.models import Machine, MachineError
 from components.sealos import artifacts, drivers, installation, nodes, requests
 
 HERE = Path(__file__).parent

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from components.login import Machine
+from components.remote.models import Machine
 from components.sealos import nodes
 from components.sealos.facts import Facts
 from components.sealos.owner import ETCD, living, on_first_master

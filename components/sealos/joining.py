@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from components.login import Machine, MachineError
+from components.remote.models import Machine, MachineError
 from components.sealos.facts import Facts
 from components.sealos.nodes import BRING_BACK, Node
 from components.sealos.owner import run

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 
-from components.login import Machine, MachineError
+from components.remote.models import Machine, MachineError
 from components.sealos import addresses, environment, installation, nodes, package_version, sealos_version
 from components.sealos.facts import Facts
 from components.sealos.findings import Finding, Severity, settle

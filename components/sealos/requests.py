@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from components.login import Fleet, Machine, Request
+from components.remote.models import Fleet, Machine, Request
 
 ETCD_BACKUPS = "etcd-backups"
 """Where snapshots of etcd go unless cluster.etcdBackups says another place: a folder beside the stack's file."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from components.login import Login, Machine, MachineError
+from components.remote.models import Login, Machine, MachineError
 from components.sealos.requests import Identity
 
 HOME = "/root/.sealos"

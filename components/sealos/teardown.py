@@ -24,8 +24,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from components.driver import LOST, DriverError, given_up, progress
-from components.login import Fleet, Login, Machine, MachineError
-from components.machines import Host, connect, on_all
+from components.remote.connection import connect, on_all
+from components.remote.host import Host
+from components.remote.models import Fleet, Login, Machine, MachineError
 from components.sealos import drivers, nodes, requests
 from components.sealos.facts import Facts
 from components.sealos.owner import Owner, on_first_master, owner

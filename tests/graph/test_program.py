@@ -143,7 +143,7 @@ def test_preview_imports_no_heavy_module() -> None:
     """What costs tenths of a second at every preview and is not needed there."""
     look = (
         "import sys; sys.path.insert(0, '.')\n"
-        "import components.sealos.cluster, components.istio.control_plane, components.istio.operator, components.fleet\n"
+        "import components.sealos.cluster, components.istio.control_plane, components.istio.operator, components.remote.fleet\n"
         "heavy = ('asyncssh', 'cryptography', 'pulumi_kubernetes.core.v1', 'pulumi_kubernetes.apps.v1', 'yaml')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

@@ -11,7 +11,7 @@ import pulumi
 import pytest
 import yaml
 
-from components.fleet import fleet_request
+from components.remote.fleet import fleet_request
 from components.sealos.cluster import SealosCluster, SealosClusterArgs
 from components.settings import Credentials, Settings, parse
 from tests.graph.hooks import Hooks

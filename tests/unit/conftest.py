@@ -15,7 +15,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from components.login import Login, Machine
+from components.remote.models import Login, Machine
 
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 

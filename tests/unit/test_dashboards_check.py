@@ -19,7 +19,7 @@ from components.dashboards import check_probe
 from components.dashboards.check import View, Wanted, judge
 from components.dashboards.made import CertificatesRequest, HtpasswdRequest, htpasswd, xds_certificates
 from components.driver import DriverError
-from components.machines import Result
+from components.remote.host import Result
 
 WANTED = Wanted.model_validate(
     {

@@ -16,7 +16,7 @@ from typing import get_args
 import pytest
 from markdown_it import MarkdownIt
 
-from components.login import Cause
+from components.remote.models import Cause
 from tests.project import ROOT
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
@@ -35,8 +35,8 @@ TOLD_UNDER = {
     "components/settings.py load": SETTINGS,
     "tools/stack_files.py config": SETTINGS,
     "drift/look.py stack_of": SETTINGS,
-    "components/machines.py host_keys": "the bastion …: …",
-    "components/machines.py on_all": "the bastion …: …",
+    "components/remote/connection.py host_keys": "the bastion …: …",
+    "components/remote/connection.py on_all": "the bastion …: …",
     "components/dashboards/check_probe.py wait": "the dashboards can't be reached after … s:",
     "components/sealos/artifacts.py _fitting": "… holds Kubernetes …, not … (cluster.kubernetesVersion)",
     "components/sealos/artifacts.py _look": "arrived with another SHA-256 than it was sent with",

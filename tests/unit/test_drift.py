@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from markdown_it import MarkdownIt
 
-from components.login import Machine, MachineError
+from components.remote.models import Machine, MachineError
 from drift import judge
 from drift.__main__ import to_json, to_text
 from tests.project import ROOT

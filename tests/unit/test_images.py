@@ -17,8 +17,8 @@ import pytest
 from components import images
 from components.driver import DriverError
 from components.images import ImagesRequest, load_images, reference
-from components.login import MachineError
-from components.machines import Result
+from components.remote.host import Result
+from components.remote.models import MachineError
 
 WANTED = ("docker.io/projectcontour/contour:v1.9.0", "docker.io/envoyproxy/envoy:v1.15.1")
 DOCKER = """#!/bin/bash

@@ -13,8 +13,8 @@ import pytest
 from components.driver import DriverError
 from components.istio import cni_probe, sweep
 from components.istio.cni_chain import CniChain, NodeFiles, problems, without_plugin
-from components.login import Fleet, Machine, MachineError
-from components.machines import Result
+from components.remote.host import Result
+from components.remote.models import Fleet, Machine, MachineError
 from components.sealos.nodes import Node
 
 CHAIN = CniChain(

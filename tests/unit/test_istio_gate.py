@@ -18,7 +18,7 @@ from components.istio.readiness import change_detection, probe
 from components.istio.readiness.judge import judge, leftovers
 from components.istio.readiness.model import Problem, View, Wanted
 from components.istio.readiness.report import last_words, report, warnings
-from components.machines import Result
+from components.remote.host import Result
 
 NAME = "istio-ingressgateway"
 WANTED = Wanted.model_validate(

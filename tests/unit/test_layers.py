@@ -29,8 +29,13 @@ KNOWN = (
 
 ROOMS = {
     "components.kubernetes": {"components.kubernetes"},
+    "components.remote.models": {"components.printable"},
+    "components.remote.script": set(),
+    "components.remote.errors": {"components.printable", "components.remote.models"},
+    "components.remote.host": {"components.printable", "components.remote"},
+    "components.remote.connection": {"components.remote"},
     "components.istio.releases": {"components.istio.releases"},
-    "components.istio.readiness.model": {"components.login", "components.sealos.nodes"},
+    "components.istio.readiness.model": {"components.remote.models", "components.sealos.nodes"},
     "components.istio.readiness.judge": {
         "components.istio.match",
         "components.istio.readiness.model",

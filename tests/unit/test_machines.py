@@ -17,9 +17,12 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from components import machines
-from components.login import Fleet, Login, Machine, MachineError
-from components.machines import Host, Result, connect, on_all
+from components.remote import connection
+from components.remote import host as hosts
+from components.remote.connection import connect, on_all
+from components.remote.host import Host, Result
+from components.remote.models import Fleet, Login, Machine, MachineError
+from components.remote.script import BEGUN
 from tests.unit.conftest import Server, serving
 
 pytestmark = pytest.mark.slow
@@ -130,7 +133,7 @@ def stopped(server: Server) -> list[int]:
 
 def test_a_host_that_falls_mute_after_log_in_is_given_up_on(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its kernel still takes what is sent; sshd itself does nothing any more."""
-    monkeypatch.setattr(machines, "_GRACE", 1.0)
+    monkeypatch.setattr(hosts, "_GRACE", 1.0)
     frozen: list[int] = []
 
     async def freeze(host: Host) -> float:
@@ -308,7 +311,7 @@ async def password_server() -> AsyncIterator[Machine]:
     key = asyncssh.generate_private_key("ssh-ed25519")
 
     async def handle(process: asyncssh.SSHServerProcess[bytes]) -> None:
-        process.stdout.write(f"{machines._BEGUN}\n".encode())
+        process.stdout.write(f"{BEGUN}\n".encode())
         process.exit(5)
 
     listener = await asyncssh.create_server(
@@ -455,7 +458,7 @@ def test_what_a_terminal_would_obey_stays_on_the_host(server: Server, how: str) 
 def test_a_host_that_talks_without_end_is_given_up_on(
     server: Server, to: int, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machines, limit, 1 << 20)
+    monkeypatch.setattr(hosts, limit, 1 << 20)
     begun = time.monotonic()
     with pytest.raises(MachineError, match="sealos01: a script of ours printed more than 1 MiB there"):
         run(server, f"yes >&{to}", timeout=30)
@@ -549,4 +552,4 @@ def test_an_rsa_key_as_sealos_signs_with_it(tmp_path: Path, kind: str, line: str
     """Debian 12's OpenSSH 9.2 here: it takes the key of every client but those that know SHA-1 only."""
     with serving(tmp_path, line, kind=kind) as server:
         assert run(server, "exit 6").status == 6
-        assert asyncio.run(machines.refuses_sha1(server.machine(), server.login(password=password))) is refused
+        assert asyncio.run(connection.refuses_sha1(server.machine(), server.login(password=password))) is refused

@@ -16,8 +16,8 @@ import pytest
 
 from components import printable
 from components.driver import DriverError, Verb, drive, progress
-from components.login import Login, MachineError, Request
 from components.printable import harmless, know
+from components.remote.models import Login, MachineError, Request
 from components.sealos import drivers, requests
 from tests.project import ROOT
 from tests.unit.conftest import Server

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from components.driver import DriverError
-from components.login import Fleet
+from components.remote.models import Fleet
 from components.sealos import artifacts
 from components.sealos.requests import Artifact, Provide
 from tests.unit.conftest import Server

@@ -13,8 +13,8 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from components.login import Fleet, Login, Machine, MachineError
-from components.machines import Host
+from components.remote.host import Host
+from components.remote.models import Fleet, Login, Machine, MachineError
 from components.sealos import drivers, installation, nodes, sealos_config
 from components.sealos.drain import arguments as drain_arguments
 from components.sealos.facts import Facts

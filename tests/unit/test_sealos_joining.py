@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.login import Machine
+from components.remote.models import Machine
 from components.sealos import joining
 from components.sealos.facts import Facts
 from components.sealos.nodes import Node

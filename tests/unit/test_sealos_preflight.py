@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import pytest
 
-from components.login import Cause, Fleet, Login, Machine, MachineError
+from components.remote.models import Cause, Fleet, Login, Machine, MachineError
 from components.sealos import facts as facts_of
 from components.sealos import preflight
 from components.sealos.facts import Facts, Interface, Route

@@ -302,7 +302,7 @@ def test_a_job_has_its_own_limit_from_when_it_has_the_lock(tmp_path: Path) -> No
     (tmp_path / "work-limit").write_text("1")
     text = f'set -euo pipefail; dir=$1; . "{LIB}"; lock_file=$dir/lock; lock; sleep 30; echo done'
     (tmp_path / "script").write_text(text)
-    job = 'timeout 60 bash "$1" "$2"; exit $?'  # as components/machines_job.sh has it
+    job = 'timeout 60 bash "$1" "$2"; exit $?'  # as components/remote/job.sh has it
     done = subprocess.run(
         ["bash", "-c", job, "job", str(tmp_path / "script"), str(tmp_path)], capture_output=True, text=True, check=False
     )

@@ -12,7 +12,7 @@ import pytest
 from components.driver import DriverError
 from components.istio import istioctl_driver
 from components.istio.istioctl_driver import IstioctlRequest
-from components.login import MachineError
+from components.remote.models import MachineError
 from components.sealos import teardown
 from components.sealos.facts import Facts
 from components.sealos.owner import owner

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from components import tunnel
-from components.login import Fleet
+from components.remote.models import Fleet
 from components.sealos import sealos_config
 from components.tunnel import TunnelRequest, during, hold
 from tests.project import ROOT

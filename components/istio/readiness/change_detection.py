@@ -18,8 +18,9 @@ from components.istio.readiness.judge import judge
 from components.istio.readiness.model import RenderedSet, View, Wanted, with_rendered
 from components.istio.readiness.probe import look
 from components.istio.readiness.report import placed
-from components.login import Fleet, MachineError, Request
-from components.machines import Host, on_all
+from components.remote.connection import on_all
+from components.remote.host import Host
+from components.remote.models import Fleet, MachineError, Request
 from components.sealos import nodes
 
 

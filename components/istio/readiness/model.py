@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from components.login import Request
+from components.remote.models import Request
 from components.sealos import nodes as cluster_nodes
 
 Object = Mapping[str, Any]

@@ -16,8 +16,9 @@ from components.istio.readiness.judge import REFUSED_OFTEN, judge
 from components.istio.readiness.model import Object, RenderedSet, Verdict, View, Wanted, with_rendered
 from components.istio.readiness.report import last_words, report, warnings
 from components.istio.releases.table import release
-from components.login import Fleet, Request
-from components.machines import Result, connect
+from components.remote.connection import connect
+from components.remote.host import Result
+from components.remote.models import Fleet, Request
 from components.sealos import nodes
 
 SCRIPT = Path(__file__).with_name("gate.sh")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sent by components/machines.py with a script and its files; runs it in a session of its own, so that it comes to its
+# Sent by components/remote/host.py with a script and its files; runs it in a session of its own, so that it comes to its
 # end whatever happens to the caller, and follows it as long as someone listens.
 # $1: the private directory with .script, .timeout and the script's files. $2: "detached" in the job itself.
 set -euo pipefail

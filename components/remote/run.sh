@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sent by components/machines.py with a script and its files; runs it within its time limit and leaves nothing behind.
+# Sent by components/remote/host.py with a script and its files; runs it within its time limit and leaves nothing behind.
 # $1: the private directory with .script, .timeout and the script's files.
 set -euo pipefail
 

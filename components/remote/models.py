@@ -1,6 +1,6 @@
 """Who the machines are and how to log in: the models of every driver's request, without anything that dials.
 
-Apart from components/machines.py, because a preview reads some of these and needs no SSH library.
+Apart from connection.py, because a preview reads some of these and needs no SSH library.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from components.settings import Credentials, Machine, Settings
 def fleet_request(
     settings: Settings, credentials: Credentials, machines: Collection[Machine] | None = None
 ) -> pulumi.Output[dict[str, Any]]:
-    """The `Fleet` of components/machines.py as data, secret as a whole.
+    """The `Fleet` of models.py as data, secret as a whole.
 
     Args:
         settings: the stack's.
