@@ -127,7 +127,7 @@ def _programs(folder: Path, fleet: Fleet) -> dict[str, Program]:
 
 async def _ours(fleet: Fleet) -> None:
     from components.remote.connection import on_all
-    from components.sealos.drivers import look
+    from components.sealos.steps.ask import look
 
     found = await on_all(fleet, look)
     wrong = [str(facts) for facts in found.values() if isinstance(facts, MachineError)]

@@ -15,7 +15,7 @@ from components.remote.connection import connect, on_all
 from components.remote.host import Host
 from components.remote.models import Fleet, MachineError, Request
 from components.sealos import nodes
-from components.sealos.drivers import nodes_of
+from components.sealos.steps.ask import nodes_of
 
 SCRIPT = Path(__file__).with_name("cni_look.sh")
 INTERVAL = 3.0

@@ -20,6 +20,11 @@ def target(machine: Machine) -> str:
     return f"{machine.address}:{machine.port}"
 
 
+def targets(machines: Iterable[Machine]) -> str:
+    """Machines as sealos's config lists them, a line each."""
+    return "".join(f"{target(machine)}\n" for machine in machines)
+
+
 def document(cluster: Identity, package: str, machines: Iterable[Machine], home: str = HOME) -> dict[str, Any]:
     """config.yaml for `sealos init --config` of v3.3.9, without how to log in.
 

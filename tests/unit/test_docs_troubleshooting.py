@@ -40,13 +40,14 @@ TOLD_UNDER = {
     "components/dashboards/check_probe.py wait": "the dashboards can't be reached after … s:",
     "components/sealos/artifacts.py _fitting": "… holds Kubernetes …, not … (cluster.kubernetesVersion)",
     "components/sealos/artifacts.py _look": "arrived with another SHA-256 than it was sent with",
-    "components/sealos/drivers.py run_kubeconfig": "admin.conf is no kubeconfig",
+    "components/sealos/steps/kubeconfig.py run_kubeconfig": "admin.conf is no kubeconfig",
     "tools/builder.py _into_the_cache": "should print …, but printed …",
+    "DrainBlocked": "could not be drained within … s (cluster.timeouts.drain)",
     "RenderError": "Istio …'s own renderer refuses it: …",
     "components/istio/control_plane.py _refused": "Istio …'s own renderer refuses it: …",
-    "components/sealos/drivers.py _join": "it is a member of this cluster by what is on it, but the cluster has no Node of that name",
-    "components/sealos/drivers.py _install": "our own installation of cluster …",
-    "components/sealos/drivers.py run_preflight": "preflight of … machines: …",
+    "components/sealos/steps/join.py _join": "it is a member of this cluster by what is on it, but the cluster has no Node of that name",
+    "components/sealos/steps/install.py _install": "our own installation of cluster …",
+    "components/sealos/steps/preflight.py run_preflight": "preflight of … machines: …",
     "components/istio/recover.py recover": "is still there … s after the operator was put back",
 }
 """Exceptions whose text is made elsewhere, by class or by file and function, and the entry that speaks of it."""

@@ -18,7 +18,9 @@ from components import printable
 from components.driver import DriverError, Verb, drive, progress
 from components.printable import harmless, know
 from components.remote.models import Login, MachineError, Request
-from components.sealos import drivers, requests
+from components.sealos import requests
+from components.sealos.steps import backup as backups
+from components.sealos.steps import script
 from tests.project import ROOT
 from tests.unit.conftest import Server
 
@@ -173,12 +175,12 @@ def test_a_backup_that_fails_prints_nothing_of_what_it_read(
     archive = LINES.replace("\n", "")
     (tmp_path / "key").write_text("".join(f"{archive[at : at + 76]}\n" for at in range(0, len(archive), 76)))
     (tmp_path / "backup.sh").write_text(f"cd {tmp_path}; {backup}")
-    monkeypatch.setattr(drivers, "HERE", tmp_path)
+    monkeypatch.setattr(script, "HERE", tmp_path)
     machine = {**server.machine().model_dump(by_alias=True), "role": "master"}
     login = {"privateKey": server.private_key, "connectTimeout": 5}
     request = {"fleet": {"machines": [machine], "login": login}, "machines": [], "limit": 20}
     monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(request)))
-    assert drive("test", {"backup": Verb(requests.Backup, drivers.run_backup, "")}, ["backup"]) == 1
+    assert drive("test", {"backup": Verb(requests.Backup, backups.run_backup, "")}, ["backup"]) == 1
     said = capsys.readouterr()
     assert "the backup of sealos's state failed" in said.err
     assert said.out == ""

@@ -15,11 +15,12 @@ import yaml
 
 from components.remote.host import Host
 from components.remote.models import Fleet, Login, Machine, MachineError
-from components.sealos import drivers, installation, nodes, sealos_config
+from components.sealos import installation, nodes, sealos_config
 from components.sealos.drain import arguments as drain_arguments
 from components.sealos.facts import Facts
 from components.sealos.installation import decide
 from components.sealos.requests import Identity, Want
+from components.sealos.steps import want
 
 FIRST = Machine(name="sealos01", address="192.0.2.11", role="master")
 SECOND = Machine(name="sealos02", address="192.0.2.12", role="node")
@@ -557,9 +558,9 @@ def test_a_lost_machine_that_never_was_one_is_said(monkeypatch: pytest.MonkeyPat
 
     forgotten: list[str] = []
     for name, stand_in in (("known_of", known_of), ("nodes_of", nodes_of), ("forget", forget)):
-        monkeypatch.setattr(drivers, name, stand_in)
+        monkeypatch.setattr(want, name, stand_in)
     request = Want(fleet=Fleet(machines=(FIRST,), login=Login()), lost=("sealos02", "sealso03"))
-    asyncio.run(drivers._forget_lost(cast("Host", None), request))
+    asyncio.run(want._forget_lost(cast("Host", None), request))
     assert forgotten == ["sealos02", "sealso03"]
     (line,) = capsys.readouterr().err.splitlines()
     assert "sealso03] warning: cluster.lost names it, but this cluster has no such machine" in line

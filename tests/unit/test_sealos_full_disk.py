@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from components.sealos.facts import parse
+from components.sealos.steps.script import path
 from tests.project import ROOT
 
 SCRIPTS = ROOT / "components" / "sealos"
@@ -105,7 +106,7 @@ def run(
     for name, content in (("prepare", prepare), ("stdin", stdin), ("then", then)):
         (place / name).write_text(content)
     command = ["unshare", "--mount", "--net", "--propagation", "private", "bash", "-c", MACHINE, "machine", str(place)]
-    done = subprocess.run([*command, str(SCRIPTS / script)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([*command, str(path(str(script)))], capture_output=True, text=True, timeout=60, check=False)
     assert (place / "stdout").exists(), done.stderr
     return Machine(done.returncode, (place / "stdout").read_text(), (place / "stderr").read_text(), place)
 
