@@ -15,6 +15,7 @@ from typing import Any
 from pulumi_policy.proxy import UnknownValueError
 
 from components.istio.releases.compatibility import check_pair
+from components.kubernetes.versions import minor_of
 
 COMMANDS = ("command:local:Command", "command:remote:Command", "command:remote:CopyToRemote", "command:remote:CopyFile")
 
@@ -244,7 +245,7 @@ def bounded_with_a_way_down(resources: Sequence[Resource]) -> Iterator[tuple[str
 def cni_in_kube_system(resources: Sequence[Resource]) -> Iterator[tuple[str, Resource]]:
     """Its pods are critical ones; up to Kubernetes 1.16 the API server refuses those elsewhere."""
     kubernetes = _kubernetes(resources)
-    if not kubernetes or _minor(kubernetes) >= CRITICAL_PODS_ELSEWHERE:
+    if not kubernetes or minor_of(kubernetes) >= CRITICAL_PODS_ELSEWHERE:
         return
     for resource in _istio_operators(resources):
         cni = resource.get("spec", "components", "cni") or {}
@@ -306,8 +307,3 @@ def _kubernetes(resources: Iterable[Resource]) -> str | None:
         if version := request.get("kubernetesVersion"):
             return str(version)
     return None
-
-
-def _minor(version: str) -> tuple[int, int]:
-    major, minor, *_ = version.removeprefix("v").split(".")
-    return int(major), int(minor)

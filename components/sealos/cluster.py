@@ -13,6 +13,7 @@ from pulumi_command import local
 
 from components import valid
 from components.istio.host_ports import host_ports
+from components.kubernetes.versions import minor_of
 from components.sealos import installation, sealos_config
 from components.sealos.requests import ETCD_BACKUPS, JOIN_BATCH, Identity
 from components.settings import Artifact, Machine, Settings
@@ -315,7 +316,7 @@ class SealosCluster(pulumi.ComponentResource):
             kubeconfig=self.kubeconfig,
             # static, or every touched kubeconfig would preview as a replacement of everything in the cluster
             cluster_identifier=cluster.name,
-            enable_server_side_apply=_version(cluster.kubernetes_version) >= _OLDEST_WITH_SERVER_SIDE_APPLY,
+            enable_server_side_apply=minor_of(cluster.kubernetes_version) >= _OLDEST_WITH_SERVER_SIDE_APPLY,
             # what lives in the cluster waits for it by its provider
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[ready], deleted_with=self.wanted, replace_with=[self.anchor]
@@ -481,8 +482,3 @@ def _by_tunnel(kubeconfig: str, fleet: Mapping[str, Any], port: int, address: st
 def _nodes(text: str) -> list[dict[str, str]]:
     listed: list[dict[str, str]] = json.loads(text)
     return listed
-
-
-def _version(version: str) -> tuple[int, int]:
-    major, minor, _ = version.removeprefix("v").split(".")
-    return int(major), int(minor)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from components.kubernetes.versions import minor_of
+
 
 def arguments(version: str, limit: float) -> bytes:
     """`kubectl drain`'s arguments, one per line; PodDisruptionBudgets are respected within the limit.
@@ -13,8 +15,7 @@ def arguments(version: str, limit: float) -> bytes:
         version: the cluster's Kubernetes; the flag for emptyDir volumes was renamed in v1.20.
         limit: seconds.
     """
-    minor = int(version.split(".")[1])
-    volumes = "--delete-emptydir-data" if minor >= 20 else "--delete-local-data"
+    volumes = "--delete-emptydir-data" if minor_of(version) >= (1, 20) else "--delete-local-data"
     return f"--ignore-daemonsets\n{volumes}\n--force\n--timeout={limit:.0f}s\n".encode()
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from components.istio.match import covers, quantity
+from components.istio.match import covers
 from components.istio.readiness.judge import judge
 from components.istio.readiness.model import View, Wanted
 from components.istio.renderer import Rendered, unfulfilled
+from components.kubernetes.quantities import quantity
 from tests.unit.test_istio_gate import NAME, WANTED, ready
 
 CONTAINER = ("spec", "template", "spec", "containers", "[name:istio-proxy]")

@@ -34,7 +34,7 @@ ROOMS = {
     "components.remote.errors": {"components.printable", "components.remote.models"},
     "components.remote.host": {"components.printable", "components.remote"},
     "components.remote.connection": {"components.remote"},
-    "components.istio.releases": {"components.istio.releases"},
+    "components.istio.releases": {"components.istio.releases", "components.kubernetes.versions"},
     "components.istio.readiness.model": {"components.remote.models", "components.sealos.nodes"},
     "components.istio.readiness.judge": {
         "components.istio.match",

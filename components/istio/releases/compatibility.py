@@ -7,6 +7,7 @@ import re
 from components.istio.releases.model import minor_of, numbers
 from components.istio.releases.support import SUPPORTED
 from components.istio.releases.table import RELEASES, tried
+from components.kubernetes.versions import minor_of as kubernetes_minor
 
 
 def check_pair(istio: str, kubernetes: str) -> str | None:
@@ -18,10 +19,10 @@ def check_pair(istio: str, kubernetes: str) -> str | None:
     """
     if not re.fullmatch(r"\d+\.\d+\.\d+", istio):
         return f"{istio!r} is no version of Istio; write it as 1.5.0"
-    server = re.fullmatch(r"v?(\d+)\.(\d+)(\.\d+)?", kubernetes)
-    if server is None:
-        return f"{kubernetes!r} is no version of Kubernetes; write it as v1.16.3"
-    here = (int(server[1]), int(server[2]))
+    try:
+        here = kubernetes_minor(kubernetes)
+    except ValueError as error:
+        return str(error)
     fitting = [v for v in tried() if here in SUPPORTED[minor_of(v)]]
     instead = f"use {', '.join(fitting)}" if fitting else f"none is known for Kubernetes {kubernetes}"
     if numbers(istio) >= (1, 24, 0):
