@@ -34,7 +34,7 @@ if grep -Fxq -- "node/$name" "$dir/nodes"; then
         /usr/bin/kubectl --kubeconfig "$admin" drain "$name" "${arguments[@]}" >"$dir/drain" 2>&1 || {
             # not left half-way: the settings may be put back as they were, and nothing would uncordon it then
             if [[ $was != true ]]; then kube uncordon "$name" >&2; fi
-            tail -n 3 "$dir/drain" >&2
+            tail -n 3 "$dir/drain"
             exit "$blocked"
         }
     fi

@@ -65,7 +65,7 @@ async def work(
     if result.status == _BUSY:
         raise ChangedMeanwhile
     if result.status == _BLOCKED:
-        raise DrainBlocked(result.last_words)
+        raise DrainBlocked(result.stdout)
     if result.status:
         # a script that has more to tell than why it stopped prints it: sealos's own last words, or the drain's
         said, why = "" if prints_secrets else result.stdout.rstrip(), result.last_words.splitlines()
@@ -90,7 +90,7 @@ class ChangedMeanwhile(Exception):
 
 
 class DrainBlocked(Exception):
-    """Pods did not leave a machine in time."""
+    """Pods did not leave a machine in time; the text is what `kubectl drain` said last."""
 
 
 def indented(text: str) -> str:
