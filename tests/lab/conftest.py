@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,14 @@ def listed(lab: Lab, masters: int | tuple[int, ...], nodes: tuple[int, ...]) -> 
         return [{"name": f"sealos{n:02}", "address": lab.addresses[f"sealos{n:02}"]} for n in numbers]
 
     return {"masters": machines((masters,) if isinstance(masters, int) else masters), "nodes": machines(nodes)}
+
+
+def until(true: Callable[[], object], what: str, limit: float = 60) -> None:
+    """Waits until something holds."""
+    end = time.monotonic() + limit
+    while not true():
+        assert time.monotonic() < end, f"not within {limit:.0f} s: {what}"
+        time.sleep(0.5)
 
 
 def bare(lab: Lab, name: str) -> None:

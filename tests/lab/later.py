@@ -16,8 +16,8 @@ import yaml
 from components.istio.releases.compatibility import check_upgrade
 from lab import faults, package
 from lab.machines import Lab
-from tests.lab.conftest import OTHER, Kubectl, bare_of, listed, shell, standing
-from tests.lab.test_containers import across, cut, emptied, runs, until
+from tests.lab.conftest import OTHER, Kubectl, bare_of, listed, shell, standing, until
+from tests.lab.test_containers import across, cut, emptied, runs
 from tests.lab.test_istio_lifecycle import deployments, left_behind, take_out, unchanged
 from tests.lab.test_istio_upgrade import MESH, NAME, all_of_version, refused, settled
 from tests.project import Project, changes

@@ -22,7 +22,7 @@ import pytest
 from lab import cgroups, faults, package
 from lab.machines import Lab
 from tests.documented import Terminal
-from tests.lab.conftest import OTHER, Kubectl, bare, dev_of, drift, shell
+from tests.lab.conftest import OTHER, Kubectl, bare, dev_of, drift, shell, until
 from tests.project import Project
 from tools import parts
 
@@ -58,14 +58,6 @@ def project(machines: Lab, tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture(scope="module")
 def kubectl(project: Project) -> Kubectl:
     return Kubectl(project)
-
-
-def until(true: Callable[[], object], what: str, limit: float = 60) -> None:
-    """Waits until something holds."""
-    end = time.monotonic() + limit
-    while not true():
-        assert time.monotonic() < end, f"not within {limit:.0f} s: {what}"
-        time.sleep(0.5)
 
 
 def pod(

@@ -18,7 +18,7 @@ from components.sealos.requests import Identity
 from components.settings import parse
 from lab.machines import Lab
 from tests.documented import Terminal
-from tests.lab.conftest import Kubectl, bare, in_plain, listed
+from tests.lab.conftest import Kubectl, bare, in_plain, listed, until
 from tests.project import ROOT, Project, changes
 
 MESH = {
@@ -101,6 +101,9 @@ def by_hand(lab: Lab) -> str:
     assert done.returncode == 0, done.stdout
     ready = lab.run("sealos01", "kubectl", "wait", "--for=condition=Ready", "node", "--all", "--timeout=30s")
     assert ready.returncode == 0, ready.stderr
+    # kubelet reports the static pods that it started before it had a Node only with its next full look, some 60 s later
+    static = [*(f"{program}-sealos01" for program in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")), "kube-sealyun-lvscare-sealos02"]
+    until(lambda: lab.run("sealos01", "kubectl", "-n", "kube-system", "get", "pod", *static).returncode == 0, "static pods have no mirrors", 150)
     return lab.password
 
 

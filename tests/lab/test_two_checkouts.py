@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from lab.machines import Lab
-from tests.lab.conftest import Kubectl, bare, listed, sealos_runs
+from tests.lab.conftest import Kubectl, bare, listed, sealos_runs, until
 from tests.project import Project, changes
 
 
@@ -26,19 +25,11 @@ def both(lab: Lab, bare_config: dict[str, Any], tmp_path_factory: pytest.TempPat
     assert done.status == 0, done.text
 
 
-def until(lab: Lab, test: str) -> None:
-    """Waits until a test in bash is true on the first master."""
-    for _ in range(600):
-        if lab.run("sealos01", "bash", "-c", test).returncode == 0:
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"never became true: {test}")
-
-
 def test_the_second_waits_for_the_first_and_makes_nothing_again(both: list[Project], lab: Lab) -> None:
     first, second = both
     process = first.start("up", "--yes", "--skip-preview", "--stack", "same")
-    until(lab, "test -e /etc/sealos-istio/installing.json && test -e /root/.sealos/config.yaml")
+    at_work = "test -e /etc/sealos-istio/installing.json && test -e /root/.sealos/config.yaml"
+    until(lambda: lab.run("sealos01", "bash", "-c", at_work).returncode == 0, "the first one's sealos runs")
     done = second.up()
     printed = "".join(process.communicate(timeout=600))
     assert process.returncode == 0, printed
