@@ -89,6 +89,11 @@ func admin() http.Handler {
 	})
 	mux.HandleFunc("/stats/prometheus", func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = fmt.Fprintln(w, "# TYPE envoy_server_live gauge\nenvoy_server_live 1")
+		// Contour's shutdown manager keeps a pod that ends, for its grace period of 300 s, until this says 0
+		_, _ = fmt.Fprintln(w, "# TYPE envoy_http_downstream_cx_active gauge")
+		for _, listener := range []string{"ingress_http", "ingress_https"} {
+			_, _ = fmt.Fprintf(w, "envoy_http_downstream_cx_active{envoy_http_conn_manager_prefix=%q} 0\n", listener)
+		}
 	})
 	mux.HandleFunc("/ready", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "LIVE") })
 	mux.HandleFunc("/server_info", func(w http.ResponseWriter, _ *http.Request) {
