@@ -59,7 +59,7 @@ class Contour(pulumi.ComponentResource):
             options = pulumi.ResourceOptions(
                 parent=self,
                 depends_on=list(after),
-                custom_timeouts=pulumi.CustomTimeouts(create=limit, update=limit, delete="5m"),
+                custom_timeouts=pulumi.CustomTimeouts(create=limit, update=limit, delete=f"{manifests.ENVOY_GRACE + 120}s"),
             )
             return kubernetes_object(f"{name}-{suffix}", manifest, options)
 

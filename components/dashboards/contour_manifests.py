@@ -23,6 +23,8 @@ ENVOY_HTTP_PORT = 8002
 CONTOUR_SECRET = "contourcert"  # noqa: S105 (a Secret's name)
 ENVOY_SECRET = "envoycert"  # noqa: S105 (a Secret's name)
 HOSTNAME = "kubernetes.io/hostname"
+ENVOY_GRACE = 300
+"""Seconds for which a proxy that is taken away serves the connections that it has (Contour's example manifests: Redeploying Envoy)."""
 
 
 def namespace() -> Manifest:
@@ -239,7 +241,7 @@ def daemon_set(image: str, envoy: str, nodes: Sequence[str]) -> Manifest:
     pod = {
         "serviceAccountName": "envoy",
         "automountServiceAccountToken": False,
-        "terminationGracePeriodSeconds": 300,
+        "terminationGracePeriodSeconds": ENVOY_GRACE,
         "affinity": _only_on(nodes),
         "tolerations": _masters_too(),
         "initContainers": [bootstrap],
