@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lab import disk
+from tools import parts
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -136,14 +137,15 @@ def save(images: Iterable[Image], out: BinaryIO) -> None:
 
 
 def stamp(file: Path) -> str:
-    """What tells a file from another: its content, or of one that tools/ built its place and time.
+    """What tells a file from another: of one that tools/ built, which is never changed, its place; of any other its content.
 
-    By content two checkouts with the same scripts have the same images.
+    By content two checkouts have the same images, though each has an etcd of its own among its Python packages.
     """
-    stat = file.stat()
-    if stat.st_size < 2**16:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
-    return f"{file.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+    place = file.resolve()
+    if place.is_relative_to(parts.cache_root()):
+        return f"{place} {place.stat().st_mtime_ns}"
+    with place.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def archive(directory: Path, name: str, images: Sequence[Image]) -> Path:
