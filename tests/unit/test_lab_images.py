@@ -115,13 +115,14 @@ def test_a_package_installs_the_container_runtime_of_its_kubernetes(release: pac
     assert scripts == {"init.sh", f"{release.runtime.name}.sh"}
 
 
-def test_two_checkouts_with_the_same_scripts_share_what_is_made_of_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"#!/bin/sh\n", b"\x7fELF" * 100_000], ids=["script", "program of a Python package"])
+def test_two_checkouts_with_the_same_files_share_what_is_made_of_them(tmp_path: Path, content: bytes) -> None:
     names = set()
     for checkout in ("one", "two"):
         (tmp_path / checkout).mkdir()
-        script = tmp_path / checkout / "proxy.sh"
-        script.write_text("#!/bin/sh\n")
-        names.add(images.archive(tmp_path / "kept", "x", [Image(("x:1",), (Layer({"p": script}),))]).name)
+        file = tmp_path / checkout / "file"
+        file.write_bytes(content)
+        names.add(images.archive(tmp_path / "kept", "x", [Image(("x:1",), (Layer({"p": file}),))]).name)
     assert len(names) == 1
 
 
