@@ -9,37 +9,15 @@ import argparse
 import asyncio
 import base64
 import json
-import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+import components.interpreter  # noqa: F401  # before what needs a library
 from components import stacks
 from components.driver import DriverError, say
-from components.printable import know_secrets_of
 from components.remote.models import MachineError
 from components.sealos import requests
 from components.settings import SettingsError
-
-LIMIT = 120
-"""Seconds that a `pulumi` that only reads may take."""
-
-
-def pulumi(*arguments: str) -> str:
-    """What a `pulumi` that only reads prints.
-
-    Raises:
-        DriverError: when it fails.
-    """
-    try:
-        done = subprocess.run(
-            ["pulumi", *arguments, "--non-interactive"], capture_output=True, text=True, check=False, timeout=LIMIT
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DriverError(f"`pulumi {arguments[0]}` can't be run ({error}); is it on PATH?") from None
-    if done.returncode:
-        raise DriverError(f"`pulumi {arguments[0]}` failed: {done.stderr.strip()[-500:]}")
-    return done.stdout
 
 
 def save(stack: stacks.Stack, file: str | None) -> str:
@@ -58,7 +36,7 @@ def restore(stack: stacks.Stack, name: str, file: str, *, roll_back: bool) -> st
     from components.sealos import etcd
 
     cluster = stack.settings.cluster
-    outputs = json.loads(pulumi("stack", "output", "--json", "--show-secrets", "--stack", name))
+    outputs = json.loads(stacks.pulumi("stack", "output", "--json", "--show-secrets", "--stack", name))
     state = outputs.get("sealosBackup")
     request = requests.Restore.model_validate(
         {
@@ -99,9 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verb.add_argument("--stack", default="dev", help="whose cluster (default: dev)")
     chosen = parser.parse_args(arguments)
     try:
-        text = pulumi("config", "--json", "--show-secrets", "--stack", chosen.stack)
-        stack = stacks.parse(text, chosen.stack, Path())
-        know_secrets_of(stack.fleet)
+        stack = stacks.read(chosen.stack)
         if chosen.verb == "save":
             print(save(stack, chosen.to))
         else:

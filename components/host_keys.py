@@ -13,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import components.interpreter  # noqa: F401  # before what needs a library
+
+# isort: split
 import asyncssh
 import yaml
 from pydantic import ValidationError

@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -22,9 +23,13 @@ _AGAIN = "SEALOS_ISTIO_PYTHON"
 _NO_PYTHON3 = "there is no python3 on PATH, which every step of an update is run by"
 
 
+_LIBRARIES = ("pydantic_core", "asyncssh", "yaml")
+"""What every step imports; the first is pydantic's from 2 on, while systems have packages of 1."""
+
+
 def fits() -> bool:
     """Whether this Python can run the program."""
-    return tuple(sys.version_info) >= OLDEST and importlib.util.find_spec("pydantic") is not None
+    return tuple(sys.version_info) >= OLDEST and all(importlib.util.find_spec(name) for name in _LIBRARIES)
 
 
 def own(project: Path) -> str | None:
@@ -48,10 +53,10 @@ def hand_over() -> None:
             f"Activate the virtual environment that has it, or set PULUMI_PYTHON_CMD to its python"
         )
     os.environ[_AGAIN] = python
-    # a step's module is what Python was started with: nothing of it has run yet
+    # the module that Python was started with: nothing of it has run yet
     spec = sys.modules["__main__"].__spec__
     module = spec.name if spec else ""
-    os.execv(python, [python, "-m", module.rpartition(".__main__")[0], *sys.argv[1:]])  # noqa: S606
+    os.execv(python, [python, "-m", module.removesuffix(".__main__"), *sys.argv[1:]])  # noqa: S606
 
 
 def check() -> None:
@@ -62,7 +67,13 @@ def check() -> None:
     """
     import pulumi
 
-    if shutil.which("python3"):
+    if found := shutil.which("python3"):
+        if pulumi.runtime.is_dry_run() or Path(found).parent == Path(sys.executable).parent:
+            return
+        command = [found, "-m", "components.interpreter"]  # which hands over as every step does
+        done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise pulumi.RunError(f"no step of an update could be run: {done.stderr.strip()}")
         return
     activate = f". Activate the virtual environment: `. {shlex.quote(sys.prefix)}/bin/activate`"
     if not pulumi.runtime.is_dry_run():

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.driver import DriverError
+from components.printable import know_secrets_of
 from components.remote.models import Fleet, Login
 from components.settings import PROJECT, SECRETS, Settings
 from components.settings import parse as parse_settings
+
+LIMIT = 120
+"""Seconds that a `pulumi` that only reads may take."""
 
 _MACHINE = ("name", "address", "role", "port", "user", "host_key")
 
@@ -26,6 +32,35 @@ class Stack:
 
     settings: Settings
     fleet: Fleet
+
+
+def pulumi(*arguments: str) -> str:
+    """What a `pulumi` that only reads prints.
+
+    Raises:
+        DriverError: when it fails.
+    """
+    try:
+        done = subprocess.run(
+            ["pulumi", *arguments, "--non-interactive"], capture_output=True, text=True, check=False, timeout=LIMIT
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DriverError(f"`pulumi {arguments[0]}` can't be run ({error}); is it on PATH?") from None
+    if done.returncode:
+        raise DriverError(f"`pulumi {arguments[0]}` failed: {done.stderr.strip()[-500:]}")
+    return done.stdout
+
+
+def read(name: str) -> Stack:
+    """The stack of this folder's project, as `pulumi` has it; its secrets are known to the filter of what is printed.
+
+    Raises:
+        DriverError: when `pulumi` does not tell.
+        SettingsError: with everything that is wrong.
+    """
+    stack = parse(pulumi("config", "--json", "--show-secrets", "--stack", name), name, Path())
+    know_secrets_of(stack.fleet)
+    return stack
 
 
 def parse(text: str, name: str, directory: Path) -> Stack:
@@ -44,7 +79,7 @@ def parse(text: str, name: str, directory: Path) -> Stack:
         for key, entry in json.loads(text).items()
         if key.startswith(f"{PROJECT}:")
     }
-    settings = parse_settings(values, name)
+    settings = parse_settings(values, name, directory)
     return Stack(settings, _fleet(settings, {key: values.get(key) or None for key in SECRETS}, directory))
 
 

@@ -19,9 +19,11 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import components.interpreter  # noqa: F401  # before what needs a library
+
+# isort: split
 import pulumi
 
-from components.printable import know_secrets_of
 from components.remote.models import Fleet, MachineError, Request
 from components.settings import SettingsError
 
@@ -178,10 +180,37 @@ async def during(fleet: Fleet, port: int | None, action: Callable[[], T], say: C
         await asyncio.gather(holding, ready, return_exceptions=True)
 
 
+_LANGUAGE_HOST = "pulumi-language"
+"""How the language host's program is called; of longer names Linux tells 15 characters, which these are."""
+
+
+def _language_host() -> int:
+    """Pulumi's language host: the parent of its program, or further up where something is in between that ends with the program, as `uv run`."""
+    process = os.getppid()
+    while process > 1:
+        parent, name = _process(process)
+        if Path(name).name.startswith(_LANGUAGE_HOST):
+            return process
+        process = parent
+    return os.getppid()
+
+
+def _process(process: int) -> tuple[int, str]:
+    """A process's parent and its program's name; 0 and nothing when that can't be told."""
+    with contextlib.suppress(OSError, ValueError):
+        if (stat := Path(f"/proc/{process}/stat")).exists():
+            name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
+            return int(rest.split()[1]), name
+        command = ["ps", "-o", "ppid=", "-o", "comm=", "-p", str(process)]  # macOS
+        parent, _, name = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip().partition(" ")
+        return int(parent), name.strip()
+    return 0, ""
+
+
 def hold_for_this_run(fleet: Mapping[str, Any], port: int) -> None:
     """Has a process of its own hold the tunnel for an update; a preview dials nobody.
 
-    Not the program itself, which ends before what is taken out of the stack is deleted. Its parent, Pulumi's language host, lives until that is done.
+    Not the program itself, which ends before what is taken out of the stack is deleted. Pulumi's language host lives until that is done.
 
     Args:
         fleet: how the first master is reached, as components/remote/fleet.py makes it; secret.
@@ -192,7 +221,7 @@ def hold_for_this_run(fleet: Mapping[str, Any], port: int) -> None:
     """
     if pulumi.runtime.is_dry_run():
         return
-    request = {"fleet": fleet, "port": port, "until": os.getppid()}
+    request = {"fleet": fleet, "port": port, "until": _language_host()}
     process = subprocess.Popen(
         [sys.executable, "-m", "components.tunnel", "--held"],
         cwd=Path(__file__).parents[1],
@@ -240,7 +269,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from components import stacks
     from components.driver import DriverError, say
-    from components.etcd import pulumi as reading
 
     parser = argparse.ArgumentParser(
         prog="python3 -m components.tunnel",
@@ -252,11 +280,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.held:
         return _held()
     try:
-        stack = stacks.parse(reading("config", "--json", "--show-secrets", "--stack", chosen.stack), chosen.stack, Path())
+        stack = stacks.read(chosen.stack)
     except (DriverError, SettingsError) as error:
         say(str(error))
         return 1
-    know_secrets_of(stack.fleet)
     if (port := stack.settings.cluster.api_tunnel) is None:
         say(f"{chosen.stack} has no cluster.apiTunnel, so its API server is reached without a tunnel")
         return 1

@@ -10,7 +10,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -200,7 +200,8 @@ def unpack(commit: str, directory: Path) -> None:
 def copied(engine: Engine, source: Path, stack: str) -> Iterator[Checkout]:
     """A copy of the program with a backend of its own, an empty state, and a placeholder for each secret."""
     with tempfile.TemporaryDirectory(prefix="sealos-istio-copy.") as folder:
-        directory = Path(folder)
+        directory = Path(folder, *"above")  # some levels down, for files that the settings name by ../
+        directory.mkdir(parents=True)
         for name in PROGRAM:
             if (source / name).exists():
                 (directory / name).symlink_to(source / name)
@@ -208,6 +209,12 @@ def copied(engine: Engine, source: Path, stack: str) -> Iterator[Checkout]:
         config, secrets = without_secrets(raw.get("config") or {})
         (directory / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump({"config": config}, sort_keys=False))
         (directory / "state").mkdir()
+        for named in files_named(config):
+            link = Path(os.path.normpath(directory / named))
+            with suppress(OSError, ValueError):  # a text that is no path
+                if (source / named).is_file() and link.is_relative_to(folder) and not link.exists():
+                    link.parent.mkdir(parents=True, exist_ok=True)
+                    link.symlink_to((source / named).resolve())
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("PULUMI_", "AWS_", "PG"))},
             **engines.variables(engine),
@@ -219,6 +226,19 @@ def copied(engine: Engine, source: Path, stack: str) -> Iterator[Checkout]:
         for key in secrets:
             checkout.pulumi("config", "set", "--secret", "--stack", stack, key, stdin=PLACEHOLDER)
         yield checkout
+
+
+def files_named(value: Any) -> Iterator[str]:
+    """Each text of a stack's configuration that may be the relative path of a file, as that of istio.file."""
+    match value:
+        case Mapping():
+            for inner in value.values():
+                yield from files_named(inner)
+        case list():
+            for inner in value:
+                yield from files_named(inner)
+        case str() if not Path(value).is_absolute():
+            yield value
 
 
 def without_secrets(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -15,6 +15,11 @@ from tests.documented import Terminal
 from tests.project import ROOT
 from tools import engine as engines
 
+MESH = """apiVersion: install.istio.io/v1alpha1
+kind: IstioOperator
+metadata: {name: mesh, namespace: istio-system}
+spec: {profile: default, tag: 1.5.0}
+"""
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
@@ -31,6 +36,25 @@ def test_a_mandatory_policy_stops_the_preview(tmp_path: Path) -> None:
     assert mandatory
     assert text.startswith("pinned-host-keys: ssh.hostKeys is unverified")
     assert status([plan], tuple(LABELS.values())) == STOPPED
+
+
+@pytest.mark.parametrize("file", ["mesh/edge.yaml", "../shared/edge.yaml", "./edge.yaml"])
+def test_a_copy_takes_along_what_the_settings_name_by_a_relative_path(file: str, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / file).parent.mkdir(parents=True, exist_ok=True)
+    project.mkdir(exist_ok=True)
+    (project / file).write_text(MESH)
+    for name in ("Pulumi.yaml", "__main__.py", "components"):
+        (project / name).symlink_to(ROOT / name)
+    raw = yaml.safe_load((ROOT / "Pulumi.walkthrough.yaml").read_text())
+    raw["config"]["sealos-istio:istio"] = {"file": file}
+    (project / "Pulumi.walkthrough.yaml").write_text(yaml.safe_dump(raw))
+    with copied(engines.present(), project, "walkthrough") as checkout:
+        assert (checkout.directory / file).read_text().startswith("apiVersion")
+        # what of the settings is wrong would be said by the key
+        plan = checkout.preview("walkthrough")
+    assert not plan.error
+    assert "istio-istio-operator" in {change.name for change in plan.changes}
 
 
 def test_two_versions_are_compared_where_there_is_no_state() -> None:

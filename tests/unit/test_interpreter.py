@@ -37,11 +37,31 @@ def step(checkout: Path, room: str, **environment: str) -> subprocess.CompletedP
     return subprocess.run(command, cwd=checkout, env=variables, capture_output=True, text=True, timeout=60, check=False)
 
 
-@pytest.mark.parametrize("room", ["sealos", "istio", "dashboards"])
-def test_a_step_is_handed_over_to_the_programs_own_python(room: str, checkout: Path) -> None:
+STEPS = ("sealos", "istio", "dashboards")
+COMMANDS = ("host_keys", "etcd", "tunnel")
+
+
+@pytest.mark.parametrize("room", [*STEPS, *COMMANDS])
+def test_a_step_or_command_is_handed_over_to_the_programs_own_python(room: str, checkout: Path) -> None:
     done = step(checkout, room, PULUMI_PYTHON_CMD=sys.executable)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"usage: python3 -m components.{room} " in done.stdout
+
+
+def test_a_python_with_the_systems_older_pydantic_is_no_python_for_it(checkout: Path) -> None:
+    """As Debian 12's python3-pydantic, which is 1.10."""
+    (checkout / "old/pydantic").mkdir(parents=True)
+    (checkout / "old/pydantic/__init__.py").write_text("VERSION = '1.10.4'\n")
+    [said] = step(checkout, "sealos", PYTHONPATH=str(checkout / "old")).stderr.splitlines()
+    assert "can't run this program" in said
+
+
+@pytest.mark.parametrize("name", ["it's a $HOME", 'a "quoted" `place`', "ein Ordner ü"])
+def test_a_checkout_of_any_name(name: str, checkout: Path) -> None:
+    other = checkout.rename(checkout.with_name(name))
+    (other / "bin/python3").write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
+    done = step(other, "sealos", PULUMI_PYTHON_CMD=sys.executable)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_or_to_that_of_the_virtual_environment(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,8 +86,19 @@ def test_without_one_it_says_so_and_once(checkout: Path) -> None:
         assert "can't run this program: it takes Python 3.11 or later" in said
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_an_update_that_no_step_of_could_be_run_is_told_before_it_begins(known: bool, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with an environment of Poetry's, of which only the program itself knows."""
+    code = "import pulumi; pulumi.runtime.is_dry_run = lambda: False; from components import interpreter; interpreter.check()"
+    variables = {"PATH": f"{checkout}/bin:/usr/bin:/bin"} | ({"PULUMI_PYTHON_CMD": sys.executable} if known else {})
+    done = subprocess.run([sys.executable, "-c", code], cwd=checkout, env=variables, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode == 0) is known, done.stderr
+    assert known or "RunError: no step of an update could be run: " in done.stderr
+    assert known or "can't run this program: it takes Python 3.11 or later" in done.stderr
+
+
 def test_any_python_can_read_what_hands_over() -> None:
     """Among them the 3.9 of macOS's command line tools."""
-    rooms = ("sealos", "istio", "dashboards")
-    for file in ("interpreter.py", "__init__.py", *(f"{room}/{name}.py" for room in rooms for name in ("__init__", "__main__"))):
+    packages = (f"{room}/{name}.py" for room in STEPS for name in ("__init__", "__main__"))
+    for file in ("interpreter.py", "__init__.py", *packages, *(f"{command}.py" for command in COMMANDS)):
         ast.parse((ROOT / "components" / file).read_text(), feature_version=(3, 8))

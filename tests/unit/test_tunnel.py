@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -167,6 +168,25 @@ def test_the_process_of_an_update_ends_with_it(run: subprocess.Popen[bytes], ser
     assert first.wait(20) == 0
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.parametrize("between", ["{}", 'sh -c "{}; true"'])
+def test_what_is_between_the_language_host_and_its_program_is_passed_over(between: str, tmp_path: Path) -> None:
+    """As `uv run`, which ends with the program."""
+    (tmp_path / "program.py").write_text("from components import tunnel; print(tunnel._language_host())")
+    host = tmp_path / "pulumi-language-python"
+    shutil.copy("/bin/bash", host)
+    command = between.format(f"{sys.executable} {tmp_path}/program.py")
+    done = subprocess.run([host, "-c", f"echo $$; {command}; true"], cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True)
+    assert len(set(done.stdout.split())) == 1, done.stdout
+    assert tunnel._language_host() == os.getppid(), "without one"
+
+
+def test_a_process_is_told_by_ps_where_there_is_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tunnel._process(os.getpid())
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    assert told == tunnel._process(os.getpid()) == (os.getppid(), Path(f"/proc/{os.getpid()}/comm").read_text().strip())
+    assert tunnel._process(1 << 22) == (0, "")
 
 
 def _plain(server: Server) -> str:
