@@ -278,7 +278,7 @@ class ClusterSettings(_Model):
     pod_cidr: str = "100.64.0.0/10"
     service_cidr: str = "10.96.0.0/12"
     network: Literal["calico", "flannel", "cilium"] = "calico"
-    interface: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.*|_-]+$")  # an argument of sealos, as cert_sans
+    interface: str | None = None
     cert_sans: tuple[str, ...] = Field(default=(), strict=False)
     api_endpoint: str | None = None
     api_tunnel: int | None = Field(default=None, ge=1024, le=65535)
@@ -297,13 +297,14 @@ class ClusterSettings(_Model):
     @field_validator("interface")
     @classmethod
     def _regular_expression(cls, value: str | None) -> str | None:
+        how = "by which the pod network chooses the interface; write it as ^eth0$, or eth.*|en.*, or an address that all machines reach by it"
+        # an argument of sealos, and a text in what it applies
+        if value is not None and not re.fullmatch(r"[A-Za-z0-9.*|_^$()\[\]+?-]+", value):
+            raise ValueError(f"{value!r} is no regular expression of letters, digits and .*|_^$()[]+?-, {how}")
         try:
             re.compile(value or "")
         except re.error as error:
-            raise ValueError(
-                f"{value!r} is no regular expression ({error}), which sealos and Calico choose the network interface by; as eth0, or "
-                f"eth.*|en.*"
-            ) from None
+            raise ValueError(f"{value!r} is no regular expression ({error}), {how}") from None
         return value
 
     @field_validator("cert_sans")
@@ -763,7 +764,10 @@ def parse(config: Mapping[str, Any], stack: str, directory: Path | None = None) 
         problems.append(
             f"{PROJECT}:masters names no machine; a cluster needs one master, or three or five for high availability"
         )
-    if not any(config.get(key) for key in ("password", "privateKey")) and not _at(config.get("ssh"), "privateKeyFile"):
+    given = config.get("ssh", {})
+    # a key of it that is mistyped may be the very one; it is said already
+    readable = isinstance(given, Mapping) and set(given) <= {field.alias for field in Ssh.model_fields.values()}
+    if readable and not any(config.get(key) for key in ("password", "privateKey")) and not given.get("privateKeyFile"):
         problems.append(
             f"{PROJECT}:password, {PROJECT}:privateKey and {PROJECT}:ssh.privateKeyFile are all missing: nothing to log in with "
             f"(an agent is not enough, since sealos itself logs in from the first master); "

@@ -318,9 +318,27 @@ def test_a_user_with_sudo_is_refused_with_the_way_and_nothing_else(place: str) -
         stack["ssh"] = {"privateKeyFile": ".lab/id_ed25519"}
         (stack["ssh"] if place == "ssh" else stack["nodes"][0])["user"] = "ubuntu"
 
-    (problem,) = problems(ubuntu)
+    (problem,) = problems(ubuntu)  # and not that there is nothing to log in with
     assert problem.startswith(f"sealos-istio:{'ssh' if place == 'ssh' else 'nodes[0]'}.user: 'ubuntu' can't be who logs in: sealos v3 has no sudo")
     assert "`sudo install -m 600 -D ~/.ssh/authorized_keys /root/.ssh/authorized_keys`" in problem
+
+
+@pytest.mark.parametrize("ssh", [None, "root", [], {"privateKeyfile": "id", "hostKeys": "unverified"}])
+def test_what_can_not_be_read_of_ssh_is_one_line(ssh: Any) -> None:
+    def change(stack: Config) -> None:
+        del stack["password"]
+        stack["ssh"] = ssh
+
+    (problem,) = problems(change)
+    assert problem.startswith("sealos-istio:ssh")
+
+
+def test_an_error_beside_nothing_to_log_in_with_is_two() -> None:
+    def change(stack: Config) -> None:
+        del stack["password"]
+        stack["ssh"] = {"port": "22"}
+
+    assert len(problems(change)) == 2
 
 
 def test_an_error_in_ssh_makes_no_second_line() -> None:
@@ -395,6 +413,8 @@ def more_nodes(stack: Config, last: int) -> None:
         pytest.param({"apiEndpoint": "k8s.example.org"}, "certificate would not be good for k8s.example.org; add it to cluster.certSans", id="endpoint without a SAN"),
         pytest.param({"apiEndpoint": "192.0.2.1", "certSans": ["192.0.2.1"], "apiTunnel": 16443}, "is reached by one of them", id="endpoint and tunnel"),
         pytest.param({"apiTunnel": 443}, "cluster.apiTunnel should be greater than or equal to 1024", id="a port of root's"),
+        pytest.param({"interface": "10.0.0.0/8"}, "cluster.interface: '10.0.0.0/8' is no regular expression of letters", id="a network as interface"),
+        pytest.param({"interface": ""}, "cluster.interface: '' is no regular expression of letters", id="an empty interface"),
         pytest.param({"interface": "*eth"}, "cluster.interface: '*eth' is no regular expression (nothing to repeat", id="interface"),
         pytest.param({"repo": "https://registry.example.org/k8s"}, "cluster.repo: 'https://registry.example.org/k8s' can't begin an image's name", id="repo with a scheme"),
         pytest.param({"repo": "registry.example.org/"}, "without a slash at the end", id="repo with a slash"),
@@ -423,6 +443,7 @@ def test_what_could_never_work_or_be_changed_is_refused_at_once(cluster: Config,
         {"apiEndpoint": "2001:db8::9", "certSans": ["2001:db8::9"]},
         {"apiTunnel": 16443},
         {"interface": "eth.*|en.*"},
+        {"interface": "^eth0$|en[ps][0-9]+"},
         {"repo": "registry.example.org:5000/google_containers"},
         {"lost": ["sealos05", "sealos-06"]},
         {"name": "a name, of a kind"},
