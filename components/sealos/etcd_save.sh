@@ -13,7 +13,7 @@ command -v curl >/dev/null || die "curl is missing on this machine, which etcd i
 
 # /v3 since etcd 3.4, /v3beta up to 3.4; one JSON text a line, with a part of the snapshot as base64 in it
 for version in v3 v3beta; do
-    if curl -sSf --no-buffer "${etcd_login[@]}" --data '{}' \
+    if curl -q -sSf --no-buffer "${etcd_login[@]}" --data '{}' \
         "https://127.0.0.1:2379/$version/maintenance/snapshot" 2>"$dir/why" \
         | sed -nE 's/.*"blob": *"([A-Za-z0-9+/=]*)".*/\1/p' | base64 -d 2>/dev/null | cat 2>"$dir/disk" >"$snapshot"; then
         exit 0

@@ -88,8 +88,12 @@ leftovers() {
     fi
 }
 
-# kubeadm refuses these folders when there is anything in them. fsck makes lost+found anew when it needs it.
-without_lost_and_found() { rmdir -- /var/lib/etcd/lost+found /etc/kubernetes/manifests/lost+found 2>/dev/null || true; }
+# kubeadm refuses these folders when there is anything in them. fsck makes lost+found anew when it needs it. etcd's is then as kubeadm itself
+# would make it: with any other mode etcd 3.4.10 to 3.4.13 does not start.
+new_disks_for_kubeadm() {
+    rmdir -- /var/lib/etcd/lost+found /etc/kubernetes/manifests/lost+found 2>/dev/null || true
+    if [[ -d /var/lib/etcd && -z $(ls -A /var/lib/etcd) ]]; then chmod 0700 -- /var/lib/etcd; fi
+}
 
 # Which of a cluster's programs run on this machine, one per line; one that was stopped (SIGSTOP) counts, one that has ended does not.
 # By the command's own name, too, because the kernel cuts off names after 15 characters (kube-controllers is Calico's).
@@ -136,7 +140,7 @@ node_name() {
 replace() {
     local file new why
     file=$(readlink -m -- "$1") # a link stays one
-    new=$file.new
+    new=$file.new~ # no name of a machine ends so
     shift
     rm -f -- "$new" || true
     if ! why=$({
@@ -170,14 +174,31 @@ sealos_program() {
     printf '%s' "$program"
 }
 
-# What that sealos says about its version, in one line; fails when it can't be run.
+# The architecture that the program $1 is for, as uname -m has it; nothing for what is no ELF file of one that there are packages for.
+program_arch() {
+    case $(od -An -tx1 -N 20 -- "$1" 2>/dev/null | tr -d ' \n') in
+        7f454c46*3e00) echo x86_64 ;;
+        7f454c46*b700) echo aarch64 ;;
+    esac
+}
+
+# What that sealos says about its version, in one line; fails when it can't be run, and leaves why in $dir/sealos-why unless it is its mode.
 sealos_version() {
-    local program
+    local program said status=0
     program=$(sealos_program)
-    [[ -n $program && -x $program && -f $program ]] || return 1
+    [[ -n $program && -f $program ]] || return 1
+    if [[ ! -x $program ]]; then
+        if (($(stat -c 0%a -- "$program") & 0111)); then printf 'its folder is mounted noexec' >"$dir/sealos-why"; fi
+        return 1
+    fi
     # a home of its own, because sealos writes a log wherever it runs
     mkdir -p "$dir/home" || return 1
-    HOME=$dir/home timeout 20 "$program" version 2>&1 </dev/null | plain | tr '\n' ' ' || true
+    said=$(HOME=$dir/home timeout 20 "$program" version 2>&1 </dev/null) || status=$?
+    if ((status == 126)); then # timeout's own
+        printf '%s' "${said##*: }" >"$dir/sealos-why"
+        return 1
+    fi
+    plain <<<"$said" | tr '\n' ' '
 }
 
 # A new folder below which programs can be run, which the caller takes away again; fails where there is none. Both /run and /tmp,
@@ -213,10 +234,11 @@ package_facts() {
     elif ((status != 124)); then
         echo "package_why $(grep -v -e '^$' -e 'Not found in archive' -e 'Exiting with failure' "$dir/why" | head -n 1)"
     fi
+    echo "package_arch $(program_arch "$place/kube/bin/kubeadm")"
     rm -rf -- "$place"
 }
 
-# How curl logs in to etcd: by the API server's own certificate.
+# How curl logs in to etcd: by the API server's own certificate. root's .curlrc, which may name a proxy, is not asked (-q).
 pki=/etc/kubernetes/pki
 etcd_login=(--cacert "$pki/etcd/ca.crt" --cert "$pki/apiserver-etcd-client.crt" --key "$pki/apiserver-etcd-client.key")
 
@@ -224,7 +246,7 @@ etcd_login=(--cacert "$pki/etcd/ca.crt" --cert "$pki/apiserver-etcd-client.crt" 
 etcd_call() {
     local version
     for version in v3 v3beta; do
-        if curl -sSf --max-time 20 "${etcd_login[@]}" --data "$2" "https://127.0.0.1:2379/$version/cluster/member/$1" 2>"$dir/why"; then
+        if curl -q -sSf --max-time 20 "${etcd_login[@]}" --data "$2" "https://127.0.0.1:2379/$version/cluster/member/$1" 2>"$dir/why"; then
             return 0
         fi
     done
@@ -238,7 +260,7 @@ etcd_members() {
 }
 
 etcd_healthy() {
-    curl -sSf --max-time 5 "${etcd_login[@]}" "https://$1:2379/health" 2>/dev/null | grep -Eq '"health": *"true"'
+    curl -q -sSf --max-time 5 "${etcd_login[@]}" "https://$1:2379/health" 2>/dev/null | grep -Eq '"health": *"true"'
 }
 
 # Ends the script with why etcd can't do without the master $1, whose member has the address $2; it can without one that is no member.

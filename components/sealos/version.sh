@@ -9,5 +9,5 @@ dir=$1
 if [[ -e $dir/package ]]; then
     package_facts "$(value package)"
 else
-    sealos_version
+    sealos_version || cat -- "$dir/sealos-why" 2>/dev/null || true
 fi

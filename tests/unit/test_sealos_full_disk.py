@@ -270,8 +270,39 @@ def test_what_fsck_found_is_not_nothing(disk: str, tmp_path: Path) -> None:
 def test_kubeadm_finds_a_new_disk_empty(script: str, sent: str, tmp_path: Path) -> None:
     files = sealos(tmp_path, "exit 1") | {sent: "{}", "init-arguments": "", "config.yaml": CONFIG, "name": "sealos01"}
     new = "mount -t tmpfs lib /var/lib; mkdir /var/lib/etcd; mount -t tmpfs disk /var/lib/etcd; mkdir /var/lib/etcd/lost+found"
-    run(tmp_path, script, new, files, then='ls -A /var/lib/etcd >"$place/etcd"')
-    assert (tmp_path / "etcd").read_text() == ""
+    run(tmp_path, script, new, files, then='{ ls -A /var/lib/etcd; stat -c %a /var/lib/etcd; } >"$place/etcd"')
+    assert (tmp_path / "etcd").read_text() == "700\n"
+
+
+@pytest.mark.parametrize(
+    ("mounted", "fstab", "told"),
+    [
+        pytest.param("pods", "", ["pods"], id="by hand"),
+        pytest.param("", "pods", ["pods"], id="sealos's own clean came before"),
+        pytest.param("pods plugins", "pods", ["plugins", "pods"], id="several"),
+        pytest.param("pods/a/volumes/b", "", [], id="a pod's volume"),
+        pytest.param("", "", [], id="none"),
+    ],
+)
+def test_a_disk_below_kubelets_folder_that_a_reset_unmounts_is_told(mounted: str, fstab: str, told: list[str], tmp_path: Path) -> None:
+    """kubeadm is played by what its reset runs (cmd/phases/reset/unmount.go)."""
+    kubeadm = "#!/bin/sh\nawk '$2 ~ \"/var/lib/kubelet/\" { print $2 }' /proc/mounts | xargs -r umount\n"
+    prepare = f"printf %s {shlex.quote(kubeadm)} >/usr/bin/kubeadm; chmod 0755 /usr/bin/kubeadm; mount -t tmpfs lib /var/lib; mkdir /var/lib/kubelet; "
+    prepare += "".join(f"mkdir -p /var/lib/kubelet/{name}; mount -t tmpfs disk /var/lib/kubelet/{name}; " for name in mounted.split())
+    prepare += "rm -f /etc/fstab; : >/etc/fstab; " + "".join(f"echo 'LABEL=x /var/lib/kubelet/{name} ext4 defaults 0 0' >>/etc/fstab; " for name in fstab.split())
+    done = run(tmp_path, "clean.sh", prepare, {"role": "node"})
+    assert (done.status, done.stdout) == (0, "")
+    assert re.findall(r"warning: /var/lib/kubelet/(\S+) is not mounted any more", done.stderr) == told
+
+
+def test_a_machine_whose_name_ends_as_a_half_written_note_is_known(tmp_path: Path) -> None:
+    """.new is a domain; and what `replace` writes beside one note must be no other's."""
+    names = ("node1.example", "node1.example.new")
+    files = {"wanted.json": "{}"} | {f"machine.{name}": json.dumps({"name": name}) for name in names}
+    then = f'printf machines >"$place/private/what"; bash {SCRIPTS}/steps/show.sh "$place/private" >"$place/shown"'
+    done = run(tmp_path, "want.sh", "true", files, then=then)
+    assert done.status == 0, done.stderr
+    assert {json.loads(line)["name"] for line in (tmp_path / "shown").read_text().splitlines()} == set(names)
 
 
 @pytest.mark.parametrize("content", ["", "# none\nsearch example.org\n", "nameserver 192.0.2.53\n"])
@@ -364,7 +395,7 @@ def test_what_a_failed_command_prints_replaces_nothing(command: str, why: str, t
     assert done.returncode == 1
     assert "went on" not in done.stdout, "an error was lost where set -e is off"
     assert f"could not be written ({why})" in done.stderr
-    assert not list(tmp_path.glob("*.new"))
+    assert not list(tmp_path.glob("*.new~"))
     if "absent/" not in command:
         assert (tmp_path / "file").read_text() == "whole\n"
 

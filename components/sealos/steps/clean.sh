@@ -9,6 +9,17 @@ dir=$1
 . "$dir/lib.sh"
 
 if [[ -e $dir/lock-wait ]]; then lock; fi
+# Where the folder $1 is. A link to data on another disk is followed, as kubeadm does; any other goes as a link.
+place_of() { if [[ ! -L $1 || $1 == /var/lib/* ]]; then readlink -m -- "$1"; else echo "$1"; fi; }
+
+# The mount points at the folder $1 and below it, the deepest first.
+mounted_at() { awk -v at="$1" '$5 == at || index($5, at "/") == 1 { print $5 }' /proc/self/mountinfo | sort -r; }
+
+# kubeadm's reset, sealos's among them, unmounts all that is below kubelet's folder: volumes of pods, and a disk that somebody put there
+kubelet=$(place_of /var/lib/kubelet)
+mapfile -t disks < <({ mounted_at "$kubelet" && findmnt --fstab -nro TARGET; } 2>/dev/null |
+    awk -v at="$kubelet/" 'index($0, at) == 1 && !index(substr($0, length(at) + 1), "/")' | sort -u)
+
 if [[ -x /usr/bin/kubeadm ]]; then
     timeout 120 /usr/bin/kubeadm reset -f -v 0 >"$dir/reset" 2>&1 || say "kubeadm reset: $(tail -n 1 "$dir/reset")"
 fi
@@ -31,12 +42,6 @@ for container in $(pods containers); do
     umount -- "/run/containerd/io.containerd.grpc.v1.cri/sandboxes/$container/shm" 2>/dev/null || true
 done
 
-# The mount points at the folder $1 and below it, the deepest first.
-mounted_at() { awk -v at="$1" '$5 == at || index($5, at "/") == 1 { print $5 }' /proc/self/mountinfo | sort -r; }
-
-# Where the folder $1 is. A link to data on another disk is followed, as kubeadm does; any other goes as a link.
-place_of() { if [[ ! -L $1 || $1 == /var/lib/* ]]; then readlink -m -- "$1"; else echo "$1"; fi; }
-
 # Whether the folder $1 is a disk of its own, has one below it, or is a link to one.
 on_own_disk() { [[ -d $1 && ! $1 -ef / ]] && [[ -L $1 && $1 == /var/lib/* || -n $(mounted_at "$(place_of "$1")") ]]; }
 
@@ -57,7 +62,6 @@ wipe() {
 }
 
 # volumes of pods must be gone before their mount points are, or their content would go with them
-kubelet=$(place_of /var/lib/kubelet)
 mounts() { mounted_at "$kubelet" | grep -Fxv -- "$kubelet" || true; }
 while IFS= read -r mount; do
     umount -- "$mount" 2>/dev/null || umount -l -- "$mount" 2>/dev/null || true
@@ -65,6 +69,11 @@ done < <(mounts)
 if [[ -z $(mounts) ]]; then
     wipe /var/lib/kubelet
 fi
+for disk in "${disks[@]}"; do
+    if ! mountpoint -q -- "$disk"; then
+        say "warning: $disk is not mounted any more, since \`kubeadm reset\` unmounts what is below $kubelet; what is on it stays. Before the next installation: mkdir -p $disk && mount $disk"
+    fi
+done
 
 # what leftovers looks at by itself may be a mount of its own
 wipe /etc/kubernetes/manifests /etc/kubernetes/pki /etc/cni/net.d \

@@ -21,7 +21,7 @@ if [[ -e $dir/state ]]; then # sealos takes a CA that is there, and makes the ot
     mv -T -- "$dir/root/.sealos/pki" /root/.sealos/pki
 fi
 
-without_lost_and_found
+new_disks_for_kubeadm
 mapfile -t arguments <"$dir/init-arguments"
 say "sealos init …"
 if ! run_sealos init --config "$config" "${arguments[@]}"; then

@@ -8,4 +8,4 @@ dir=$1
 . "$dir/lib.sh"
 
 keep member.json
-without_lost_and_found
+new_disks_for_kubeadm

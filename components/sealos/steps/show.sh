@@ -18,7 +18,7 @@ case $(value what) in
     kubeconfig) cat -- "$admin" ;;
     pods) kube get pods --all-namespaces -o json ;;
     budgets) kube get poddisruptionbudgets --all-namespaces -o json ;;
-    machines) for file in "$etc"/machines/*; do if [[ -s $file && $file != *.new ]]; then cat -- "$file" && echo; fi; done ;;
+    machines) for file in "$etc"/machines/*; do if [[ -s $file && $file != *~ ]]; then cat -- "$file" && echo; fi; done ;;
     recorded) if [[ -e $etc/recorded ]]; then ls -A -- "$etc/recorded"; fi ;;
     wanted) if [[ -e $etc/wanted.json ]]; then cat -- "$etc/wanted.json"; fi ;;
     *) die "nothing of that name to show" ;;
