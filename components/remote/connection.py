@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -35,7 +35,7 @@ async def connect(
     machine: Machine,
     login: Login,
     through: asyncssh.SSHClientConnection | None = None,
-    signatures: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Host]:
     """One connection to one machine, closed at the end.
 
@@ -43,7 +43,7 @@ async def connect(
         machine: whom to dial.
         login: how.
         through: an open connection to the bastion; opened here when the login names one and none is given.
-        signatures: how the key may sign; as the server likes by default.
+        options: of asyncssh, in the place of what it would do by itself.
 
     Raises:
         MachineError: refused, mute, wrong password or key, host key changed or unknown; within login.connect_timeout.
@@ -51,7 +51,7 @@ async def connect(
     async with AsyncExitStack() as stack:
         if through is None and login.bastion:
             through = await stack.enter_async_context(_tunnel(login.bastion, login, machine.name))
-        connection = await _dial(machine.name, machine, login, through, signatures)
+        connection = await _dial(machine.name, machine, login, through, options or {})
         stack.push_async_callback(_close, connection)
         yield Host(machine, connection)
 
@@ -90,27 +90,6 @@ async def on_all(
 
         results = await asyncio.gather(*(one(machine) for machine in wanted))
     return {machine.name: result for machine, result in zip(wanted, results, strict=True)}
-
-
-async def refuses_sha1(machine: Machine, login: Login) -> bool:
-    """Whether the machine lets the stack's RSA key in, but not as sealos signs with it: its SSH library of 2020 knows SHA-1 only.
-
-    OpenSSH refuses that since 8.8 (release notes) unless its sshd_config says otherwise. Tried, because nothing else tells for sure.
-    False where sealos has another way in: another kind of key, or a password.
-    """
-    text = login.key_text()
-    passphrase = login.private_key_passphrase.get_secret_value() if login.private_key_passphrase else None
-    if not text or (login.password and login.password.get_secret_value()):
-        return False
-    if _private_key(text, passphrase or None).algorithm != b"ssh-rsa":
-        return False
-    try:
-        async with connect(machine, login.model_copy(update={"agent": False}), signatures=("ssh-rsa",)):
-            return False
-    except MachineError as error:
-        if error.code == "auth":
-            return True
-        raise
 
 
 async def host_keys(machines: Sequence[Machine], login: Login) -> dict[str, str | MachineError]:
@@ -189,12 +168,10 @@ async def _dial(
     target: Machine | Bastion,
     login: Login,
     through: asyncssh.SSHClientConnection | None,
-    signatures: Sequence[str] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> asyncssh.SSHClientConnection:
     where = f"{target.address}:{target.port}"
-    given = _options(name, target, login)
-    if signatures:
-        given["signature_algs"] = list(signatures)
+    given = _options(name, target, login) | dict(more or {})
     heard = False  # whether the host took the TCP connection
     for attempt in range(1, _TRIES + 1):
         sock: socket.socket | None = None
@@ -251,7 +228,7 @@ def _options(name: str, target: Machine | Bastion, login: Login) -> dict[str, An
         "config": None,  # neither ~/.ssh/config nor other people's defaults decide whom the program trusts
         "username": target.user,
         "password": password or None,
-        "client_keys": [_private_key(key, passphrase or None)] if key else None,
+        "client_keys": [private_key(key, passphrase or None)] if key else None,
         "agent_path": None,  # asked by _with_agent, which says when it can't be
         "known_hosts": trusted,
         "login_timeout": login.connect_timeout,
@@ -271,7 +248,7 @@ def _options(name: str, target: Machine | Bastion, login: Login) -> dict[str, An
 
 
 @cache
-def _private_key(text: str, passphrase: str | None) -> asyncssh.SSHKey:
+def private_key(text: str, passphrase: str | None) -> asyncssh.SSHKey:
     """The key; cached, because opening a protected one takes tenths of a second on purpose."""
     try:
         return asyncssh.import_private_key(text, passphrase)

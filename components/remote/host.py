@@ -62,6 +62,11 @@ class Host:
         self.machine = machine
         self._connection = connection
 
+    @property
+    def connection(self) -> asyncssh.SSHClientConnection:
+        """For what goes further from this machine."""
+        return self._connection
+
     async def run(self, script: Path | str, files: Mapping[str, bytes] | None = None, timeout: float = 60) -> Result:  # noqa: ASYNC109
         """Runs a script of ours on the host and waits for it.
 
@@ -175,6 +180,30 @@ class Host:
                 f"its SSH server makes no connection to {address}:{port} there ({reason(error)})",
                 "Does something listen there, and does its sshd_config allow it (AllowTcpForwarding)?",
             ) from None
+
+    async def forwards(self) -> bool:
+        """Whether its SSH server passes connections on, whatever listens at their end."""
+        try:
+            _, writer = await self._connection.open_connection("127.0.0.1", 6443, encoding=None)
+        except asyncssh.ChannelOpenError as error:
+            return error.code != asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
+        except (asyncssh.Error, OSError):  # the connection is gone, which its next use tells
+            return False
+        writer.close()
+        return True
+
+    async def open_terminal(self) -> None:
+        """Asks for a terminal, and ends it.
+
+        Raises:
+            MachineError: when there is none to be had.
+        """
+        try:
+            async with await self._connection.create_process("exit", term_type="xterm", encoding=None) as process:
+                await process.wait()
+        except asyncssh.ChannelOpenError as error:
+            fix = "Allow terminals in its sshd_config (PermitTTY), and of the key in authorized_keys (no-pty, restrict)."
+            raise MachineError(self.machine.name, f"its SSH server gives no terminal ({reason(error)})", fix) from None
 
     async def _transfer(
         self,

@@ -13,10 +13,11 @@ BEGUN: Final = "--sealos-istio--"
 """What the loader prints first, to both outputs: all before it is the words of the shell's own start-up files."""
 
 LOADER: Final = (
-    f"echo {BEGUN}; echo {BEGUN} >&2; umask 077; "
+    # by sh, since root's own shell may know no POSIX (fish, csh), and may have been given what changes every other program
+    f"exec sh -c 'unset BASH_ENV ENV GREP_OPTIONS TAR_OPTIONS CDPATH TMOUT OMP_NUM_THREADS OMP_THREAD_LIMIT; echo {BEGUN}; echo {BEGUN} >&2; umask 077; "
     "d=$(mktemp -d /run/sealos-istio.XXXXXXXX 2>/dev/null || mktemp -d /tmp/sealos-istio.XXXXXXXX) || exit 70; "
     'tar -xf - -C "$d" || { rm -rf "$d"; exit 70; }; '
-    'exec bash "$d/.loader" "$d"'
+    "exec bash \"$d/.loader\" \"$d\"'"
 )
 """The one command ever sent: unpack what comes on standard input into a private directory (in memory where possible) and
 run the loader that lies in it."""

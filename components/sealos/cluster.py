@@ -16,7 +16,7 @@ from components.istio.host_ports import host_ports
 from components.kubernetes.versions import minor_of
 from components.sealos import installation, sealos_config
 from components.sealos.requests import ETCD_BACKUPS, JOIN_BATCH, Identity
-from components.settings import Artifact, Machine, Settings
+from components.settings import Artifact, IstioSettings, Machine, Settings
 from components.tunnel import HERE, hold_for_this_run
 
 _OLDEST_WITH_SERVER_SIDE_APPLY = (1, 16)
@@ -24,6 +24,9 @@ _OLDEST_WITH_SERVER_SIDE_APPLY = (1, 16)
 not recorded, be made again: without it the provider's create of an object that exists fails (pulumi-kubernetes 4.25,
 pkg/await/await.go, Creation)."""
 
+
+_ISTIOS_OWN = ("istio", "docker.io/istio", "gcr.io/istio-release", "registry.istio.io")
+"""Where Istio itself puts its images; another registry may have others."""
 
 _IDENTITY = "SEALOS_ISTIO_CLUSTER"
 """Environment variable of the installation's command; holds what can't be changed in place. Drivers don't read it."""
@@ -119,6 +122,7 @@ class SealosCluster(pulumi.ComponentResource):
                 "serviceCidr": cluster.service_cidr,
                 "hostPorts": _host_ports(settings),
                 # left out at their defaults: a key more in the state would show every live stack a change
+                **({"tunnel": True} if cluster.api_tunnel else {}),
                 **({} if cluster.network == "calico" else {"network": cluster.network}),
                 **({} if cluster.interface is None else {"interface": cluster.interface}),
                 **cluster.preflight.model_dump(by_alias=True),
@@ -243,7 +247,7 @@ class SealosCluster(pulumi.ComponentResource):
             for machine in settings.machines
             if machine != first
         ]
-        looked = self._look(mesh=settings.istio is not None)
+        looked = self._look(settings.istio)
         kubeconfig = self._command(
             "kubeconfig",
             "kubeconfig",
@@ -341,17 +345,18 @@ class SealosCluster(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(replace_with=[self.anchor]))
         return pulumi.ResourceTransformationResult(args.props, opts)
 
-    def _look(self, *, mesh: bool) -> pulumi.Output[Mapping[str, Any]] | None:
+    def _look(self, istio: IstioSettings | None) -> pulumi.Output[Mapping[str, Any]] | None:
         """What no step sees, told, and the kubeconfig's SHA-256; None in a preview, which has no host to need.
 
         An update without a change runs no step, so the cluster is asked beside them. After the list of wanted machines was written, if it is: one that has more than the settings is another state's then.
         """
         if pulumi.runtime.is_dry_run():
             return None
+        version = istio.version if istio and istio.hub in _ISTIOS_OWN else None
         looked = local.run_output(
             command=_driver("look"),
             stdin=pulumi.Output.all(self._fleet, self.wanted.stdout).apply(
-                lambda known: json.dumps({"fleet": known[0], "mesh": mesh})
+                lambda known: json.dumps({"fleet": known[0], "mesh": istio is not None, "istio": version})
             ),
             add_previous_output_in_env=False,
             logging=local.Logging.NONE,

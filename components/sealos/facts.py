@@ -57,8 +57,11 @@ class Facts:
         named_in_hosts: whether its name stands there in some line, perhaps as part of another, which sealos goes by.
         proxies: names of the variables in root's environment that name a proxy; no_proxy says for what they are not asked.
         shell_said: what root's shell printed before our script, in its output and in its errors.
-        refuses_sha1: whether its SSH server refuses the stack's RSA key as sealos signs with it.
+        refuses_sealos: why its SSH server, which lets us in, would not let sealos in: the finding's code, and the cause.
+        forwards: whether its SSH server passes connections on; looked at on a first master that a tunnel ends at.
         vip_answers: how somebody else answers at the VIP that is asked for; None when nobody does.
+        login_shell: root's, from /etc/passwd; empty when unknown.
+        cgroups: the kind of file system that they are (cgroup2fs where there is version 2 alone); empty when unknown.
         swap: number of swap areas in use.
         ports: TCP ports that something listens on.
         listeners: by port, the program that listens and its process id; without those that nobody could be found for.
@@ -67,6 +70,8 @@ class Facts:
         no_nameserver: whether /etc/resolv.conf names none, nor systemd-resolved's own.
         free_root, free_lib: free space below /root and /var/lib in bytes; None when unknown.
         own_disks: by folder of /var/lib that is a disk of its own, its free space in bytes.
+        read_only, noexec: folders of the cluster's where nothing can be written, or run.
+        broken_links: by folder that is a link, where it leads and nothing is.
         leftovers: paths of an earlier or half-made cluster.
         ca: SHA-256 of the cluster's CA certificate on the machine.
         kubelet_ca: SHA-256 of the CA certificate in the kubelet's kubeconfig; the same as `ca` in the same cluster. None without one.
@@ -75,7 +80,6 @@ class Facts:
         alive: which of kubelet, etcd and the control plane's programs run, stopped ones (SIGSTOP) included.
         marker: what our installation wrote down when it was done (an Identity), on a first master.
         intent: the same, while an installation is under way or after it died.
-        wanted: our list of the cluster's machines, on a first master.
         member: name of the cluster that our join made the machine a member of, or began to.
         member_ca: SHA-256 of that cluster's CA certificate; None in the notes of older programs, and while the join is under way.
         sealos_config: sealos's own config.yaml without what it logs in with.
@@ -85,6 +89,8 @@ class Facts:
         package_unasked: whether it would say so by its kubeadm alone, which can't be run there.
         package_why: set when it is no package: what tar said, perhaps nothing.
         sealos_bytes, sealos_sha256, sealos_version: of the sealos binary, likewise; the version None when it can't run.
+        sealos_why: why it can't, when its mode is none of the reasons.
+        package_arch, sealos_arch, istioctl_arch: the architecture that the programs are for, as `arch` has it; None when unknown.
         istioctl_bytes, istioctl_sha256: of the istioctl binary, likewise.
     """
 
@@ -106,8 +112,11 @@ class Facts:
     proxies: tuple[str, ...] = ()
     no_proxy: str = ""
     shell_said: tuple[str, str] = ("", "")
-    refuses_sha1: bool = False
+    refuses_sealos: tuple[str, str] | None = None
+    forwards: bool = True
     vip_answers: str | None = None
+    login_shell: str = ""
+    cgroups: str = ""
     swap: int = 0
     ports: frozenset[int] = frozenset()
     listeners: Mapping[int, tuple[str, int]] = field(default_factory=dict)
@@ -117,6 +126,9 @@ class Facts:
     free_root: int | None = None
     free_lib: int | None = None
     own_disks: Mapping[str, int] = field(default_factory=dict)
+    read_only: tuple[str, ...] = ()
+    noexec: tuple[str, ...] = ()
+    broken_links: Mapping[str, str] = field(default_factory=dict)
     leftovers: tuple[str, ...] = ()
     ca: str | None = None
     kubelet_ca: str | None = None
@@ -125,7 +137,6 @@ class Facts:
     alive: frozenset[str] = frozenset()
     marker: dict[str, Any] | None = None
     intent: dict[str, Any] | None = None
-    wanted: list[dict[str, Any]] | None = None
     member: str | None = None
     member_ca: str | None = None
     sealos_config: dict[str, Any] | None = None
@@ -139,6 +150,10 @@ class Facts:
     sealos_bytes: int | None = None
     sealos_sha256: str | None = None
     sealos_version: str | None = None
+    sealos_why: str | None = None
+    package_arch: str | None = None
+    sealos_arch: str | None = None
+    istioctl_arch: str | None = None
     istioctl_bytes: int | None = None
     istioctl_sha256: str | None = None
 
@@ -161,11 +176,11 @@ def parse(text: str) -> Facts:
     return Facts(
         uid=number("uid") or 0,
         hostname=last("hostname") or "",
-        machine_id=last("machine_id") or "",
+        machine_id=(last("machine_id") or "").removeprefix("uninitialized"),  # systemd's word before the first boot
         addresses=tuple(lines.get("address", ())),
         kernel=last("kernel") or "",
         arch=last("arch") or "",
-        os=tuple(lines.get("os", ())),
+        os=tuple(name.lower() for name in lines.get("os", ())),  # openEuler writes itself so
         cpus=number("cpus"),
         memory=number("memory", 1024),
         routes=tuple(route for line in lines.get("route", ()) if (route := _route(line))),
@@ -177,6 +192,8 @@ def parse(text: str) -> Facts:
         proxies=tuple(lines.get("proxy", ())),
         no_proxy=last("no_proxy") or "",
         vip_answers=last("vip_answers"),
+        login_shell=last("login_shell") or "",
+        cgroups=last("cgroups") or "",
         swap=number("swap") or 0,
         ports=frozenset(int(port, 16) for port in lines.get("port", ())),
         listeners={
@@ -188,6 +205,9 @@ def parse(text: str) -> Facts:
         free_root=number("free_root", 1024),
         free_lib=number("free_lib", 1024),
         own_disks={place: int(free) * 1024 for place, _, free in (w.partition(" ") for w in lines.get("own_disk", ())) if free},
+        read_only=tuple(lines.get("read_only", ())),
+        noexec=tuple(lines.get("noexec", ())),
+        broken_links={place: target for place, _, target in (w.partition(" ") for w in lines.get("broken_link", ()))},
         leftovers=tuple(lines.get("leftover", ())),
         ca=last("ca"),
         kubelet_ca=last("kubelet_ca"),
@@ -196,7 +216,6 @@ def parse(text: str) -> Facts:
         alive=frozenset(lines.get("alive", ())),
         marker=_document(last("cluster")),
         intent=_document(last("installing")),
-        wanted=_document(last("wanted")),
         member=member.get("name"),
         member_ca=member.get("ca"),
         sealos_config=_yaml(last("sealos_config")),
@@ -212,6 +231,10 @@ def parse(text: str) -> Facts:
         sealos_bytes=number("sealos_bytes"),
         sealos_sha256=last("sealos_sha256"),
         sealos_version=last("sealos_version"),
+        sealos_why=last("sealos_why"),
+        package_arch=last("package_arch") or None,
+        sealos_arch=last("sealos_arch") or None,
+        istioctl_arch=last("istioctl_arch") or None,
         istioctl_bytes=number("istioctl_bytes"),
         istioctl_sha256=last("istioctl_sha256"),
     )
@@ -262,11 +285,12 @@ def _yaml(encoded: str | None) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _document(encoded: str | None) -> Any:
-    """The JSON document, or None when there is none or it is no JSON (a file that was cut off is as good as none)."""
+def _document(encoded: str | None) -> dict[str, Any] | None:
+    """The JSON object, or None when there is none or it is none (a file that was cut off is as good as none)."""
     if not encoded:
         return None
     try:
-        return json.loads(base64.b64decode(encoded))
-    except (ValueError, binascii.Error):
+        document = json.loads(base64.b64decode(encoded))
+    except (ValueError, binascii.Error, RecursionError):
         return None
+    return document if isinstance(document, dict) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -30,6 +30,7 @@ class Node:
         silent: whether its kubelet reported once and does so no more, so that Kubernetes itself does not know how it is: a dead
             machine, or one that is cut off.
         addresses: all its InternalIPs.
+        architecture: of its machine in Go's words, as amd64; empty when it has not said.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Node:
     why: str = ""
     silent: bool = False
     addresses: tuple[str, ...] = ()
+    architecture: str = ""
 
 
 def parse(document: Mapping[str, Any]) -> dict[str, Node]:
@@ -57,6 +59,7 @@ def parse(document: Mapping[str, Any]) -> dict[str, Node]:
             ready=condition.get("status") == "True",
             why=condition.get("message") or condition.get("reason") or "its kubelet has not reported yet",
             addresses=addresses,
+            architecture=status.get("nodeInfo", {}).get("architecture", ""),
             silent=condition.get("reason") == "NodeStatusUnknown",
         )
     return found
@@ -81,6 +84,20 @@ def reports(node: Node, leases: Mapping[str, Any], now: float) -> bool:
     if not node.ready or node.name not in renewed:
         return node.ready
     return now - datetime.fromisoformat(renewed[node.name]).timestamp() < SILENT
+
+
+_ISTIO_ON_ARM = (1, 15)  # the first Istio whose own images are for arm64 as well
+
+
+def without_images(istio: str, present: Iterable[Node]) -> Iterator[str]:
+    """What is said of machines that Istio's own images of a version don't run on; nothing when there are none."""
+    major, minor = (int(part) for part in istio.split(".")[:2])
+    others = sorted(node.name for node in present if node.architecture not in ("", "amd64"))
+    if others and (major, minor) < _ISTIO_ON_ARM:
+        yield (
+            f"{', '.join(others)}: Istio {istio}'s own images are for amd64 alone, and the mesh's pods there will not start. Use Istio 1.15 or "
+            f"later, or a registry with images that were built for it (istio.hub)"
+        )
 
 
 GET_READY = (

@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from statistics import median
 
 from components.remote.models import Machine, MachineError
@@ -23,12 +24,15 @@ PORTS = {
     6443: "the API server",
     2379: "etcd's clients",
     2380: "etcd's peers",
+    2381: "etcd's metrics",
     10250: "the kubelet",
     10251: "the scheduler",
     10252: "the controller manager",
     10257: "the controller manager",
     10259: "the scheduler",
 }
+_BGP = 179  # of Calico's agent on every machine
+_CGROUPS_2 = (1, 19)  # the first Kubernetes whose kubelet runs on cgroups of version 2 alone
 _INSECURE_UNTIL = (1, 23)  # from this Kubernetes on nothing listens on 10251 and 10252 any more
 _LEAST_FREE = 1 << 30  # bytes where the images are, which is below /var/lib, with etcd and logs, unless they have a disk of their own
 _LEAST_FREE_WITHOUT_IMAGES = 256 << 20  # bytes
@@ -109,11 +113,12 @@ def judge(
         member = _is_member(request, facts.get(first.name), machine, first, result.facts)
         found += _host(machine, result.facts, masters=sum(m.role == "master" for m in request.fleet.machines))
         found += environment.judge(request, machine, result.facts, member=member)
-        found += _system(machine, result.facts, facts.get(first.name))
+        found += _system(request, machine, result.facts, facts.get(first.name))
         found += _traces(request, machine, result.facts, member=member)
         found += _gateway_ports(request, machine, result.facts, member=member)
         if not member:
             found += _room(request, machine, result.facts, package or 0)
+            found += _mounts(request, machine, result.facts)
             found += addresses.of_machine(request, machine, result.facts)
             strangers.add(machine.name)
             found += _runtimes(request, machine, result.facts)
@@ -173,7 +178,8 @@ def _another_name(name: str, hostname: str) -> tuple[str, str]:
         cause += ": the short form, and kubelet registers as that"
     elif f"{hostname.lower()}.".startswith(f"{name}."):
         cause += ": the full form, and kubelet registers as that"
-    return cause, f"`hostnamectl set-hostname {name}` on it, or use its hostname as name: it becomes the Node's."
+    usable = re.fullmatch(r"(?!localhost)[a-z0-9]([a-z0-9.-]*[a-z0-9])?", hostname)
+    return cause, f"`hostnamectl set-hostname {name}` on it" + (", or use its hostname as name: it becomes the Node's." if usable else ".")
 
 
 def _host(machine: Machine, facts: Facts, *, masters: int = 1) -> Iterator[Finding]:
@@ -204,7 +210,7 @@ def _host(machine: Machine, facts: Facts, *, masters: int = 1) -> Iterator[Findi
         yield error(
             "tools",
             f"lacks {', '.join(lacking)}",
-            "Install them (coreutils, util-linux, sed, gawk or mawk, findutils, diffutils).",
+            "Install them (coreutils, util-linux, sed, gawk or mawk, findutils, diffutils, hostname, gzip, iproute2, iptables).",
         )
     if machine.role == "master" and masters > 1 and (lacking := [t for t in facts.missing_tools if t in _TOOLS_FOR_LATER]):
         yield Finding(
@@ -224,7 +230,7 @@ def _host(machine: Machine, facts: Facts, *, masters: int = 1) -> Iterator[Findi
         )
 
 
-def _system(machine: Machine, facts: Facts, lead: Facts | None) -> Iterator[Finding]:
+def _system(request: Preflight, machine: Machine, facts: Facts, lead: Facts | None) -> Iterator[Finding]:
     """Operating system, architecture, CPUs and memory; what is not known is not judged."""
 
     def finding(code: str, severity: Severity, cause: str, fix: str) -> Finding:
@@ -238,6 +244,13 @@ def _system(machine: Machine, facts: Facts, lead: Facts | None) -> Iterator[Find
             "warning",
             f"its distribution ({facts.os[0] if facts.os else 'no /etc/os-release'}) is none that sealos's packages are made for",
             "Its docker.sh may not know how to install Docker there; try it on a machine to spare first.",
+        )
+    if facts.cgroups == "cgroup2fs" and _minor(request.kubernetes_version) < _CGROUPS_2:
+        yield finding(
+            "cgroups",
+            "error",
+            f"it has cgroups of version 2 alone, on which the kubelet of {request.kubernetes_version} does not start",
+            "Boot it with systemd.unified_cgroup_hierarchy=0 on the kernel's command line (systemd before 256), or use Kubernetes 1.19 or later.",
         )
     if facts.arch and facts.arch not in _ARCHITECTURES:
         yield finding(
@@ -345,16 +358,17 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
             if request.recover
             else "Clean the machine (`kubeadm reset -f`, then remove these), or set cluster.recover: true to have it wiped.",
         )
-    for port in sorted(set(PORTS) & facts.ports):
-        if machine.role == "node" and port != 10250:
-            continue
+    needed = {10250: PORTS[10250]} if machine.role == "node" else dict(PORTS)
+    if request.network == "calico":
+        needed[_BGP] = "Calico's agent"
+    for port in sorted(set(needed) & facts.ports):
         if port in (10251, 10252) and _minor(request.kubernetes_version) >= _INSECURE_UNTIL:
             continue
         yield Finding(
             machine.name,
             "port",
             severity,
-            f"port {port} is taken{_listener(facts, port)}, which {PORTS[port]} needs",
+            f"port {port} is taken{_listener(facts, port)}, which {needed[port]} needs",
             f"Stop it; `ss -ltnp sport = :{port}` on the machine shows it.",
         )
 
@@ -379,6 +393,25 @@ def _room(request: Preflight, machine: Machine, facts: Facts, package: int) -> I
                 f"{what} has {free >> 20} MiB free, {needed >> 20} MiB are needed",
                 "Make room or mount a larger disk there.",
             )
+
+
+def _mounts(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
+    """Folders where sealos, kubelet and containers could not write, or not run what is there."""
+
+    def error(cause: str, fix: str) -> Finding:
+        return Finding(machine.name, "mounts", "error", cause, fix)
+
+    era = _minor(request.kubernetes_version) < _DOCKER_UNTIL
+    images, others = ("/var/lib/docker", "/var/lib/containerd") if era else ("/var/lib/containerd", "/var/lib/docker")
+    unused = {others} | ({ETCD} if machine.role == "node" else set())
+    if places := [place for place in facts.read_only if place not in unused]:
+        yield error(f"nothing can be written to {', '.join(places)}", "Mount it read-write: the package's programs and the cluster's data go there.")
+    for place, what in ((images, "the containers' programs"), ("/opt/cni/bin", "the pod network's plugins")):
+        if place in facts.noexec:
+            yield error(f"{place}, where {what} are, is mounted noexec", f"Mount it without noexec (`mount -o remount,exec`, and /etc/fstab): {what} are run from there.")
+    for place, target in facts.broken_links.items():
+        if place not in unused:
+            yield error(f"{place} is a link to {target}, which is not there", f"Make that folder (is its disk mounted?), or remove the link: nothing could be put into {place}.")
 
 
 def _istioctl(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
@@ -439,13 +472,26 @@ def _their_versions(
 ) -> Iterator[Finding]:
     """What package and sealos say they are; one that is to be sent in their place is asked when it has come."""
     package, sealos = request.package, request.sealos
+    for artifact, sent, arch in (
+        (package, sources.get("package") and facts.package_sha256 != package.sha256, facts.package_arch),
+        (sealos, sources.get("sealos") and facts.sealos_sha256 != sealos.sha256, facts.sealos_arch),
+        (request.istioctl, None, facts.istioctl_arch),
+    ):
+        if artifact and not sent and arch and facts.arch and arch != facts.arch:
+            cause = f"{artifact.path} is for {arch}, and this machine is {facts.arch}"
+            yield Finding(machine.name, "arch", "error", cause, f"Get the one for {facts.arch}.")
+            if artifact is sealos:
+                return
     if facts.package_bytes and not (sources.get("package") and facts.package_sha256 != package.sha256):
         wrong = package_version.mismatch(facts, package.path, request.kubernetes_version)
         if wrong:
             yield Finding(machine.name, "package-version", wrong[0], wrong[1], package_version.FIX)
     if not facts.sealos_bytes or (sources.get("sealos") and facts.sealos_sha256 != sealos.sha256):
         return
-    if facts.sealos_version is None:
+    if facts.sealos_why:
+        fix = "Put it where programs are run, as /usr/local/bin/sealos (cluster.sealos.path); or mount its folder without noexec."
+        yield Finding(machine.name, "sealos", "error", f"{sealos.path} can't be run there ({facts.sealos_why})", fix)
+    elif facts.sealos_version is None:
         yield Finding(
             machine.name, "sealos", "error", f"{sealos.path} is not executable", f"`chmod 0755 {sealos.path}` on it."
         )
@@ -465,6 +511,8 @@ def _runtimes(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Fi
     if not any(minor):
         return
     docker_era = minor < _DOCKER_UNTIL
+    if docker_era:
+        yield from addresses.of_dockers_bridge(request, machine, facts)
     if not docker_era and "dockerd" in facts.runtimes:
         yield Finding(
             machine.name,
@@ -480,6 +528,15 @@ def _runtimes(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Fi
             "warning",
             "containerd is installed already; the package brings its own and may clash with it",
             "Prefer a machine without it.",
+        )
+    if facts.nameservers and all(ip_address(address).is_loopback for address in facts.nameservers):
+        yield Finding(
+            machine.name,
+            "nameserver",
+            "warning",
+            f"its /etc/resolv.conf names nobody but itself ({', '.join(facts.nameservers)}), and CoreDNS, which is given that list, would ask "
+            f"itself and end (its plugin `loop`)",
+            "Name the resolver behind it there, `nameserver ADDRESS`.",
         )
     if not docker_era and facts.no_nameserver:  # Docker puts a public one there, containerd leaves it out
         yield Finding(

@@ -61,7 +61,11 @@ class HostPort(Request):
 
 
 class Preflight(Request):
-    """All machines, what they are judged by, and how findings are taken (cluster.preflight)."""
+    """All machines, what they are judged by, and how findings are taken (cluster.preflight).
+
+    Attributes:
+        tunnel: whether the API server is reached by a tunnel through the first master's SSH server (cluster.apiTunnel).
+    """
 
     fleet: Fleet
     cluster: str
@@ -77,6 +81,7 @@ class Preflight(Request):
     service_cidr: str | None = None
     network: str = "calico"
     interface: str | None = None
+    tunnel: bool = False
     host_ports: tuple[HostPort, ...] = ()
     warnings_as_errors: bool | list[str] = False
     waive: dict[str, str] = Field(default_factory=dict)
@@ -192,10 +197,16 @@ class Member(Request):
 
 
 class Look(Request):
-    """All machines; `mesh` when the look at the mesh (components/istio/readiness/change_detection.py) tells of the dead ones."""
+    """All machines.
+
+    Attributes:
+        mesh: whether the look at the mesh (components/istio/readiness/change_detection.py) tells of the dead ones.
+        istio: the mesh's version, where its images are Istio's own.
+    """
 
     fleet: Fleet
     mesh: bool = False
+    istio: str | None = None
 
 
 class Kubeconfig(Request):

@@ -66,11 +66,12 @@ def login_files(login: Login, package: str) -> dict[str, bytes]:
         package: path of the package, which may have moved since the installation.
 
     Raises:
-        MachineError: when there is neither a password nor a key.
+        MachineError: when there is neither a password nor a key, or the key can't be used.
     """
+    from components.sealos.way_in import key_for_sealos  # which a preview does without
+
     password = login.password.get_secret_value() if login.password else ""
-    passphrase = login.private_key_passphrase.get_secret_value() if login.private_key_passphrase else ""
-    key = login.key_text()
+    key = key_for_sealos(login)
     if not password and not key:
         raise MachineError(
             "sealos",
@@ -78,10 +79,10 @@ def login_files(login: Login, package: str) -> dict[str, bytes]:
             "Set password or privateKey.",
             "login",
         )
-    fields = {"passwd": password, "pkpassword": passphrase if key else "", "pkgurl": package}
+    fields = {"passwd": password, "pkpassword": "", "pkgurl": package}
     files = {"login.yaml": _yaml(fields)}
     if key:
-        files["key"] = (key.rstrip("\n") + "\n").encode()
+        files["key"] = key.encode()
     return files
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from components.remote import connection
 from components.remote import host as hosts
 from components.remote.connection import connect, on_all
 from components.remote.host import Host, Result
 from components.remote.models import Fleet, Login, Machine, MachineError
-from components.remote.script import BEGUN
+from components.remote.script import BEGUN, LOADER
+from components.sealos.way_in import refuses_sealos
 from tests.unit.conftest import Server, serving
 
 pytestmark = pytest.mark.slow
@@ -539,17 +539,103 @@ def test_one_session_at_a_time_is_enough(tmp_path: Path) -> None:
         assert on_host(server, twice) == 35
 
 
+HARDENED = "Ciphers chacha20-poly1305@openssh.com,aes256-gcm@openssh.com"
+
+
 @pytest.mark.parametrize(
     ("kind", "line", "password", "refused"),
     [
-        ("ssh-rsa", "", None, True),
-        ("ssh-rsa", "PubkeyAcceptedAlgorithms +ssh-rsa", None, False),
-        ("ssh-rsa", "", "p", False),
-        ("ssh-ed25519", "", None, False),
+        pytest.param("ssh-rsa", "", None, "rsa-key", id="05: an RSA key"),
+        pytest.param("ssh-rsa", "PubkeyAcceptedAlgorithms +ssh-rsa", None, None, id="allowed"),
+        pytest.param("ssh-rsa", "", "p", "rsa-key", id="and a password that root is not let in by"),
+        pytest.param("ssh-ed25519", "", None, None, id="ed25519"),
+        pytest.param("ecdsa-sha2-nistp256", "", None, None, id="ecdsa"),
+        pytest.param("ssh-ed25519", HARDENED, None, "sealos-login", id="no cipher in common"),
+        pytest.param("ssh-ed25519", "MACs hmac-sha2-512-etm@openssh.com", None, "sealos-login", id="no MAC in common"),
+        pytest.param("ssh-ed25519", "KexAlgorithms curve25519-sha256", None, "sealos-login", id="no key exchange in common"),
+        pytest.param("ssh-ed25519", "PermitTTY no", None, "sealos-login", id="no terminal"),
+        pytest.param("ssh-ed25519", "Ciphers aes256-ctr,aes256-gcm@openssh.com", None, None, id="one in common is enough"),
     ],
 )
-def test_an_rsa_key_as_sealos_signs_with_it(tmp_path: Path, kind: str, line: str, password: str | None, *, refused: bool) -> None:
-    """Debian 12's OpenSSH 9.2 here: it takes the key of every client but those that know SHA-1 only."""
+def test_whom_sealos_could_log_in_to(tmp_path: Path, kind: str, line: str, password: str | None, refused: str | None) -> None:
+    """Debian 12's OpenSSH 9.2 here: it lets us in each time."""
     with serving(tmp_path, line, kind=kind) as server:
         assert run(server, "exit 6").status == 6
-        assert asyncio.run(connection.refuses_sha1(server.machine(), server.login(password=password))) is refused
+        found = asyncio.run(refuses_sealos(server.machine(), server.login(password=password)))
+    assert (found and found[0]) == refused
+    assert found is None or (found[1] and "sealos01" not in found[1])
+
+
+def test_it_is_dialled_from_the_first_master_as_sealos_does(server: Server, tmp_path: Path) -> None:
+    async def asked(first: Server, port: int) -> tuple[str, str] | None:
+        async with connect(first.machine(), first.login()) as lead:
+            return await refuses_sealos(server.machine(name="sealos02", port=port), server.login(), lead)
+
+    with socket.socket() as closed, serving(tmp_path) as first:
+        closed.bind(("127.0.0.1", 0))  # as a firewall that refuses the first master
+        assert asyncio.run(asked(first, server.port)) is None
+        found = asyncio.run(asked(first, closed.getsockname()[1]))
+    assert found is not None
+    assert found[0] == "sealos-login"
+    assert found[1].startswith("sealos01, where sealos runs, does not get to 127.0.0.1:")
+
+
+def test_a_first_master_that_passes_nothing_on_is_gone_round(server: Server, tmp_path: Path) -> None:
+    async def asked(first: Server) -> tuple[str, str] | None:
+        async with connect(first.machine(), first.login()) as lead:
+            return await refuses_sealos(server.machine(), server.login(), lead)
+
+    with serving(tmp_path, "PermitOpen 127.0.0.1:1") as first:
+        assert asyncio.run(asked(first)) is None
+
+
+@pytest.mark.parametrize("option", ["no-pty", "restrict"])
+def test_a_key_that_gets_no_terminal(option: str, tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        allowed = tmp_path / "authorized_keys"
+        allowed.write_text(f"{option} {allowed.read_text()}")
+        assert run(server, "exit 6").status == 6
+        found = asyncio.run(refuses_sealos(server.machine(), server.login()))
+    assert found is not None
+    assert found[0] == "sealos-login"
+
+
+@pytest.mark.parametrize(
+    ("line", "passed"), [("", True), ("AllowTcpForwarding no", False), ("PermitOpen none", False), ("DisableForwarding yes", False), ("PermitOpen 127.0.0.1:6443", True)]
+)
+def test_whether_connections_are_passed_on(line: str, tmp_path: Path, *, passed: bool) -> None:
+    with serving(tmp_path) as server:
+        config = tmp_path / "sshd_config"
+        config.write_text(f"{line}\n{config.read_text()}")  # the first of a keyword counts
+        os.kill(server.pid, signal.SIGHUP)
+        time.sleep(0.5)
+        assert on_host(server, lambda host: host.forwards()) is passed
+
+
+def test_the_one_command_is_one_word_of_sh_for_shells_that_know_no_posix() -> None:
+    """fish and csh read single quotes as sh does, but neither `d=$(…)` nor `>&2`."""
+    command = LOADER
+    assert command.startswith("exec sh -c '")
+    assert command.endswith("'")
+    assert command.count("'") == 2
+    assert "\n" not in command
+    assert "!" not in command
+
+
+@pytest.mark.parametrize("shell", ["/bin/dash", "/usr/bin/zsh", "/bin/bash --posix"])
+def test_whatever_the_login_shell(shell: str, tmp_path: Path) -> None:
+    if not Path(shell.partition(" ")[0]).exists():
+        pytest.skip("it is not installed here")
+    with serving(tmp_path, f"ForceCommand {shell} -c 'eval \"$SSH_ORIGINAL_COMMAND\"'") as server:
+        result = run(server, 'cat "$1/words"; exit 3', {"words": b"here"})
+    assert (result.stdout, result.status, result.shell_said) == ("here", 3, ("", ""))
+
+
+def test_what_roots_environment_has_for_every_bash_is_passed_over(tmp_path: Path) -> None:
+    home, noise = tmp_path / "sshd", tmp_path / "noise"
+    home.mkdir()
+    noise.write_text("echo Welcome; exit 9\n")
+    with serving(home, start_up(tmp_path, f"export BASH_ENV={noise} ENV={noise} TAR_OPTIONS=--verbose CDPATH=/usr GREP_OPTIONS=-v TMOUT=1")) as server:
+        for result in (on_host(server, lambda host: host.run("cd bin 2>/dev/null; echo ok")), on_host(server, lambda host: host.job("echo ok"))):
+            assert isinstance(result, Result)
+            assert (result.stdout, result.status) == ("ok\n", 0)

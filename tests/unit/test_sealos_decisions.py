@@ -10,9 +10,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import asyncssh
 import pytest
 import yaml
 
+from components.printable import printable
 from components.remote.host import Host
 from components.remote.models import Fleet, Login, Machine, MachineError
 from components.sealos import installation, nodes, sealos_config
@@ -380,12 +382,48 @@ def test_a_password_survives_yaml_on_one_line(password: str) -> None:
     assert "key" not in files
 
 
-def test_a_key_with_its_passphrase() -> None:
-    login = Login.model_validate({"privateKey": "KEY", "privateKeyPassphrase": "open sesame"})
+@pytest.mark.parametrize(
+    ("kind", "form", "begins"),
+    [
+        ("ssh-ed25519", "openssh", "OPENSSH"),
+        ("ssh-ed25519", "pkcs8-pem", "OPENSSH"),
+        ("ssh-rsa", "openssh", "RSA"),
+        ("ssh-rsa", "pkcs1-pem", "RSA"),
+        ("ssh-rsa", "pkcs8-pem", "RSA"),
+        ("ecdsa-sha2-nistp256", "openssh", "EC"),
+        ("ecdsa-sha2-nistp256", "pkcs1-pem", "EC"),
+    ],
+)
+@pytest.mark.parametrize(("locked", "passphrase"), [(True, "open sesame"), (False, "open sesame"), (False, "")])
+def test_sealos_gets_a_key_that_its_library_reads(kind: str, form: str, begins: str, passphrase: str, *, locked: bool) -> None:
+    """Go's of 2019: no encrypted key in OpenSSH's form or PKCS #8, no passphrase for a key without one."""
+    made = asyncssh.generate_private_key(kind)
+    text = made.export_private_key(form, passphrase if locked else None).decode()
+    login = Login.model_validate({"privateKey": text, "privateKeyPassphrase": passphrase})
     files = sealos_config.login_files(login, "/root/p.tar.gz")
-    assert files["key"] == b"KEY\n"
-    assert yaml.safe_load(files["login.yaml"])["pkpassword"] == "open sesame"
-    assert b"KEY" not in files["login.yaml"]
+    key = files["key"].decode()
+    assert key.startswith(f"-----BEGIN {begins} PRIVATE KEY-----\n")
+    assert key.endswith("\n")
+    assert "Proc-Type" not in key
+    assert asyncssh.import_private_key(key).export_public_key() == made.export_public_key()
+    assert yaml.safe_load(files["login.yaml"])["pkpassword"] == ""
+    assert "<private key>" in printable(key)
+
+
+@pytest.mark.parametrize(("istio", "told"), [("1.5.0", True), ("1.14.6", True), ("1.15.0", False), ("1.23.2", False)])
+def test_machines_that_an_istio_has_no_images_for(istio: str, *, told: bool) -> None:
+    items = [
+        {"metadata": {"name": name}, "status": {"nodeInfo": {"architecture": kind} if kind else {}}}
+        for name, kind in (("sealos01", "amd64"), ("sealos02", "arm64"), ("sealos03", ""), ("sealos04", "arm64"))
+    ]
+    said = list(nodes.without_images(istio, nodes.parse({"items": items}).values()))
+    assert [line.partition(":")[0] for line in said] == ["sealos02, sealos04"] * told
+    assert list(nodes.without_images(istio, nodes.parse({"items": items[:1]}).values())) == []
+
+
+def test_a_key_that_is_none_is_said_here_and_not_passed_over_there() -> None:
+    with pytest.raises(MachineError, match="privateKey"):
+        sealos_config.login_files(Login.model_validate({"privateKey": "KEY"}), "/root/p.tar.gz")
 
 
 def test_an_agent_is_not_enough_for_sealos() -> None:

@@ -127,7 +127,20 @@ def nics(*pairs: str) -> tuple[Interface, ...]:
         pytest.param({"interfaces": nics("eth0 192.0.2.12", "eth1 100.64.9.9"), "routes": (route("100.64.9.0/24", "eth1"),)}, {}, ["error pod-cidr cluster.podCidr 100.64.0.0/10 overlaps its network 100.64.9.0/24 (eth1)"], id="said once"),
         pytest.param({"interfaces": nics("bond0 192.0.2.12", "ib0 10.0.0.1")}, {}, ["error interface none of its interfaces (bond0, ib0) matches eth.*|en.*|em.*, by which Calico looks"], id="04: no interface"),
         pytest.param({"interfaces": nics("bond0 192.0.2.12")}, {"interface": "bond0"}, [], id="04: the setting mends it"),
-        pytest.param({"interfaces": nics("bond0 192.0.2.12")}, {"network": "flannel"}, [], id="not Calico"),
+        pytest.param({"interfaces": nics("bond0 192.0.2.12")}, {"network": "flannel"}, ["error interface none of its interfaces (bond0) matches eth.*|en.*|em.*, by which flannel looks"], id="04: flannel is given the same pattern"),
+        pytest.param({"interfaces": nics("bond0 192.0.2.12")}, {"network": "cilium"}, [], id="cilium is given none"),
+        pytest.param({"interfaces": nics("eth0 10.0.2.15", "bond0 192.0.2.12")}, {"network": "flannel"}, ["warning interface flannel would take 10.0.2.15 (eth0) for it"], id="flannel, another first"),
+        pytest.param({"interfaces": nics("eth0 10.0.2.15", "bond0 192.0.2.12")}, {"network": "flannel", "interface": "192.0.2.*"}, [], id="flannel looks at addresses as well"),
+        pytest.param({"interfaces": nics("eth0 169.254.3.4", "eth1 192.0.2.12")}, {}, [], id="a link-local address is passed over"),
+        pytest.param({"interfaces": nics("eth0 10.0.2.15", "eth0 192.0.2.12")}, {}, ["warning interface Calico would take 10.0.2.15 (eth0) for it"], id="two addresses of one interface"),
+        pytest.param({"interfaces": nics("eth0 10.0.2.15", "eth0 192.0.2.12")}, {"interface": "192.0.2.11"}, [], id="mended by can-reach"),
+        pytest.param({"routes": (route("0.0.0.0/1", "wg0"), route("128.0.0.0/1", "wg0"), route("64.0.0.0/2", "wg0"))}, {}, [], id="a VPN's default route in parts"),
+        pytest.param({"routes": (route("10.0.0.0/8", "wg0"),)}, {}, ["error service-cidr cluster.serviceCidr 10.96.0.0/12 overlaps its network 10.0.0.0/8 (wg0)"], id="a VPN's network"),
+        pytest.param({"nameservers": ("127.0.0.1", "::1")}, {}, ["warning nameserver its /etc/resolv.conf names nobody but itself (127.0.0.1, ::1)"], id="resolver is the machine itself"),
+        pytest.param({}, {"podCidr": "172.16.0.0/12"}, 3 * ["warning pod-cidr cluster.podCidr 172.16.0.0/12 overlaps 172.17.0.0/16, which the package's Docker takes"], id="Docker's bridge"),
+        pytest.param({}, {"podCidr": "172.16.0.0/12", "kubernetesVersion": "v1.20.0"}, [], id="no Docker"),
+        pytest.param({"addresses": ("192.0.2.12", "10.103.97.2"), "interfaces": nics("eth0 192.0.2.12", "eth0 10.103.97.2")}, {}, ["error vip cluster.vip 10.103.97.2 is an address of this machine itself"], id="VIP is ours, said once"),
+        pytest.param({"nameservers": ("10.103.97.2",)}, {}, ["error vip cluster.vip 10.103.97.2 is the name server"], id="resolver is the VIP, said once"),
         pytest.param({"interfaces": nics("bond0 192.0.2.12")}, {"interface": "192.0.2.1"}, [], id="can-reach"),
         pytest.param({"interfaces": nics("enp0s3 10.0.2.15", "enp0s8 192.0.2.12")}, {}, ["warning interface Calico would take 10.0.2.15 (enp0s3) for it, the first that eth.*|en.*|em.* matches, not 192.0.2.12"], id="another first"),
         pytest.param({"interfaces": nics("enp0s3 10.0.2.15", "enp0s8 192.0.2.12")}, {"interface": "enp0s8"}, [], id="mended"),
@@ -137,15 +150,23 @@ def nics(*pairs: str) -> tuple[Interface, ...]:
         pytest.param({"named_in_hosts": True, "own_entries": ("127.0.1.1",), "interfaces": nics("eth0 192.0.2.12", "eth1 198.51.100.9"), "default_device": "eth1"}, {}, ["error node-address its /etc/hosts says 127.0.1.1 of its own name, so that kubelet reports the default route's address, 198.51.100.9 (eth1), in the place of 192.0.2.12"], id="02: and 127.0.1.1"),
         pytest.param({"named_in_hosts": True, "own_entries": ("127.0.1.1", "192.0.2.12"), "interfaces": nics("eth0 192.0.2.12")}, {}, [], id="and the right one"),
         pytest.param({"named_in_hosts": True, "own_entries": ("198.51.100.9",), "interfaces": nics("eth0 192.0.2.12", "eth1 198.51.100.9")}, {}, ["error node-address its /etc/hosts says 198.51.100.9 of its own name, which kubelet would report"], id="another in hosts"),
-        pytest.param({"named_in_hosts": True, "own_entries": ("198.51.100.9",), "interfaces": nics("eth0 192.0.2.12")}, {}, ["warning node-address its /etc/hosts says 198.51.100.9 of its own name, so that"], id="an old one in hosts"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("198.51.100.9",), "interfaces": nics("eth0 192.0.2.12"), "default_device": "eth0"}, {}, ["warning node-address its /etc/hosts says 198.51.100.9 of its own name, so that"], id="an old one in hosts"),
         pytest.param({"named_in_hosts": True, "own_entries": ("198.51.100.8", "192.0.2.12"), "interfaces": nics("eth0 192.0.2.12")}, {}, [], id="an old one and the right one"),
         pytest.param({"named_in_hosts": True, "interfaces": nics("eth0 192.0.2.12", "eth1 198.51.100.9"), "default_device": "eth1"}, {}, ["error node-address its name is part of another in /etc/hosts"], id="part of another name"),
         pytest.param({"named_in_hosts": True, "own_entries": ("::1",), "interfaces": nics("eth0 192.0.2.12"), "default_device": "eth0"}, {}, [], id="IPv6"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("::1",), "interfaces": nics("eth0 192.0.2.12", "eth1 198.51.100.9"), "default_device": "eth1"}, {}, ["error node-address its /etc/hosts says ::1 of its own name, so that kubelet reports the default route's address, 198.51.100.9 (eth1)"], id="IPv6 and 02"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("2001:db8::12",), "addresses": ("192.0.2.12", "2001:db8::12"), "interfaces": nics("eth0 192.0.2.12"), "default_device": "eth0"}, {}, ["error node-address its /etc/hosts says 2001:db8::12 of its own name, which kubelet would report"], id="its IPv6 address alone"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("2001:db8::12", "192.0.2.12"), "addresses": ("192.0.2.12", "2001:db8::12"), "interfaces": nics("eth0 192.0.2.12")}, {}, [], id="both of its addresses"),
+        pytest.param({"own_entries": ("198.51.100.9",), "interfaces": nics("eth0 192.0.2.12", "eth1 198.51.100.9")}, {}, ["error node-address its /etc/hosts says 198.51.100.9 of its own name, which kubelet would report"], id="in capitals, which sealos does not find"),
+        pytest.param({"named_in_hosts": True, "own_entries": ("127.0.1.1",), "interfaces": nics("eth0 192.0.2.12")}, {}, ["error node-address its /etc/hosts says 127.0.1.1 of its own name, so that kubelet has no address to report: there is no default route"], id="127.0.1.1 and no default route"),
+        pytest.param({"named_in_hosts": True, "interfaces": nics("eth0 192.0.2.12")}, {}, ["error node-address its name is part of another in /etc/hosts, or of a comment, so that sealos adds no line for it, and kubelet has no address"], id="part of another name and no default route"),
+        pytest.param({"interfaces": nics("eth0 192.0.2.12")}, {}, [], id="no default route, and sealos adds the line"),
     ],
 )  # fmt: skip
 def test_addresses(change: dict[str, Any], request_: dict[str, Any], expected: list[str]) -> None:
     found = findings({"sealos02": change}, **request_)
-    assert all(finding.host == "sealos02" and finding.fix for finding in found)
+    assert all(finding.fix for finding in found)
+    assert not change or {finding.host for finding in found} <= {"sealos02"}
     told = [f"{finding.severity} {finding.code} {finding.cause}" for finding in found]
     assert len(told) == len(expected), told
     assert all(line.startswith(start) for line, start in zip(told, expected, strict=True)), told
@@ -162,9 +183,17 @@ def test_30_a_proxy_in_roots_environment() -> None:
     assert finding.fix.endswith(f"or add to no_proxy there: {ALL_OF_IT}")
 
 
+@pytest.mark.parametrize("proxies", [("http_proxy",), ("ALL_PROXY", "all_proxy"), ("http_proxy", "ALL_PROXY")])
+def test_a_proxy_that_nobody_asks_for_the_api_server(proxies: tuple[str, ...]) -> None:
+    assert findings({"sealos02": {"proxies": proxies}}) == []
+
+
 @pytest.mark.parametrize(
     ("no_proxy", "lacks"),
     [
+        ("192.0.2.11:6443,10.0.0.0/8,100.64.0.0/10,*.cluster.local", ""),
+        ("192.0.2.11:22,10.0.0.0/8,100.64.0.0/10,.local", "192.0.2.11"),
+        ("192.0.2.*,10.0.0.0/8,100.64.0.0/10,.local", "192.0.2.11"),
         ("*", ""),
         (ALL_OF_IT, ""),
         ("localhost, 192.0.2.0/24 ,10.0.0.0/8,100.64.0.0/10,.cluster.local", ""),
@@ -188,11 +217,70 @@ def test_a_shell_that_prints() -> None:
 
 
 def test_05_an_rsa_key_and_a_new_openssh() -> None:
-    (finding,) = findings({"sealos02": {"refuses_sha1": True}})
+    (finding,) = findings({"sealos02": {"refuses_sealos": ("rsa-key", "refused the private key of root")}})
     assert (finding.severity, finding.code) == ("error", "rsa-key")
     assert all(way in finding.fix for way in ("ed25519", "a password", "PubkeyAcceptedAlgorithms +ssh-rsa"))
-    (finding,) = [f for f in findings({"sealos01": {"refuses_sha1": True, "marker": {"name": "dev"}}}) if f.code == "rsa-key"]
+    (finding,) = [f for f in findings({"sealos01": {"refuses_sealos": ("rsa-key", ""), "marker": {"name": "dev"}}}) if f.code == "rsa-key"]
     assert finding.severity == "warning"
+
+
+def test_a_first_master_that_a_tunnel_can_not_end_at() -> None:
+    (finding,) = findings({"sealos01": {"forwards": False}}, tunnel=True)
+    assert (finding.host, finding.code, finding.severity) == ("sealos01", "forwarding", "error")
+    assert "AllowTcpForwarding" in finding.fix
+
+
+def test_a_hardened_ssh_server_that_sealos_can_not_talk_to() -> None:
+    (finding,) = findings({"sealos02": {"refuses_sealos": ("sealos-login", "No matching encryption algorithm found")}})
+    assert (finding.severity, finding.code) == ("error", "sealos-login")
+    assert finding.cause.endswith("with an SSH library of 2019: No matching encryption algorithm found")
+    assert all(word in finding.fix for word in ("aes128-ctr", "hmac-sha2-256", "PermitTTY", "PasswordAuthentication"))
+
+
+@pytest.mark.parametrize(("shell", "found"), [("/usr/bin/fish", True), ("/bin/tcsh", True), ("/bin/bash", False), ("/usr/bin/zsh", False), ("", False)])
+def test_a_login_shell_that_takes_no_commands_of_sealos(shell: str, *, found: bool) -> None:
+    told = findings({"sealos02": {"login_shell": shell}})
+    assert [(f.code, f.severity) for f in told] == ([("shell", "error")] if found else [])
+    assert all(shell in f.cause for f in told)
+
+
+MOUNTS = ("/usr/bin", "/var/lib/docker", "/var/lib/containerd", "/var/lib/etcd", "/opt/cni/bin", "/root")
+
+
+@pytest.mark.parametrize(
+    ("host", "change", "version", "expected"),
+    [
+        ("sealos02", {"read_only": ("/usr/bin", "/var/lib/etcd")}, "v1.16.3", ["nothing can be written to /usr/bin"]),
+        ("sealos01", {"read_only": ("/var/lib/etcd",)}, "v1.16.3", ["nothing can be written to /var/lib/etcd"]),
+        ("sealos02", {"noexec": MOUNTS}, "v1.16.3", ["/var/lib/docker, where the containers' programs are, is mounted noexec", "/opt/cni/bin, where the pod network's plugins are"]),
+        ("sealos02", {"noexec": MOUNTS}, "v1.20.0", ["/var/lib/containerd, where the containers' programs are, is mounted noexec", "/opt/cni/bin, where the pod network's plugins are"]),
+        ("sealos02", {"noexec": ("/root", "/var/lib/kubelet")}, "v1.16.3", []),
+        ("sealos01", {"broken_links": {"/var/lib/etcd": "/data/etcd"}}, "v1.16.3", ["/var/lib/etcd is a link to /data/etcd, which is not there"]),
+        ("sealos02", {"broken_links": {"/var/lib/etcd": "/data/etcd", "/var/lib/containerd": "/data/c"}}, "v1.16.3", []),
+    ],
+)  # fmt: skip
+def test_folders_that_can_not_be_used(host: str, change: dict[str, Any], version: str, expected: list[str]) -> None:
+    found = findings({host: change}, kubernetesVersion=version)
+    assert [(f.host, f.code, f.severity) for f in found] == [(host, "mounts", "error")] * len(expected)
+    assert all(f.cause.startswith(start) for f, start in zip(found, expected, strict=True)), found
+
+
+@pytest.mark.parametrize(("version", "codes"), [("v1.16.3", ["cgroups"]), ("v1.18.20", ["cgroups"]), ("v1.19.16", []), ("v1.20.15", [])])
+def test_cgroups_of_version_2_alone(version: str, codes: list[str]) -> None:
+    assert [f.code for f in findings({"sealos02": {"cgroups": "cgroup2fs"}}, kubernetesVersion=version)] == codes
+    assert findings({"sealos02": {"cgroups": "tmpfs"}}, kubernetesVersion=version) == []
+
+
+@pytest.mark.parametrize("hostname", ["node_1", "Node1", "localhost.localdomain", "", "(none)"])
+def test_a_host_name_that_no_node_can_have_is_not_proposed(hostname: str) -> None:
+    assert preflight._another_name("node1", hostname)[1] == "`hostnamectl set-hostname node1` on it."
+
+
+def test_calicos_port() -> None:
+    taken: dict[str, Any] = {"ports": frozenset({179}), "listeners": {179: ("bgpd", 5)}}
+    [finding] = findings({"sealos02": taken})
+    assert (finding.code, finding.cause) == ("port", "port 179 is taken by bgpd (process 5), which Calico's agent needs")
+    assert findings({"sealos02": taken}, network="flannel") == []
 
 
 def test_28_a_package_that_could_not_be_asked() -> None:
@@ -202,7 +290,7 @@ def test_28_a_package_that_could_not_be_asked() -> None:
 
 
 @pytest.mark.parametrize(("port", "version", "found"), [
-    (10251, "v1.16.3", True), (10252, "v1.16.3", True), (10257, "v1.16.3", True), (10259, "v1.16.3", True),
+    (2381, "v1.16.3", True), (10251, "v1.16.3", True), (10252, "v1.16.3", True), (10257, "v1.16.3", True), (10259, "v1.16.3", True),
     (10251, "v1.23.0", False), (10252, "v1.23.0", False), (10257, "v1.23.0", True), (10259, "v1.23.0", True), (10256, "v1.16.3", False),
 ])  # fmt: skip
 def test_ports_of_the_control_plane(port: int, version: str, *, found: bool) -> None:
@@ -221,6 +309,14 @@ def test_curl_is_for_masters_that_may_leave() -> None:
     assert (finding.severity, finding.cause) == ("error", "lacks find")
 
 
+def test_no_pattern_helps_where_another_address_comes_first_on_the_interface() -> None:
+    two = {"interfaces": nics("eth0 10.0.2.15", "eth0 192.0.2.12")}
+    [finding] = findings({"sealos02": two})
+    assert "set cluster.interface to an address that all machines reach by theirs, as 192.0.2.11," in finding.fix
+    [finding] = findings({"sealos02": two}, network="flannel")
+    assert "make 192.0.2.12 its first address" in finding.fix
+
+
 def test_03_one_nat_address_on_all() -> None:
     def with_nat(*order: str) -> dict[str, dict[str, Any] | MachineError | float]:
         return {m.name: {"interfaces": nics(*(pair.format(m.address) for pair in order))} for m in (FIRST, SECOND, THIRD)}
@@ -229,8 +325,9 @@ def test_03_one_nat_address_on_all() -> None:
     assert [(f.host, f.severity, f.code) for f in found] == [(m.name, "warning", "interface") for m in (FIRST, SECOND, THIRD)]
     assert found[0].cause == "10.0.2.15 (eth9), which eth.*|en.*|em.* matches, is 3 machines' own: sealos01, sealos02, sealos03"
     assert "Set cluster.interface to what matches only the interface that has the machine's own address, here eth0" in found[0].fix
-    first = [f for f in findings(with_nat("eth0 10.0.2.15", "eth1 {}")) if f.severity == "error"]
-    assert [f.host for f in first] == ["sealos01", "sealos02", "sealos03"]
+    assert {f.code for f in findings(with_nat("eth0 {}", "eth9 10.0.2.15"), network="flannel")} == {"interface"}
+    first = findings(with_nat("eth0 10.0.2.15", "eth1 {}"))
+    assert [(f.host, f.severity) for f in first] == [("sealos01", "error"), ("sealos02", "error"), ("sealos03", "error")], "and not once more as a warning"
     assert findings(with_nat("eth0 10.0.2.15", "eth1 {}"), interface="eth1") == []
     assert findings(with_nat("eth0 {}", "docker0 172.17.0.1")) == []
     assert findings(with_nat("eth0 {}", "eth9 10.0.2.15"), waive={"interface": "one site only"})[0].waived
@@ -358,6 +455,28 @@ def test_one_error(host: str, change: dict[str, Any], code: str, words: str) -> 
 @pytest.mark.parametrize("version", ["Version: 3.3.9", "3.3.9-rc.11", "Version: 3.3.9-standin"])
 def test_sealos_that_is_supported(version: str) -> None:
     assert findings({"sealos01": {"sealos_version": version}}) == []
+
+
+@pytest.mark.parametrize("what", ["package", "sealos"])
+def test_programs_for_another_architecture(what: str) -> None:
+    [finding] = findings({"sealos01": {f"{what}_arch": "aarch64", "sealos_version": "Syntax error"} if what == "sealos" else {f"{what}_arch": "aarch64"}})
+    assert (finding.host, finding.code, finding.severity) == ("sealos01", "arch", "error")
+    assert "is for aarch64, and this machine is x86_64" in finding.cause
+    assert findings({"sealos01": {f"{what}_arch": "x86_64"}}) == []
+
+
+def test_a_sealos_below_a_noexec_mount() -> None:
+    [finding] = findings({"sealos01": {"sealos_version": None, "sealos_why": "its folder is mounted noexec"}})
+    assert (finding.code, finding.cause) == ("sealos", "/root/sealos can't be run there (its folder is mounted noexec)")
+    assert "noexec" in finding.fix
+
+
+@pytest.mark.parametrize("machine_id", ["", "uninitialized"])
+def test_a_machine_that_was_never_started_before(machine_id: str) -> None:
+    """A golden image's, on several machines (machine-id(5))."""
+    read = facts_of.parse(f"machine_id {machine_id}\n").machine_id
+    found = findings({"sealos02": {"machine_id": read}, "sealos03": {"machine_id": read}})
+    assert [f.code for f in found] == ["machine-id", "machine-id"]
 
 
 def test_checksums() -> None:
@@ -722,6 +841,13 @@ def test_facts_as_the_script_prints_them() -> None:
     assert facts.listeners == {80: ("nginx: worker", 4711)}
     assert facts.vip_answers == "ping"
     assert facts.routes == (route("192.0.2.0/24"), route("10.64.0.0/10", "tun0", direct=False))
+
+
+@pytest.mark.parametrize("note", ["", "x", "[]", "null", "1", '"prod"', "[" * 100_000, '{"name":'])
+def test_a_note_that_is_none_is_as_good_as_none(note: str) -> None:
+    encoded = base64.b64encode(note.encode()).decode()
+    facts = facts_of.parse("".join(f"{key} {encoded}\n" for key in ("cluster", "installing", "member", "nodes")))
+    assert (facts.marker, facts.intent, facts.member, facts.nodes) == (None, None, None, None)
 
 
 def test_the_documentation_lists_every_code() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import random
 import shutil
 import signal
@@ -188,6 +189,31 @@ def test_which_kubernetes_a_package_holds(
     assert not (tmp_path / "unpacked").exists()
 
 
+@pytest.mark.parametrize(
+    ("begins", "arch"),
+    [
+        (b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\x3e\0", "x86_64"),
+        (b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\xb7\0", "aarch64"),
+        (b"\x7fELF\2\1\1" + bytes(9) + b"\2\0\xf3\0", ""),
+        (b"#!/bin/sh\necho v1.16.3 >\0", ""),
+        (b"", ""),
+    ],
+)
+def test_the_architecture_of_a_program(begins: bytes, arch: str, tmp_path: Path) -> None:
+    (tmp_path / "program").write_bytes(begins + bytes(50))
+    assert bash('program_arch "$dir/program"', tmp_path).strip() == arch
+    assert bash("program_arch /bin/sh; program_arch /nowhere", tmp_path).strip() == os.uname().machine
+
+
+def test_a_sealos_that_the_kernel_does_not_run_says_why(tmp_path: Path) -> None:
+    (tmp_path / "sealos").write_text("/opt/sealos")
+    inside = 'mount -t tmpfs -o noexec t /opt; printf "#!/bin/sh\necho 3.3.9\n" >/opt/sealos; chmod 755 /opt/sealos; dir=$1; . "$2"; sealos_version || cat "$dir/sealos-why"'
+    done = subprocess.run(["unshare", "--mount", "bash", "-ec", inside, "bash", str(tmp_path), str(LIB)], capture_output=True, text=True, check=False)
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("namespaces need root")
+    assert done.stdout == "its folder is mounted noexec"
+
+
 def client_certificate(name: str, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
     """A kubelet's, as PEM: kubeadm's, with the key that follows it in its file."""
     subject = x509.Name(
@@ -358,6 +384,39 @@ def test_addresses_resolvers_and_names_of_a_machine(tmp_path: Path) -> None:
     assert "192.0.2.53" not in found.nameservers
     assert found.own_entries == ("127.0.1.1", "192.0.2.12")
     assert found.named_in_hosts
+    capitals = machine_facts(tmp_path, "198.51.100.9 NODE1.Example.com\n", " nameserver 192.0.2.54\n")
+    assert (capitals.named_in_hosts, capitals.own_entries) == (False, ("198.51.100.9",))
+    assert "192.0.2.54" in capitals.nameservers, "kubelet reads it with spaces before it"
+
+
+def test_distributions_as_they_write_themselves(tmp_path: Path) -> None:
+    (tmp_path / "os-release").write_text("NAME=x\nID='openEuler'\nID_LIKE=\"rhel fedora\"\n")
+    found = machine_facts(tmp_path, "", "", before='mount --bind "$2/os-release" "$(readlink -f /etc/os-release)"; ')
+    assert found.os == ("openeuler", "rhel", "fedora")
+
+
+@pytest.mark.parametrize(
+    ("before", "fact", "value"),
+    [
+        pytest.param("mount -t tmpfs -o noexec t /opt; ", "noexec", ("/opt/cni/bin",), id="noexec /opt"),
+        pytest.param("mount -t tmpfs -o noexec t /var/lib; ", "noexec", ("/var/lib/docker", "/var/lib/containerd", "/var/lib/etcd", "/var/lib/kubelet"), id="noexec /var/lib"),
+        pytest.param("mount -t tmpfs -o ro t /opt; ", "read_only", ("/opt/cni/bin",), id="read-only /opt"),
+        pytest.param("mount -t tmpfs t /var/lib; ln -s /data/etcd /var/lib/etcd; ", "broken_links", {"/var/lib/etcd": "/data/etcd"}, id="a disk that is not mounted"),
+        pytest.param("mount -t tmpfs t /var/lib; mkdir /var/lib/there; ln -s there /var/lib/etcd; ", "broken_links", {}, id="one that is"),
+        pytest.param("mount -t tmpfs t /sys/fs/cgroup; ", "cgroups", "tmpfs", id="cgroups"),
+    ],
+)  # fmt: skip
+def test_mounts_of_a_machine(before: str, fact: str, value: object, tmp_path: Path) -> None:
+    assert getattr(machine_facts(tmp_path, "", "", before=before), fact) == value
+
+
+def test_addresses_where_hostname_does_not_tell_them(tmp_path: Path) -> None:
+    """As busybox's, or where there is none: sealos itself needs one."""
+    (tmp_path / "busybox").write_text("#!/bin/sh\n[ $# = 0 ] && exec cat /proc/sys/kernel/hostname\nexit 1\n")
+    (tmp_path / "busybox").chmod(0o755)
+    found = machine_facts(tmp_path, "", "", before='mount --bind "$2/busybox" "$(readlink -f "$(command -v hostname)")"; hostname() { echo "$1" >/proc/sys/kernel/hostname; }; ')
+    assert set(found.addresses) >= {"192.0.2.12", "10.0.2.15"}
+    assert found.hostname == "node1.example.com"
 
 
 def test_a_name_that_is_part_of_another(tmp_path: Path) -> None:

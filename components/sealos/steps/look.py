@@ -15,7 +15,7 @@ from components.sealos.steps.ask import look, show, wanted_of
 async def run_look(request: requests.Look) -> str:
     """What an update asks for beside its steps, as JSON; never an error, and nothing is changed.
 
-    `said` tells of machines whose Node reports no more, and of such as the settings lack; `kubeconfig` is the SHA-256 of what
+    `said` tells of machines whose Node reports no more, of such as the settings lack, and of such as the mesh has no images for; `kubeconfig` is the SHA-256 of what
     `kubeconfig` would print, empty when nobody can tell.
     """
     first, names = request.fleet.first_master, {machine.name for machine in request.fleet.machines}
@@ -31,5 +31,6 @@ async def run_look(request: requests.Look) -> str:
     told = {
         name: seen for name, seen in found.items() if not (request.mesh and isinstance(seen, MachineError) and seen.gone)
     }
-    said = [*(joining.silent(name, seen) for name, seen in told.items()), *map(joining.unlisted, more)]
+    images = list(nodes.without_images(request.istio, present.values())) if request.istio else []
+    said = [*images, *(joining.silent(name, seen) for name, seen in told.items()), *map(joining.unlisted, more)]
     return json.dumps({"said": said, "kubeconfig": hashlib.sha256(kubeconfig.encode()).hexdigest()})

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 
 from components.driver import DriverError, progress
-from components.remote.connection import connect, on_all, refuses_sha1
+from components.remote.connection import connect, on_all
 from components.remote.host import Host
 from components.remote.models import MachineError
 from components.sealos import artifacts, findings, preflight, requests
 from components.sealos.steps.ask import at_rest, look
 from components.sealos.steps.script import PROBE, SHORT, files, path
+from components.sealos.way_in import refuses_sealos
 
 
 async def run_preflight(request: requests.Preflight) -> str:
@@ -23,11 +24,6 @@ async def run_preflight(request: requests.Preflight) -> str:
         DriverError: with every finding of every host, when one is an error.
     """
     first = request.fleet.first_master
-    # what another `pulumi up` is about to change would be judged as somebody's leftovers; a machine that can't be asked is judged below
-    with suppress(DriverError, MachineError):
-        async with connect(first, request.fleet.login) as host:
-            await at_rest(host, files(lock_wait=SHORT))
-    progress("preflight", f"looking at {len(request.fleet.machines)} machines …")
 
     async def seen_by(host: Host) -> preflight.Seen:
         given = files(vip=request.vip)
@@ -43,10 +39,19 @@ async def run_preflight(request: requests.Preflight) -> str:
             )
         clock = await _clock(host)
         facts = await look(host, given, PROBE)
-        sha1 = await refuses_sha1(host.machine, request.fleet.login)
-        return preflight.Seen(replace(facts, refuses_sha1=sha1), clock)
+        refused = await refuses_sealos(host.machine, request.fleet.login, None if host.machine == first else by)
+        forwards = not request.tunnel or host.machine != first or await host.forwards()
+        return preflight.Seen(replace(facts, refuses_sealos=refused, forwards=forwards), clock)
 
-    seen, sources = await asyncio.gather(on_all(request.fleet, seen_by), asyncio.to_thread(_sources, request))
+    async with AsyncExitStack() as stack:
+        lead: Host | None = None
+        # what another `pulumi up` is about to change would be judged as somebody's leftovers; a machine that can't be asked is judged below
+        with suppress(DriverError, MachineError):
+            lead = await stack.enter_async_context(connect(first, request.fleet.login))
+            await at_rest(lead, files(lock_wait=SHORT))
+        progress("preflight", f"looking at {len(request.fleet.machines)} machines …")
+        by = lead if lead and await lead.forwards() else None  # sealos dials from there
+        seen, sources = await asyncio.gather(on_all(request.fleet, seen_by), asyncio.to_thread(_sources, request))
     found = preflight.judge(request, seen, sources)
     report = findings.report(found, len(request.fleet.machines))
     if findings.stop(found):
