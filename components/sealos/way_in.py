@@ -14,18 +14,24 @@ from components.remote.models import Login, Machine, MachineError
 
 
 def key_for_sealos(login: Login) -> str | None:
-    """The private key without its passphrase, in a form that an SSH library of 2019 reads; None when there is none.
+    """The private key without its passphrase, in a form that an SSH library of 2019 reads; None when there is none, or a password in its place.
 
     Of encrypted keys that reads PEM's own alone, and not what ssh-keygen writes since OpenSSH 7.8; and it takes no passphrase for a key that
     has none. sealos passes over what it can't read, without a word.
 
     Raises:
-        MachineError: when the key can't be used.
+        MachineError: when the key can't be used, here or there.
     """
     if not (text := login.key_text()):
         return None
     key = private_key(text, (login.private_key_passphrase and login.private_key_passphrase.get_secret_value()) or None)
-    plain = key.export_private_key("openssh" if key.algorithm == b"ssh-ed25519" else "pkcs1-pem").decode()
+    try:
+        plain = key.export_private_key("openssh" if key.algorithm == b"ssh-ed25519" else "pkcs1-pem").decode()
+    except asyncssh.KeyExportError:  # as Ed448, or one on a security key
+        if login.password and login.password.get_secret_value():
+            return None
+        kind = key.algorithm.decode()
+        raise MachineError("privateKey", f"is of a kind that sealos can't log in by ({kind})", "Use an ed25519, ECDSA or RSA key, or a password.", "login") from None
     know(plain)
     return plain
 

@@ -421,6 +421,14 @@ def test_machines_that_an_istio_has_no_images_for(istio: str, *, told: bool) -> 
     assert list(nodes.without_images(istio, nodes.parse({"items": items[:1]}).values())) == []
 
 
+def test_a_key_of_a_kind_that_sealos_has_not_is_said_unless_there_is_a_password() -> None:
+    key = asyncssh.generate_private_key("ssh-ed448").export_private_key("pkcs8-pem").decode()
+    with pytest.raises(MachineError, match=r"of a kind that sealos can't log in by \(ssh-ed448\)"):
+        sealos_config.login_files(Login.model_validate({"privateKey": key}), "/root/p.tar.gz")
+    files = sealos_config.login_files(Login.model_validate({"privateKey": key, "password": "p"}), "/root/p.tar.gz")
+    assert "key" not in files
+
+
 def test_a_key_that_is_none_is_said_here_and_not_passed_over_there() -> None:
     with pytest.raises(MachineError, match="privateKey"):
         sealos_config.login_files(Login.model_validate({"privateKey": "KEY"}), "/root/p.tar.gz")
