@@ -66,6 +66,11 @@ def of_dockers_bridge(request: Preflight, machine: Machine, facts: Facts) -> Ite
             )
 
 
+def _ends(network: IPv4Network) -> set[IPv4Address]:
+    """The first and the last address of a network, which no host of it has."""
+    return {network.network_address, network.broadcast_address} if network.prefixlen < 31 else set()
+
+
 def _vip(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
     """Whether the VIP is somebody's. One that is the machine's own or its resolver is said here, and not once more by the range that it is in."""
     if request.vip is None:
@@ -75,6 +80,8 @@ def _vip(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding
         cause = "is an address of this machine itself"
     elif request.vip in facts.nameservers:
         cause = "is the name server in its /etc/resolv.conf"
+    elif ends := [route for route in facts.routes if route.direct and IPv4Address(request.vip) in _ends(route.network)]:
+        cause = f"is no host's address, but an end of its network {ends[0].network} ({ends[0].device})"
     elif facts.vip_answers == "ping":
         cause = "belongs to somebody who answers a ping from here"
     elif facts.vip_answers:
@@ -82,7 +89,8 @@ def _vip(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding
     else:
         return
     fix = "Choose an address that nobody has; nodes reach the masters by it."
-    if held := [key for _, key, network in _ranges(request) if IPv4Address(request.vip) in network and not facts.vip_answers]:
+    theirs = request.vip in (*facts.addresses, *facts.nameservers)
+    if theirs and (held := [key for _, key, network in _ranges(request) if IPv4Address(request.vip) in network]):
         fix += f" As long as it is there, {held[0]} must not hold it either."
     yield Finding(machine.name, "vip", severity, f"cluster.vip {request.vip} {cause}", fix)
 

@@ -140,6 +140,8 @@ def nics(*pairs: str) -> tuple[Interface, ...]:
         pytest.param({}, {"podCidr": "172.16.0.0/12"}, 3 * ["warning pod-cidr cluster.podCidr 172.16.0.0/12 overlaps 172.17.0.0/16, which the package's Docker takes"], id="Docker's bridge"),
         pytest.param({}, {"podCidr": "172.16.0.0/12", "kubernetesVersion": "v1.20.0"}, [], id="no Docker"),
         pytest.param({"addresses": ("192.0.2.12", "10.103.97.2"), "interfaces": nics("eth0 192.0.2.12", "eth0 10.103.97.2")}, {}, ["error vip cluster.vip 10.103.97.2 is an address of this machine itself"], id="VIP is ours, said once"),
+        pytest.param({}, {"vip": "192.0.2.255"}, 3 * ["error vip cluster.vip 192.0.2.255 is no host's address, but an end of its network 192.0.2.0/24 (eth0)"], id="VIP is a broadcast address"),
+        pytest.param({}, {"vip": "192.0.2.254"}, [], id="VIP beside the machines"),
         pytest.param({"nameservers": ("10.103.97.2",)}, {}, ["error vip cluster.vip 10.103.97.2 is the name server"], id="resolver is the VIP, said once"),
         pytest.param({"interfaces": nics("bond0 192.0.2.12")}, {"interface": "192.0.2.1"}, [], id="can-reach"),
         pytest.param({"interfaces": nics("enp0s3 10.0.2.15", "enp0s8 192.0.2.12")}, {}, ["warning interface Calico would take 10.0.2.15 (enp0s3) for it, the first that eth.*|en.*|em.* matches, not 192.0.2.12"], id="another first"),
