@@ -159,7 +159,7 @@ class Facts:
 
 
 def parse(text: str) -> Facts:
-    """The facts in facts.sh's output, "key value" lines; keys that are not there keep their defaults."""
+    """The facts in facts.sh's output, "key value" lines; keys that are not there, or whose value is none of theirs, keep their defaults."""
     lines: dict[str, list[str]] = defaultdict(list)
     for line in text.splitlines():
         key, _, value = line.partition(" ")
@@ -170,7 +170,7 @@ def parse(text: str) -> Facts:
 
     def number(key: str, unit: int = 1) -> int | None:
         value = last(key)
-        return int(value) * unit if value and value.isdigit() else None
+        return int(value) * unit if value and re.fullmatch("[0-9]{1,18}", value) else None
 
     member = _document(last("member")) or {}
     return Facts(
@@ -195,16 +195,18 @@ def parse(text: str) -> Facts:
         login_shell=last("login_shell") or "",
         cgroups=last("cgroups") or "",
         swap=number("swap") or 0,
-        ports=frozenset(int(port, 16) for port in lines.get("port", ())),
+        ports=frozenset(int(port, 16) for port in lines.get("port", ()) if re.fullmatch("[0-9A-F]{4}", port)),
         listeners={
-            int(port): (name, int(pid)) for port, pid, name in (w.split(" ", 2) for w in lines.get("listener", ()))
+            int(found[1]): (found[3], int(found[2]))
+            for line in lines.get("listener", ())
+            if (found := re.fullmatch("([0-9]{1,5}) ([0-9]{1,10}) (.+)", line))
         },
         missing_tools=tuple(lines.get("missing_tool", ())),
         runtimes=tuple(lines.get("runtime", ())),
         no_nameserver="no_nameserver" in lines,
         free_root=number("free_root", 1024),
         free_lib=number("free_lib", 1024),
-        own_disks={place: int(free) * 1024 for place, _, free in (w.partition(" ") for w in lines.get("own_disk", ())) if free},
+        own_disks={place: int(free) * 1024 for place, _, free in (w.partition(" ") for w in lines.get("own_disk", ())) if re.fullmatch("[0-9]{1,18}", free)},
         read_only=tuple(lines.get("read_only", ())),
         noexec=tuple(lines.get("noexec", ())),
         broken_links={place: target for place, _, target in (w.partition(" ") for w in lines.get("broken_link", ()))},
@@ -246,9 +248,14 @@ def _version(text: str | None) -> str | None:
     return f"v{match[1]}" if match else None
 
 
+_ROUTE = re.compile(r"(\S+) ([0-9A-F]{8}) ([0-9A-F]{8}) ([0-9A-F]{8})")
+
+
 def _route(line: str) -> Route | None:
     """A line of /proc/net/route; None for the default route."""
-    device, destination, gateway, mask = line.split()
+    if (found := _ROUTE.fullmatch(line)) is None:
+        return None
+    device, destination, gateway, mask = found.groups()
     address, bits = (int.from_bytes(bytes.fromhex(word), "little") for word in (destination, mask))
     if not bits:
         return None
@@ -258,15 +265,15 @@ def _route(line: str) -> Route | None:
 
 def _default_route(line: str) -> str | None:
     """Its interface; None for any other route, and for one that throws packets away."""
-    device, destination, _, mask = line.split()
-    return device if destination == mask == "00000000" and device != "*" else None
+    found = _ROUTE.fullmatch(line)
+    return found[1] if found and found[2] == found[4] == "00000000" and found[1] != "*" else None
 
 
 def _interface(line: str) -> Interface | None:
     """A line of `ip -o -4 addr`: interface and address, with or without a prefix."""
     device, _, address = line.partition(" ")
     address = address.partition("/")[0]
-    return Interface(device.partition("@")[0], address) if _is_address(address) else None
+    return Interface(device.partition("@")[0], address) if _is_address(address) and ":" not in address else None
 
 
 def _is_address(text: str) -> bool:

@@ -852,6 +852,21 @@ def test_a_note_that_is_none_is_as_good_as_none(note: str) -> None:
     assert (facts.marker, facts.intent, facts.member, facts.nodes) == (None, None, None, None)
 
 
+ODD = ("", "x", "-1", "9" * 40, "eth0", "eth0 ::1/64", "eth0 1.2.3", "a b c d", "* FF FF FF", "²", "\t", "80 x y", "0016 1 2 3", "/var/lib/etcd ²", "999.0.0.1")
+
+
+def test_whatever_a_machine_says_is_read_and_judged() -> None:
+    """One that was broken into may say anything."""
+    keys = re.findall(r'(?:last|number|get)\("([a-z0-9_]+)"', Path(facts_of.__file__).read_text())
+    assert len(set(keys)) > 40
+    for value in ODD:
+        read = facts_of.parse("".join(f"{key} {value}\n{key}\n{key} {value}\n" for key in keys))
+        seen = {machine.name: Seen(read, Clock(0.0, 0.0)) for machine in (FIRST, SECOND)}
+        asked = {"fleet": Fleet(machines=(FIRST, SECOND), login=Login()), "cluster": "dev", "kubernetesVersion": "v1.16.3", "vip": "10.103.97.2"}
+        files = {"package": Artifact(path="/root/p"), "sealos": Artifact(path="/root/s")}
+        assert judge(Preflight.model_validate(asked | files | {"podCidr": "100.64.0.0/10", "serviceCidr": "10.96.0.0/12"}), seen)
+
+
 def test_the_documentation_lists_every_code() -> None:
     text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     for code, known in CODES.items():
