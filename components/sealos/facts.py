@@ -287,9 +287,12 @@ def _is_address(text: str) -> bool:
 def _yaml(encoded: str | None) -> dict[str, Any] | None:
     try:
         document = yaml.safe_load(base64.b64decode(encoded or ""))
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, yaml.YAMLError, RecursionError):
         return None
-    return document if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        return None
+    hosts = {key: document[key] if isinstance(document[key], list) else [] for key in ("masters", "nodes") if key in document}
+    return document | hosts
 
 
 def _document(encoded: str | None) -> dict[str, Any] | None:

@@ -855,6 +855,12 @@ def test_a_note_that_is_none_is_as_good_as_none(note: str) -> None:
 ODD = ("", "x", "-1", "9" * 40, "eth0", "eth0 ::1/64", "eth0 1.2.3", "a b c d", "* FF FF FF", "²", "\t", "80 x y", "0016 1 2 3", "/var/lib/etcd ²", "999.0.0.1")
 
 
+@pytest.mark.parametrize("text", ["masters: 5\nnodes: x", "masters: {a: b}", "masters:", "- a", "[" * 10_000, "a: &a [*a]", "\t"])
+def test_whatever_stands_in_the_config_of_sealos_is_judged(text: str) -> None:
+    read = facts_of.parse(f"leftover /root/.sealos/config.yaml\nsealos_config {base64.b64encode(text.encode()).decode()}\n")
+    assert findings({"sealos02": {"leftovers": read.leftovers, "sealos_config": read.sealos_config}})
+
+
 def test_whatever_a_machine_says_is_read_and_judged() -> None:
     """One that was broken into may say anything."""
     keys = re.findall(r'(?:last|number|get)\("([a-z0-9_]+)"', Path(facts_of.__file__).read_text())
