@@ -26,6 +26,9 @@ current-context: x
 """
 """For a stack whose cluster nobody asks: nothing listens there."""
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
+"""A host key that no machine has."""
+
 
 @dataclass(frozen=True)
 class Done:

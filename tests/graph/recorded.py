@@ -19,11 +19,11 @@ from typing import Any
 import pulumi
 import yaml
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
-from pulumi.runtime import mocks, rpc, stack
+from pulumi.runtime import rpc, stack
 from pulumi.runtime.sync_await import _sync_await
 
-from bench.standing import ANSWERS, configured
-from tests.graph.hooks import Hooks
+from bench.standing import configured
+from tests.graph import mocked
 from tests.project import ROOT
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -37,46 +37,14 @@ _OF_THE_PROTOCOL = (
 )  # fmt: skip
 
 
-class Engine(mocks.MockMonitor):
-    """Keeps what the program registers, by type and name, the look at the mesh, and the stack's outputs."""
-
-    def __init__(self) -> None:
-        super().__init__(Cluster())
-        self.registered: dict[str, Any] = {}
-        self.outputs: dict[str, Any] = {}
-        self.looks: list[Any] = []
-
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the engine's own name
-        key = f"{request.type} {request.name}"
-        assert key not in self.registered, f"{key} is registered twice"
-        told = MessageToDict(request)
-        # what each input comes from, but for the many that are there at once
-        if comes_from := {k: v for k, v in told.pop("propertyDependencies", {}).items() if v}:
-            told["propertyDependencies"] = comes_from
-        how = {name: _by_name(value) for name, value in told.items() if name not in _OF_THE_PROTOCOL}
-        self.registered[key] = {"inputs": readable(told.get("object", {})), **dict(sorted(how.items()))}
-        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
-
-    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802 - the engine's own name
-        if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
-            self.outputs = readable(MessageToDict(request).get("outputs", {}))
-        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
-
-    def Invoke(self, request: Any) -> Any:  # noqa: N802 - the engine's own name
-        self.looks.append({"token": request.tok, **readable(MessageToDict(request)["args"])})
-        return super().Invoke(request)  # type: ignore[no-untyped-call]
-
-
-class Cluster(mocks.Mocks):
-    """Its steps' answers (bench/standing.py)."""
-
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        if args.typ != "command:local:Command":
-            return f"{args.name}-id", args.inputs
-        return f"{args.name}-id", {**args.inputs, "stdout": ANSWERS.get(args.inputs["create"].split()[-1], ""), "stderr": ""}
-
-    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        return {"stdout": ANSWERS[args.args["command"].split()[-1]], "stderr": ""}, []
+def told(request: Any) -> dict[str, Any]:
+    """A resource as the engine hears of it, without what only the protocol needs."""
+    said = MessageToDict(request)
+    # what each input comes from, but for the many that are there at once
+    if comes_from := {name: urns for name, urns in said.pop("propertyDependencies", {}).items() if urns}:
+        said["propertyDependencies"] = comes_from
+    how = {name: _by_name(value) for name, value in said.items() if name not in _OF_THE_PROTOCOL}
+    return {"inputs": readable(said.get("object", {})), **dict(sorted(how.items()))}
 
 
 def readable(value: Any) -> Any:
@@ -117,7 +85,6 @@ def _by_name(value: Any) -> Any:
 
 def run(name: str) -> str:
     """Runs the program as that stack's update, in this process, which can run no other one afterwards; returns the record."""
-    engine = Engine()
     config, secrets = configured(name)
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
     pulumi.runtime.set_all_config(
@@ -125,17 +92,20 @@ def run(name: str) -> str:
         | {f"sealos-istio:{key}": value for key, value in secrets.items()},
         [f"sealos-istio:{key}" for key in secrets],
     )
-    pulumi.runtime.set_mocks(mocks=engine.mocks, project="sealos-istio", stack=name, preview=False, monitor=engine)
-    pulumi.runtime.settings.SETTINGS.callbacks = Hooks()
-    root = pulumi.runtime.get_root_resource()
-    assert isinstance(root, stack.Stack)
+    with mocked.engine({}, name) as engine:
+        root = pulumi.runtime.get_root_resource()
+        assert isinstance(root, stack.Stack)
 
-    def program() -> None:
-        runpy.run_path(str(ROOT / "__main__.py"))
-        root.register_outputs(stack.massage(root.outputs, []))
+        def program() -> None:
+            runpy.run_path(str(ROOT / "__main__.py"))
+            root.register_outputs(stack.massage(root.outputs, []))
 
-    _sync_await(stack.run_pulumi_func(program))
-    record = {"outputs": engine.outputs, "looks": engine.looks, "resources": dict(sorted(engine.registered.items()))}
+        _sync_await(stack.run_pulumi_func(program))
+    record = {
+        "outputs": readable(MessageToDict(engine.exported)),
+        "looks": [{"token": look.token, **readable(look.args)} for look in engine.looks],
+        "resources": {f"{r.type} {r.name}": told(r) for r in sorted(engine.requests.values(), key=lambda r: (r.type, r.name))},
+    }
     return yaml.safe_dump(record, sort_keys=False, width=140, default_flow_style=None, allow_unicode=True)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,42 +20,14 @@ from components.istio.objects import type_token
 from components.istio.operator import IstioOperator, IstioOperatorArgs
 from components.istio.operator_manifests import CRD_NAME, RESTART_ANNOTATION
 from components.settings import Artifact, Credentials, IstioSettings, parse
-from tests.graph.hooks import Hooks
+from tests.graph import mocked
+from tests.graph.mocked import Engine
 from tests.unit.test_images import saved
 
 PASSWORD = "not-for-anyone"
 LOOKED = "2026-01-02T03:04:05Z"
 REPORT = {"nodes": ["sealos01"], "status": "HEALTHY", "gateway": {"type": "ClusterIP"}}
-
-
-@dataclass
-class Seen:
-    """What was registered, by resource name."""
-
-    types: dict[str, str] = field(default_factory=dict)
-    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    options: dict[str, pulumi.ResourceOptions] = field(default_factory=dict)
-    outputs: dict[str, Any] = field(default_factory=dict)
-    looks: list[Any] = field(default_factory=list)
-    hooks: Hooks = field(default_factory=Hooks)
-
-
-class Mocks(pulumi.runtime.Mocks):
-    def __init__(self, seen: Seen) -> None:
-        self.seen = seen
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        self.seen.types[args.name] = args.typ
-        self.seen.inputs[args.name] = args.inputs
-        stdout = json.dumps(
-            {"path": "/usr/local/bin/istioctl", "version": "1.5.0"} if "istioctl" in args.name else REPORT
-        )
-        return f"{args.name}-id", {**args.inputs, "stdout": stdout}
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        assert (args.token, args.args["command"]) == ("command:local:run", "python3 -m components.istio look")
-        self.seen.looks.append(args.args)
-        return {"stdout": LOOKED}, []
+ANSWERS = {"gate": json.dumps(REPORT), "look": LOOKED}
 
 
 def settings(**more: Any) -> IstioSettings:
@@ -79,35 +50,26 @@ def fleet() -> pulumi.Output[dict[str, Any]]:
     return pulumi.Output.secret({"machines": [machine], "login": {"password": PASSWORD}})
 
 
-def run(
-    program: Callable[[], dict[str, pulumi.Output[Any]]], monkeypatch: pytest.MonkeyPatch, preview: bool = False
-) -> Seen:
-    """Runs a program on mocks; what it returns is resolved, and a value that never resolves fails the test."""
-    seen = Seen()
-    register = pulumi.Resource.__init__
+@dataclass(frozen=True)
+class Seen:
+    """What was registered, and what came out: values, and whether they are secret."""
 
-    def init(self: pulumi.Resource, t: str, name: str, custom: bool, *rest: Any, **named: Any) -> None:
-        opts = next((r for r in rest if isinstance(r, pulumi.ResourceOptions)), named.get("opts"))
-        seen.options[name] = opts or pulumi.ResourceOptions()
-        register(self, t, name, custom, *rest, **named)
+    engine: Engine
+    outputs: dict[str, tuple[Any, bool]]
 
-    monkeypatch.setattr(pulumi.Resource, "__init__", init)
-    pulumi.runtime.set_mocks(Mocks(seen), preview=preview)
-    pulumi.runtime.settings.SETTINGS.callbacks = seen.hooks
+    @property
+    def types(self) -> dict[str, str]:
+        return self.engine.types
 
-    @pulumi.runtime.test  # type: ignore[untyped-decorator]
-    def wrapped() -> pulumi.Output[None]:
-        outputs = program()
+    @property
+    def inputs(self) -> dict[str, dict[str, Any]]:
+        return self.engine.inputs
 
-        async def look() -> None:
-            for name, output in outputs.items():
-                seen.outputs[name] = (await output.future(), await output.is_secret())
 
-        return pulumi.Output.from_input(look())
-
-    wrapped()
-    assert set(seen.outputs), "nothing was resolved, so nothing was tested"
-    return seen
+def run(program: Callable[[], dict[str, pulumi.Output[Any]]], preview: bool = False) -> Seen:
+    """Runs a program on mocks; what it returns is resolved."""
+    with mocked.engine(ANSWERS, preview=preview) as engine:
+        return Seen(engine, mocked.resolved(program))
 
 
 def mesh() -> dict[str, pulumi.Output[Any]]:
@@ -120,16 +82,13 @@ def mesh() -> dict[str, pulumi.Output[Any]]:
 
 
 @pytest.fixture
-def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
-    asyncio.set_event_loop(asyncio.new_event_loop())
-    return run(mesh, monkeypatch)
+def seen() -> Seen:
+    return run(mesh)
 
 
 def after(seen: Seen, name: str) -> set[str]:
-    """Names of the resources that one depends on explicitly."""
-    depends = seen.options[name].depends_on or []
-    assert isinstance(depends, list)
-    return {resource._name for resource in depends}
+    """Names of the resources that one waits for."""
+    return seen.engine.after(name)
 
 
 def test_native_types_and_names(seen: Seen) -> None:
@@ -175,8 +134,9 @@ def test_the_operator_and_its_rights_outlive_the_istio_operator(seen: Seen) -> N
         "operator-cluster-role-binding",
         "operator-crd",
     }
-    assert after(seen, "mesh-gate") == {"mesh-istio-operator"}
-    assert after(seen, "cni-sealos01") == after(seen, "cni-sealos02") == {"mesh-gate"}
+    assert after(seen, "mesh-gate") == {"mesh-istio-operator", "mesh-rendered"}
+    # an update looks at the mesh before, by what was rendered
+    assert after(seen, "cni-sealos01") == after(seen, "cni-sealos02") == {"mesh-gate", "mesh-rendered"}
 
 
 def test_every_object_is_taken_over_when_a_killed_run_had_made_it(seen: Seen) -> None:
@@ -190,7 +150,7 @@ def test_every_object_is_taken_over_when_a_killed_run_had_made_it(seen: Seen) ->
 
 
 def test_two_istio_operators_never_meet(seen: Seen) -> None:
-    assert seen.options["mesh-istio-operator"].delete_before_replace is True
+    assert seen.engine.requests["mesh-istio-operator"].deleteBeforeReplace
     metadata = seen.inputs["mesh-istio-operator"]["metadata"]
     assert (metadata["name"], metadata["namespace"]) == ("istiocontrolplane", "istio-system")
 
@@ -223,29 +183,25 @@ def test_what_is_left_is_swept_after_the_istio_operator_and_never_before(seen: S
     assert not after(seen, "mesh-leftovers"), "the sweep is deleted last, so it depends on nothing of the mesh"
 
 
-def test_an_update_looks_once_and_a_preview_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_update_looks_once_and_a_preview_not_at_all() -> None:
     guarded = {"mesh-gate", "cni-sealos01", "cni-sealos02"}
     for preview in (False, True):
-        with monkeypatch.context() as patched:
-            asyncio.set_event_loop(asyncio.new_event_loop())
-            seen = run(mesh, patched, preview)
-        assert len(seen.looks) == (0 if preview else 1)
+        seen = run(mesh, preview)
+        assert len(seen.engine.looks) == (0 if preview else 1)
         for name in guarded:
             assert seen.inputs[name].get("environment") == (None if preview else {"FOUND_CHANGED_AT": LOOKED})
-            assert bool(seen.options[name].ignore_changes) is preview
+            assert bool(seen.engine.requests[name].ignoreChanges) is preview
     assert PASSWORD not in json.dumps({name: seen.inputs[name].get("environment") for name in guarded})
 
 
-def test_the_gate_looks_again_when_the_spec_changes_and_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_gate_looks_again_when_the_spec_changes_and_only_then() -> None:
     def request(istio: IstioSettings) -> Any:
         def program() -> dict[str, pulumi.Output[Any]]:
             operator = IstioOperator("operator", IstioOperatorArgs(istio))
             args = ControlPlaneArgs(foresee(istio, "v1.16.3"), fleet(), fleet(), operator, ())
             return {"report": ControlPlane("mesh", args).report}
 
-        with monkeypatch.context() as patched:
-            asyncio.set_event_loop(asyncio.new_event_loop())
-            return json.loads(run(program, patched).inputs["mesh-gate"]["stdin"]["value"])
+        return json.loads(run(program).inputs["mesh-gate"]["stdin"]["value"])
 
     first, again = request(settings()), request(settings())
     assert first == again
@@ -253,33 +209,29 @@ def test_the_gate_looks_again_when_the_spec_changes_and_only_then(monkeypatch: p
     assert [f["path"][-1] for f in first["wanted"]["fields"]] == ["image", "strategy", "hostNetwork", "dnsPolicy"]
 
 
-def test_a_new_istio_operator_starts_a_new_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_istio_operator_starts_a_new_operator() -> None:
     def annotation(istio: IstioSettings) -> str:
         def program() -> dict[str, pulumi.Output[Any]]:
             return {"urn": IstioOperator("operator", IstioOperatorArgs(istio)).urn}
 
-        with monkeypatch.context() as patched:
-            asyncio.set_event_loop(asyncio.new_event_loop())
-            spec = run(program, patched).inputs["operator-deployment"]["spec"]
+        spec = run(program).inputs["operator-deployment"]["spec"]
         return str(spec["template"]["metadata"]["annotations"][RESTART_ANNOTATION])
 
     assert annotation(settings()) == annotation(settings(values={"a": 1}))
     assert annotation(settings()) != annotation(settings(name="another"))
 
 
-def test_a_version_that_cannot_be_reached_is_refused_in_the_preview(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_that_cannot_be_reached_is_refused_in_the_preview() -> None:
     def operator(version: str) -> Seen:
         def program() -> dict[str, pulumi.Output[Any]]:
             return {"urn": IstioOperator("operator", IstioOperatorArgs(settings(version=version))).urn}
 
-        with monkeypatch.context() as patched:
-            asyncio.set_event_loop(asyncio.new_event_loop())
-            return run(program, patched)
+        return run(program)
 
     seen = {version: operator(version) for version in ("1.5.0", "1.6.5", "1.7.8")}
 
     def judge(before: str, after: str) -> None:
-        hook = seen[after].hooks.registered["operator-version"]
+        hook = seen[after].engine.hooks.registered["operator-version"]
         assert hook.opts is not None
         assert hook.opts.on_dry_run
         old, new = (seen[version].inputs["operator-deployment"] for version in (before, after))
@@ -331,7 +283,6 @@ def test_the_operator_has_exactly_the_rights_of_1_5_0(seen: Seen) -> None:
 
 @pytest.mark.parametrize("here", [True, False])
 def test_images_from_a_file_are_on_every_node_before_the_operator_starts(here: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asyncio.set_event_loop(asyncio.new_event_loop())
     warned: list[str] = []
     monkeypatch.setattr(pulumi, "warn", lambda text, **_: warned.append(text))
     file = tmp_path / "mesh.tar"
@@ -342,12 +293,12 @@ def test_images_from_a_file_are_on_every_node_before_the_operator_starts(here: b
     istio = settings(images={"file": str(file), "sha256": "0" * 64})
 
     def program() -> dict[str, pulumi.Output[Any]]:
-        ready = pulumi.ComponentResource("a:b:Ready", "ready")
+        ready = pulumi.CustomResource("a:b:Ready", "ready", {})
         credentials = Credentials(password=pulumi.Output.secret(PASSWORD))
         operator = IstioOperator("operator", IstioOperatorArgs(istio, ImagesArgs(foresee(istio, "v1.16.3"), stack, credentials, ready)))
         return {"id": operator.deployment.id}
 
-    seen = run(program, monkeypatch)
+    seen = run(program)
     steps = {"operator-images-sealos01", "operator-images-sealos02"}
     assert after(seen, "operator-deployment") >= steps
     assert steps <= set(seen.inputs)

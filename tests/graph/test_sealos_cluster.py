@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pulumi
@@ -14,55 +12,15 @@ import yaml
 from components.remote.fleet import fleet_request
 from components.sealos.cluster import SealosCluster, SealosClusterArgs
 from components.settings import Credentials, Settings, parse
-from tests.graph.hooks import Hooks
+from tests.graph import mocked
+from tests.graph.mocked import plain
+from tests.project import KEY
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
 PASSWORD = "TOPSECRET-password"
 KUBECONFIG = "kind: Config # TOPSECRET-kubeconfig\nclusters: [{name: k, cluster: {server: 'https://192.0.2.11:6443'}}]"
 BACKUP = "TOPSECRET-backup"
 NODES = [{"name": "sealos01", "address": "192.0.2.11", "role": "master", "version": "v1.16.3"}]
-COMMAND = "command:local:Command"
-
-
-@pytest.fixture(autouse=True)
-def event_loop_of_the_mocks() -> Iterator[None]:
-    """Pulumi's mocks want a current event loop, which a test before may have taken away."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    yield
-    loop.close()
-    asyncio.set_event_loop(None)
-
-
-class Monitor(pulumi.runtime.mocks.MockMonitor):
-    """Keeps the requests too: edges and options are in them, and nowhere else in the mocks."""
-
-    def __init__(self, mocks: pulumi.runtime.Mocks) -> None:
-        super().__init__(mocks)
-        self.requests: dict[str, Any] = {}
-
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the engine's own name
-        self.requests[request.name] = request
-        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
-
-
-class Recorder(pulumi.runtime.Mocks):
-    """Keeps what was registered; refuses calls that nobody expects but the look at machines that report no more."""
-
-    def __init__(self) -> None:
-        self.registered: dict[str, pulumi.runtime.MockResourceArgs] = {}
-
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        assert args.name not in self.registered, f"{args.name} is registered twice"
-        self.registered[args.name] = args
-        stdout = {"cluster-kubeconfig": KUBECONFIG, "cluster-backup": BACKUP, "cluster-ready": json.dumps(NODES)}.get(
-            args.name, "done"
-        )
-        return f"{args.name}-id", {**args.inputs, "stdout": stdout}
-
-    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        assert (args.token, args.args["command"]) == ("command:local:run", "python3 -m components.sealos look")
-        return {"stdout": json.dumps({"said": [], "kubeconfig": "a digest"})}, []
+ANSWERS = {"kubeconfig": KUBECONFIG, "backup": BACKUP, "ready": json.dumps(NODES), "look": json.dumps({"said": [], "kubeconfig": "a digest"})}
 
 
 def stack(names: int = 4, **cluster: Any) -> Settings:
@@ -74,64 +32,33 @@ class Seen:
     """What one run of the program registered and gave out."""
 
     def __init__(self, settings: Settings, password: str = PASSWORD) -> None:
-        self.recorder = Recorder()
-        self.monitor = Monitor(self.recorder)
-        pulumi.runtime.set_mocks(
-            self.recorder, project="sealos-istio", stack="dev", preview=False, monitor=self.monitor
-        )
-        self.hooks = Hooks()
-        # the mocks have no engine to call back; the hooks are kept, so that tests can call them
-        pulumi.runtime.settings.SETTINGS.callbacks = self.hooks
-        self.outputs: dict[str, Any] = {}
-        self.secret: dict[str, bool] = {}
-
-        @pulumi.runtime.test  # type: ignore[untyped-decorator]
-        def program() -> pulumi.Output[Any]:
+        def program() -> dict[str, pulumi.Output[Any]]:
             fleet = fleet_request(settings, Credentials(password=pulumi.Output.secret(password)))
             cluster = SealosCluster("cluster", SealosClusterArgs(settings, fleet))
-            outputs = {
+            return {
                 "kubeconfig": cluster.kubeconfig,
                 "sealosBackup": cluster.sealos_backup,
                 "apiServer": cluster.api_server,
                 "nodes": cluster.nodes,
             }
 
-            async def look() -> None:
-                for name, output in outputs.items():
-                    self.secret[name] = await output.is_secret()
-                    self.outputs[name] = await output.future()
-
-            return pulumi.Output.from_input(asyncio.ensure_future(look()))
-
-        program()
-        assert set(self.outputs) == {"kubeconfig", "sealosBackup", "apiServer", "nodes"}, (
-            "the outputs never resolved: nothing was tested"
-        )
+        with mocked.engine(ANSWERS) as self.engine:
+            found = mocked.resolved(program)
+        self.outputs = {name: value for name, (value, _) in found.items()}
+        self.secret = {name: secret for name, (_, secret) in found.items()}
+        self.commands = self.engine.commands
+        self.requests = self.engine.requests
 
     def command(self, name: str) -> dict[str, Any]:
-        found = self.recorder.registered[name]
-        assert found.typ == COMMAND
-        return dict(found.inputs)
+        return self.commands()[name]
 
     def edges(self, name: str) -> set[str]:
         """The resources that must be there before this one, without the component's own name before them."""
-        return {
-            urn.split("::")[-1].removeprefix("cluster-")
-            for urn in self.monitor.requests[f"cluster-{name}"].dependencies
-        }
-
-    def commands(self) -> dict[str, dict[str, Any]]:
-        return {name: dict(r.inputs) for name, r in self.recorder.registered.items() if r.typ == COMMAND}
+        return {other.removeprefix("cluster-") for other in self.engine.after(f"cluster-{name}")}
 
     def request(self, name: str) -> dict[str, Any]:
         data: dict[str, Any] = json.loads(plain(self.command(name)["stdin"]))
         return data
-
-
-def plain(value: Any) -> str:
-    assert isinstance(value, dict), "a request holds how to log in and must be a secret"
-    assert value.get(pulumi.runtime.rpc._special_sig_key) == pulumi.runtime.rpc._special_secret_sig
-    return str(value["value"])
 
 
 def test_names_and_verbs() -> None:
@@ -147,8 +74,8 @@ def test_names_and_verbs() -> None:
         "cluster-backup": "python3 -m components.sealos backup",
         "cluster-ready": "python3 -m components.sealos ready",
     }
-    assert seen.recorder.registered["cluster"].typ == "sealos-istio:sealos:Cluster"
-    assert seen.recorder.registered["cluster-provider"].typ == "pulumi:providers:kubernetes"
+    assert seen.engine.types["cluster"] == "sealos-istio:sealos:Cluster"
+    assert seen.engine.types["cluster-provider"] == "pulumi:providers:kubernetes"
 
 
 def test_every_verb_is_one_of_the_drivers() -> None:
@@ -182,8 +109,8 @@ def test_a_setting_that_came_later_changes_no_state_at_its_default() -> None:
 
 def test_nothing_secret_is_in_plain() -> None:
     seen = Seen(stack())
-    for name, resource in seen.recorder.registered.items():
-        shown = json.dumps({k: v for k, v in resource.inputs.items() if not isinstance(v, dict)}, default=str)
+    for name, inputs in seen.engine.inputs.items():
+        shown = json.dumps({k: v for k, v in inputs.items() if not isinstance(v, dict)}, default=str)
         assert "TOPSECRET" not in shown, name
     assert seen.secret == {"kubeconfig": True, "sealosBackup": True, "apiServer": False, "nodes": False}
     assert seen.outputs["kubeconfig"] == KUBECONFIG
@@ -191,7 +118,7 @@ def test_nothing_secret_is_in_plain() -> None:
     assert seen.outputs["apiServer"] == "https://192.0.2.11:6443"
     for name in ("kubeconfig", "backup"):
         assert seen.command(f"cluster-{name}")["logging"] == "none"
-    assert plain(seen.recorder.registered["cluster-provider"].inputs["kubeconfig"]) == KUBECONFIG
+    assert plain(seen.engine.inputs["cluster-provider"]["kubeconfig"]) == KUBECONFIG
 
 
 def test_a_step_reaches_only_whom_it_needs() -> None:
@@ -207,8 +134,8 @@ def test_a_step_reaches_only_whom_it_needs() -> None:
 
 
 def changed(before: Seen, after: Seen) -> set[str]:
-    old, new = before.recorder.registered, after.recorder.registered
-    return {name for name in old.keys() & new.keys() if old[name].inputs != new[name].inputs}
+    old, new = before.engine.inputs, after.engine.inputs
+    return {name for name in old.keys() & new.keys() if old[name] != new[name]}
 
 
 def test_one_more_node_touches_nothing_but_the_lists() -> None:
@@ -229,7 +156,7 @@ def test_a_new_password_replaces_nothing() -> None:
 
 def test_the_kubeconfig_is_read_again_when_it_is_another_one_on_the_machine_only() -> None:
     assert Seen(stack()).command("cluster-kubeconfig")["environment"] == {"KUBECONFIG_SHA256": "a digest"}
-    requests = Seen(stack()).monitor.requests
+    requests = Seen(stack()).requests
     ignored = {name: list(request.ignoreChanges) for name, request in requests.items() if request.ignoreChanges}
     assert ignored == {"cluster-kubeconfig": ["stdin"]}, (
         "a new password would show everything in the cluster as changed"
@@ -256,7 +183,7 @@ def test_what_is_undone_on_destroy() -> None:
 
 @pytest.mark.parametrize(("version", "server_side"), [("v1.15.12", "false"), ("v1.16.3", "true"), ("v1.22.0", "true")])
 def test_provider(version: str, server_side: str) -> None:
-    provider = Seen(stack(kubernetesVersion=version)).recorder.registered["cluster-provider"].inputs
+    provider = Seen(stack(kubernetesVersion=version)).engine.inputs["cluster-provider"]
     assert provider["clusterIdentifier"] == "dev"
     assert str(provider["enableServerSideApply"]).lower() == server_side
 
@@ -265,7 +192,7 @@ def reached(**cluster: Any) -> tuple[Seen, dict[str, str]]:
     """A run, and the cluster that the provider's kubeconfig has, which is the output's, too, and a secret."""
     seen = Seen(stack(**cluster))
     assert seen.secret["kubeconfig"]
-    assert plain(seen.recorder.registered["cluster-provider"].inputs["kubeconfig"]) == seen.outputs["kubeconfig"]
+    assert plain(seen.engine.inputs["cluster-provider"]["kubeconfig"]) == seen.outputs["kubeconfig"]
     found: dict[str, str] = yaml.safe_load(seen.outputs["kubeconfig"])["clusters"][0]["cluster"]
     return seen, found
 
@@ -309,7 +236,7 @@ def test_edges() -> None:
 
 def test_what_goes_with_the_cluster() -> None:
     seen = Seen(stack())
-    requests = seen.monitor.requests
+    requests = seen.requests
     with_it = {name for name, request in requests.items() if request.deletedWith.endswith("::cluster-wanted")}
     others = {"cluster-preflight", "cluster-install", "cluster-wanted"}
     assert with_it == set(seen.commands()) - others | {"cluster-provider"}
@@ -319,18 +246,18 @@ def test_what_goes_with_the_cluster() -> None:
 
 
 def test_secret_outputs_and_protection() -> None:
-    requests = Seen(stack(protect=True)).monitor.requests
+    requests = Seen(stack(protect=True)).requests
     for name in ("kubeconfig", "backup"):
         assert set(requests[f"cluster-{name}"].additionalSecretOutputs) >= {"stdout", "stderr"}
     assert {name for name, request in requests.items() if request.protect} == {"cluster-install"}
-    assert not any(request.protect for request in Seen(stack()).monitor.requests.values())
+    assert not any(request.protect for request in Seen(stack()).requests.values())
 
 
 def test_what_a_live_cluster_keeps_is_refused_in_the_preview() -> None:
     before, after = Seen(stack()), Seen(stack(vip="10.103.97.9", certSans=["k8s.example.org"]))
-    install = after.monitor.requests["cluster-install"]
+    install = after.requests["cluster-install"]
     assert list(install.hooks.before_update) == ["cluster-identity"]
-    hook = after.hooks.registered["cluster-identity"]
+    hook = after.engine.hooks.registered["cluster-identity"]
     assert hook.opts is not None
     assert hook.opts.on_dry_run
 
@@ -349,7 +276,7 @@ def test_what_a_live_cluster_keeps_is_refused_in_the_preview() -> None:
     assert "cluster.certSans is [] there, ['k8s.example.org']" in str(refused.value)
     judge(Seen(stack(4), "TOPSECRET-other"))  # a node more and another password are no other cluster
     assert "environment" not in install.replaceOnChanges
-    asked = Seen(stack(identityChange="replace")).monitor.requests["cluster-install"]
+    asked = Seen(stack(identityChange="replace")).requests["cluster-install"]
     assert "environment" in asked.replaceOnChanges
 
 
@@ -367,14 +294,14 @@ def test_a_folder_for_snapshots_of_etcd_is_recorded_only_where_it_is_another() -
 def test_what_is_made_anew_with_a_replaced_cluster() -> None:
     seen = Seen(stack())
     with_it = {
-        name for name, request in seen.monitor.requests.items()
+        name for name, request in seen.requests.items()
         if [urn.split("::")[-1] for urn in request.replace_with] == ["cluster-install"]
     }  # fmt: skip
     assert with_it == set(seen.commands()) - {"cluster-preflight", "cluster-install"} | {"cluster-provider"}
 
 
 def test_every_step_belongs_to_the_component() -> None:
-    for name, request in Seen(stack()).monitor.requests.items():
+    for name, request in Seen(stack()).requests.items():
         if name.startswith("cluster-"):
             assert request.parent.endswith("sealos-istio:sealos:Cluster::cluster"), name
 
@@ -395,7 +322,7 @@ def test_what_the_user_has_not_put_there_is_sent_before_the_installation() -> No
     assert [machine["name"] for machine in request["fleet"]["machines"]] == ["sealos01"]
     assert request["kubernetesVersion"] == "v1.16.3"
     # it is taken off again after the cluster, which needs it for that
-    assert not seen.monitor.requests["cluster-package"].deletedWith
+    assert not seen.requests["cluster-package"].deletedWith
     # where it comes from touches neither the cluster nor its members
     for name in ("cluster-install", "cluster-member-sealos02"):
         assert seen.request(name)["package"] == {"path": "/root/kube.tar.gz", "sha256": sha}

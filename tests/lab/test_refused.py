@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from lab.machines import NAMES, Lab
-from tests.project import Project
+from tests.project import KEY, Project
 
 Config = dict[str, Any]
 FILES = "find / -xdev -path /proc -prune -o -path /run -prune -o -path /var/log -prune -o -type f -printf '%p %s %T@\\n' | sort"
-WRONG_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +48,7 @@ def wrong_password(config: Config) -> None:
         ),
         pytest.param(lambda c: c["nodes"][0].update(name="sealos09"), ["sealos09", "sealos02"], id="another host name"),
         pytest.param(
-            lambda c: c["nodes"][1].update(hostKey=WRONG_KEY), ["sealos03", "another host key"], id="host key"
+            lambda c: c["nodes"][1].update(hostKey=KEY), ["sealos03", "another host key"], id="host key"
         ),
     ],
 )

@@ -9,9 +9,9 @@ import pytest
 from components.istio.istio_operator import plan
 from components.istio.patches import OverlayError
 from components.settings import IstioSettings, SettingsError, parse
+from tests.project import KEY
 
 NAME = "istio-ingressgateway"
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
 LATER = ("1.6.5", "1.7.8", "1.8.0")
 
 

@@ -17,8 +17,8 @@ from components.sealos import teardown
 from components.sealos.facts import Facts
 from components.sealos.owner import owner
 from components.sealos.requests import Install, Preflight
+from tests.project import KEY
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
 CLUSTER = {
     "name": "prod", "kubernetesVersion": "v1.16.3", "vip": "10.103.97.2", "podCidr": "100.64.0.0/10", "serviceCidr": "10.96.0.0/12",
     "network": "calico",

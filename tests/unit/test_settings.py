@@ -12,9 +12,9 @@ import yaml
 
 from components.remarks import remarks
 from components.settings import KEYS, NONE, SettingsError, parse
+from tests.project import KEY
 
 ROOT = Path(__file__).parents[2]
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6cQ8m0aF"
 
 Config = dict[str, Any]
 
