@@ -18,7 +18,11 @@ from components.driver import DriverError, progress
 from components.remote.connection import connect, on_all
 from components.remote.host import Host
 from components.remote.models import Machine, MachineError
-from components.sealos import artifacts, drivers, installation, nodes, requests
+from components.sealos import artifacts, installation, nodes, requests
+from components.sealos.steps.ask import look, nodes_of, settled, wanted_of
+from components.sealos.steps.install import install_files, wipe
+from components.sealos.steps.script import files, work
+from components.sealos.steps.want import want
 
 HERE = Path(__file__).parent
 KEPT = 10
@@ -43,19 +47,19 @@ async def run_snapshot(request: requests.Snapshot) -> str:
 
 
 async def run_want(request: requests.Want) -> str:
-    """drivers.want, after a snapshot of etcd when masters come or go: before any of them does."""
+    """steps/want.py, after a snapshot of etcd when masters come or go: before any of them does."""
     async with connect(request.fleet.first_master, request.fleet.login) as host:
         before, after = (
             {(machine.name, machine.address) for machine in machines if machine.role == "master"}
-            for machines in ((await drivers.wanted_of(host)).machines, request.machines)
+            for machines in ((await wanted_of(host)).machines, request.machines)
         )
         if before and (before != after or await _lost_masters(host, request.lost)):
             await _save(host, request.etcd_backups, request.limit)
-        return await drivers.want(host, request)
+        return await want(host, request)
 
 
 async def _lost_masters(host: Host, lost: Sequence[str]) -> bool:
-    present = await drivers.nodes_of(host) if lost else {}
+    present = await nodes_of(host) if lost else {}
     return any(node.role == "master" for name, node in present.items() if name in lost)
 
 
@@ -63,7 +67,7 @@ async def _save(
     host: Host, backups: str, limit: float, place: str | None = None, if_there: bool = False
 ) -> Path | None:
     """Takes a snapshot of etcd on the first master and brings it here; for the arguments see requests.Snapshot."""
-    facts = await drivers.look(host)
+    facts = await look(host)
     if facts.marker is None and if_there:
         return None
     folder, prefix = _here(backups), quote(str((facts.marker or {}).get("name", "")), safe="")
@@ -71,7 +75,7 @@ async def _save(
     progress(host.machine.name, "taking a snapshot of etcd …")
     room = await _room(host)
     try:
-        await drivers.work(host, "etcd_save.sh", drivers.files(room=room), limit, "the snapshot of etcd")
+        await work(host, "etcd_save.sh", files(room=room), limit, "the snapshot of etcd")
         with _whole(file) as out:
             await host.get(f"{room}/snapshot.db", out, limit)
     except OSError as error:
@@ -143,7 +147,7 @@ def damage(file: Path) -> str | None:
 
 async def _room(host: Host, forget: str | None = None) -> str:
     """A private folder on the host's disk; or one that is taken away again."""
-    result = await host.run(HERE / "etcd_room.sh", drivers.files(forget=forget), _LOOK)
+    result = await host.run(HERE / "etcd_room.sh", files(forget=forget), _LOOK)
     if result.status:
         raise DriverError(f"{host.machine.name}: has no place for a snapshot of etcd: {result.last_words}")
     return result.stdout.strip()
@@ -168,11 +172,11 @@ async def run_restore(request: requests.Restore) -> str:
         try:
             progress(first.name, f"sending {file.name} ({file.stat().st_size >> 20} MiB) …")
             await host.put(file, f"{room}/snapshot.db", request.timeouts.install, lambda _done, _all: None)
-            given = drivers.files(
+            given = files(
                 room=room, limit=f"{request.timeouts.ready:.0f}", lock_wait=request.timeouts.clean, state=state
             )
             limit = request.timeouts.clean + 4 * request.timeouts.ready
-            count = await drivers.work(host, "etcd_restore.sh", given, limit, "the restore of etcd")
+            count = await work(host, "etcd_restore.sh", given, limit, "the restore of etcd")
         finally:
             with suppress(MachineError, DriverError):
                 await _room(host, forget=room)
@@ -196,7 +200,7 @@ async def _first_master(host: Host, request: requests.Restore) -> bytes | None:
     Returns:
         The backup of sealos's state where it was installed for this, else None.
     """
-    first, facts = host.machine, await drivers.settled(host, request.timeouts.install)
+    first, facts = host.machine, await settled(host, request.timeouts.install)
     if facts.marker is not None:
         if facts.marker.get("name") != request.cluster.name:
             raise DriverError(
@@ -220,7 +224,7 @@ async def _first_master(host: Host, request: requests.Restore) -> bytes | None:
         )
     if decision.action == "recover":
         progress(first.name, f"{decision.reason}: wiping it")
-        await drivers.wipe(host, request)
+        await wipe(host, request)
     for what, artifact in (("package", request.package), ("sealos", request.sealos)):
         if artifact.file or artifact.url:
             fleet = request.fleet.model_copy(update={"machines": (first,)})
@@ -228,8 +232,8 @@ async def _first_master(host: Host, request: requests.Restore) -> bytes | None:
             await artifacts.run_provide(requests.Provide.model_validate({"fleet": fleet, **given}))
     progress(first.name, "is bare: installing it with the cluster's own CA …")
     limit = request.timeouts.install + request.timeouts.ready
-    given_files = {**drivers.install_files(request), "state": request.state}
-    await drivers.work(host, "install.sh", given_files, limit, "the installation")
+    given_files = {**install_files(request), "state": request.state}
+    await work(host, "install.sh", given_files, limit, "the installation")
     return request.state
 
 
@@ -238,7 +242,7 @@ async def _after(request: requests.Restore, others: Sequence[Machine]) -> None:
 
     async def one(host: Host) -> None:
         script = "etcd_retire.sh" if host.machine in others else "etcd_kubelet.sh"
-        result = await host.run(HERE / script, drivers.files(), _LOOK)
+        result = await host.run(HERE / script, files(), _LOOK)
         if result.status:
             raise MachineError(host.machine.name, f"it could not be seen to after the restore ({result.last_words})", "")
         if result.stdout.strip():

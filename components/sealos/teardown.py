@@ -27,9 +27,11 @@ from components.driver import LOST, DriverError, given_up, progress
 from components.remote.connection import connect, on_all
 from components.remote.host import Host
 from components.remote.models import Fleet, Login, Machine, MachineError
-from components.sealos import drivers, nodes, requests
+from components.sealos import nodes, requests
 from components.sealos.facts import Facts
 from components.sealos.owner import Owner, on_first_master, owner
+from components.sealos.steps.ask import known_of, look, settled, wanted_of
+from components.sealos.steps.clean import sweep
 
 STAYS = (
     "the package and sealos where the settings have them on the first master",
@@ -124,7 +126,7 @@ async def _tear_down(cluster: _Cluster, listed: Iterable[Machine]) -> None:
     first = cluster.first
     async with AsyncExitStack() as stack:
         leader = await _leader(stack, cluster)
-        facts = await drivers.settled(leader, cluster.limit) if leader else Facts()
+        facts = await settled(leader, cluster.limit) if leader else Facts()
         lead = on_first_master(facts, cluster.name)
         if leader and lead.kind == "unknown" and cluster.installed and not given_up(first.name):
             raise DriverError(
@@ -148,7 +150,7 @@ async def _tear_down(cluster: _Cluster, listed: Iterable[Machine]) -> None:
             )
         if leader and lead.kind == "ours":
             progress(first.name, "sweeping it, the last of all …")
-            left = await drivers.sweep(leader, cluster.vip, None, sealos=cluster.sealos, lock_wait=cluster.limit)
+            left = await sweep(leader, cluster.vip, None, sealos=cluster.sealos, lock_wait=cluster.limit)
             if left:
                 raise DriverError(
                     f"machines could not be seen clean:\n  {first.name}: still holds {', '.join(left)}\nPut that right and run this again"
@@ -192,8 +194,8 @@ async def _everyone(leader: Host, facts: Facts, listed: Iterable[Machine]) -> tu
         facts: its.
         listed: machines that are known from elsewhere.
     """
-    wanted = await drivers.wanted_of(leader)
-    found = {m.name: m for m in (*await drivers.known_of(leader), *listed, *wanted.machines)}
+    wanted = await wanted_of(leader)
+    found = {m.name: m for m in (*await known_of(leader), *listed, *wanted.machines)}
     addresses = {machine.address for machine in found.values()}
     config = facts.sealos_config or {}
     targets: dict[str, Machine] = {}
@@ -224,7 +226,7 @@ async def _clean_others(
     """
 
     async def clean(host: Host) -> _Seen:
-        whose = owner(await drivers.look(host), cluster.name, ca)
+        whose = owner(await look(host), cluster.name, ca)
         if whose.kind == "bare":
             return _Seen("bare")
         if whose.kind == "other":
@@ -238,7 +240,7 @@ async def _clean_others(
             why = f"its note says that it belongs to cluster {cluster.name}, but {cluster.first.name} belongs to another one now"
             return _Seen("problem", f"{why}. If it is still to be cleaned: {LOST}={cluster.first.name}")
         progress(host.machine.name, "sweeping it …")
-        left = await drivers.sweep(host, cluster.vip, cluster.package)
+        left = await sweep(host, cluster.vip, cluster.package)
         return _Seen("problem", f"still holds {', '.join(left)}") if left else _Seen("cleaned")
 
     if not others:
