@@ -15,10 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from bench.measure import Failed
-from tests.project import KUBECONFIG, ROOT, Done, Project
+from tests.project import KUBECONFIG, Done, Project, stack_config
 
 STANDIN = """#!/bin/sh
 case "$1 $2" in
@@ -48,8 +46,7 @@ ANSWERS = {
 
 def configured(name: str) -> tuple[dict[str, Any], dict[str, str]]:
     """A stack file's configuration without the project's prefix, and a test's secret for each that it has."""
-    raw = yaml.safe_load((ROOT / f"Pulumi.{name}.yaml").read_text())["config"]
-    config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
+    config = stack_config(name)
     secrets = {key: PASSWORD for key, value in config.items() if isinstance(value, dict) and set(value) == {"secure"}}
     return {key: value for key, value in config.items() if key not in secrets}, secrets
 

@@ -30,6 +30,22 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0ZZ1mCkAqJ6pSjYyF0p0R6vZ0nX1m9cJ7v6
 """A host key that no machine has."""
 
 
+def config_of(text: str) -> dict[str, Any]:
+    """The configuration in a stack file's text, keys without the project's prefix."""
+    return {key.removeprefix("sealos-istio:"): value for key, value in yaml.safe_load(text)["config"].items()}
+
+
+def stack_config(stack: str = "dev") -> dict[str, Any]:
+    """The same of one of the project's stack files."""
+    return config_of((ROOT / f"Pulumi.{stack}.yaml").read_text())
+
+
+def members(count: int) -> dict[str, list[dict[str, Any]]]:
+    """That many machines as a stack lists them, the first of them the master."""
+    listed = [{"name": f"sealos0{n}", "address": f"192.0.2.1{n}", "hostKey": KEY} for n in range(1, count + 1)]
+    return {"masters": listed[:1], "nodes": listed[1:]}
+
+
 @dataclass(frozen=True)
 class Done:
     """A Pulumi command that ended."""
@@ -91,8 +107,7 @@ class Project:
 
     def edit_config(self, change: Callable[[dict[str, Any]], object]) -> None:
         """Changes the stack's configuration in place (keys without the prefix)."""
-        raw = yaml.safe_load(self.config_file.read_text())["config"]
-        config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
+        config = config_of(self.config_file.read_text())
         change(config)
         self.write_config(config)
 

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.project import ROOT, Project
+from tests.project import Project, stack_config
 
 pytestmark = pytest.mark.slow
 
@@ -51,8 +50,7 @@ def listener() -> Iterator[tuple[int, list[object]]]:
 
 
 def good(port: int) -> Config:
-    raw = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
-    config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
+    config = stack_config()
     for number, machine in enumerate(config["masters"] + config["nodes"], start=1):
         machine |= {"address": f"127.0.0.{number}", "port": port}
     return config

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.documented import Terminal
-from tests.project import ROOT, Project
+from tests.project import Project, stack_config
 
 pytestmark = pytest.mark.slow
 
@@ -30,9 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 @pytest.fixture
 def preview(project: Project) -> Callable[..., dict[str, dict[str, Any]]]:
     def look(dashboards: Config, **secrets: str) -> dict[str, dict[str, Any]]:
-        raw = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
-        config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
-        project.write_config({**config, "dashboards": dashboards})
+        project.write_config({**stack_config(), "dashboards": dashboards})
         for key, value in secrets.items():
             set_to = ("config", "set", "--secret", "--stack", "ways", f"sealos-istio:{key}")
             assert project.pulumi(*set_to, stdin=value).status == 0
@@ -110,8 +107,7 @@ def test_contour_comes_before_what_it_judges(preview: Callable[..., dict[str, di
 
 
 def test_a_dashboard_that_the_profile_lacks_is_refused_in_preview(project: Project) -> None:
-    raw = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
-    config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
+    config = stack_config()
     config["istio"]["profile"] = "default"
     project.write_config({**config, "dashboards": {"way": "gateway", "hosts": HOSTS}})
     printed = Terminal.of(project).documented("docs/dashboards.md", "Dashboards: the ways in", status=255)

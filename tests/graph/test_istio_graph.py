@@ -22,6 +22,7 @@ from components.istio.operator_manifests import CRD_NAME, RESTART_ANNOTATION
 from components.settings import Artifact, Credentials, IstioSettings, parse
 from tests.graph import mocked
 from tests.graph.mocked import Engine
+from tests.project import members
 from tests.unit.test_images import saved
 
 PASSWORD = "not-for-anyone"
@@ -288,8 +289,7 @@ def test_images_from_a_file_are_on_every_node_before_the_operator_starts(here: b
     file = tmp_path / "mesh.tar"
     if here:
         file.write_bytes(saved("istio/operator:1.5.0", "istio/pilot:1.5.0"))
-    machines = [{"name": f"sealos0{n}", "address": f"192.0.2.1{n}"} for n in (1, 2)]
-    stack = parse({"masters": machines[:1], "nodes": machines[1:], "password": "set", "ssh": {"hostKeys": "unverified"}}, "dev")
+    stack = parse({**members(2), "password": "set"}, "dev")
     istio = settings(images={"file": str(file), "sha256": "0" * 64})
 
     def program() -> dict[str, pulumi.Output[Any]]:

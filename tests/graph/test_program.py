@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.project import ROOT, Project
+from tests.project import ROOT, Project, config_of, stack_config
 
 NODES = ("sealos02", "sealos03", "sealos04")
 CLUSTER = "sealos-istio:sealos:Cluster"
@@ -85,9 +84,7 @@ GOES_WITH_THE_CLUSTER = {
 
 @pytest.fixture(scope="module")
 def preview(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    raw = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
-    config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
-    return Project.copy(tmp_path_factory.mktemp("program") / "project", "dev", config).preview()
+    return Project.copy(tmp_path_factory.mktemp("program") / "project", "dev", stack_config()).preview()
 
 
 def kind_and_name(urn: str) -> tuple[str, str]:
@@ -175,8 +172,7 @@ def test_machines_with_their_full_host_names(tmp_path: Path) -> None:
     text = (ROOT / "Pulumi.dev.yaml").read_text().replace("sealos0", "host0")
     for number in range(1, 5):
         text = text.replace(f"host0{number}", f"sealos0{number}.example.com")
-    config = {key.removeprefix("sealos-istio:"): value for key, value in yaml.safe_load(text)["config"].items()}
-    preview = Project.copy(tmp_path / "project", "dev", config).preview()
+    preview = Project.copy(tmp_path / "project", "dev", config_of(text)).preview()
     names = {kind_and_name(step["urn"])[1] for step in preview["steps"]}
     assert {f"cluster-member-{node}.example.com" for node in NODES} < names
     assert {f"istio-cni-{machine}.example.com" for machine in ("sealos01", *NODES)} < names

@@ -14,7 +14,7 @@ from components.sealos.cluster import SealosCluster, SealosClusterArgs
 from components.settings import Credentials, Settings, parse
 from tests.graph import mocked
 from tests.graph.mocked import plain
-from tests.project import KEY
+from tests.project import members
 
 PASSWORD = "TOPSECRET-password"
 KUBECONFIG = "kind: Config # TOPSECRET-kubeconfig\nclusters: [{name: k, cluster: {server: 'https://192.0.2.11:6443'}}]"
@@ -24,8 +24,7 @@ ANSWERS = {"kubeconfig": KUBECONFIG, "backup": BACKUP, "ready": json.dumps(NODES
 
 
 def stack(names: int = 4, **cluster: Any) -> Settings:
-    machines = [{"name": f"sealos0{n}", "address": f"192.0.2.1{n}", "hostKey": KEY} for n in range(1, names + 1)]
-    return parse({"masters": machines[:1], "nodes": machines[1:], "password": "set", "cluster": cluster}, "dev")
+    return parse({**members(names), "password": "set", "cluster": cluster}, "dev")
 
 
 class Seen:

@@ -6,9 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.project import ROOT, Project, changes
+from tests.project import Project, changes, stack_config
 
 pytestmark = pytest.mark.slow
 COREUTILS = ("cat", "cp", "date", "dirname", "head", "ls", "mkdir", "mv", "readlink", "rm", "sort", "tail", "tr", "uname")
@@ -16,9 +15,7 @@ COREUTILS = ("cat", "cp", "date", "dirname", "head", "ls", "mkdir", "mv", "readl
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    raw = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
-    config = {key.removeprefix("sealos-istio:"): value for key, value in raw.items()}
-    return Project.copy(tmp_path_factory.mktemp("a work station") / "the checkout", "dev", config)
+    return Project.copy(tmp_path_factory.mktemp("a work station") / "the checkout", "dev", stack_config())
 
 
 @pytest.fixture

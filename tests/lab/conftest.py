@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from lab.machines import Lab
-from tests.project import ROOT, Project
+from tests.project import ROOT, Project, config_of
 from tools import parts
 
 NETWORK = os.environ.get("TEST_LAB_NETWORK", "198.18.7.0/24")
@@ -41,7 +40,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 def dev_of(lab: Lab) -> dict[str, Any]:
     """The stack dev's configuration, on a lab's machines, with its key for logging in."""
     text = (ROOT / "Pulumi.dev.yaml").read_text().replace("198.51.100.", f"{str(lab.network.network_address)[:-1]}")
-    config = {key.removeprefix("sealos-istio:"): value for key, value in yaml.safe_load(text)["config"].items()}
+    config = config_of(text)
     config["ssh"] = {"knownHosts": str(lab.known_hosts), "privateKeyFile": str(lab.key)}
     return config
 

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from components.istio import idle, refused, renderer
 from components.istio.istio_operator import plan
 from components.settings import IstioSettings, parse
 from tests.lab.versions_rendered import istioctl
-from tests.project import ROOT
+from tests.project import ROOT, stack_config
 from tests.unit.test_istio_host_network import stack
 
 NAME = "istio-ingressgateway"
@@ -147,9 +146,7 @@ def test_a_setting_of_another_release_is_named() -> None:
 @pytest.mark.parametrize("name", ["dev", "prod", "staging", "walkthrough"])
 def test_the_stacks_of_the_project_say_nothing_in_vain(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    written = yaml.safe_load(Path(f"Pulumi.{name}.yaml").read_text())["config"]
-    config = {key.removeprefix("sealos-istio:"): value for key, value in written.items()}
-    settings = parse(config, name)
+    settings = parse(config := stack_config(name), name)
     assert settings.istio
     program = istioctl(settings.istio.version)
     assert idle.idle(config, name, program) == []

@@ -9,7 +9,7 @@ import pytest
 from components.istio.istio_operator import plan
 from components.istio.patches import OverlayError
 from components.settings import IstioSettings, SettingsError, parse
-from tests.project import KEY
+from tests.project import members
 
 NAME = "istio-ingressgateway"
 LATER = ("1.6.5", "1.7.8", "1.8.0")
@@ -130,8 +130,7 @@ def test_minus_one_appends_from_1_7_on() -> None:
 
 
 def stack(**istio: Any) -> Any:
-    machines = [{"name": f"sealos0{n}", "address": f"192.0.2.1{n}", "hostKey": KEY} for n in (1, 2)]
-    return parse({"masters": machines[:1], "nodes": machines[1:], "password": "set", "istio": istio}, "dev")
+    return parse({**members(2), "password": "set", "istio": istio}, "dev")
 
 
 @pytest.mark.parametrize(

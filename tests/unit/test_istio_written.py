@@ -19,6 +19,7 @@ from components.istio.readiness.model import View, Wanted
 from components.istio.readiness.report import report
 from components.settings import IstioSettings, Settings, SettingsError, parse
 from components.settings import _mesh as settings_of
+from tests.project import members
 from tests.unit.test_istio_gate import deployment as deployment_there
 from tests.unit.test_istio_gate import ready
 
@@ -212,9 +213,7 @@ def test_settings_are_replaced_as_overlays_are() -> None:
 
 
 def stack(istio: dict[str, Any], **keys: Any) -> Settings:
-    machines = [{"name": f"sealos0{n}", "address": f"192.0.2.1{n}"} for n in (1, 2)]
-    given = {"masters": machines[:1], "nodes": machines[1:], "ssh": {"hostKeys": "unverified"}, "password": "set", "istio": istio}
-    return parse({**given, **keys}, "dev")
+    return parse({**members(2), "password": "set", "istio": istio, **keys}, "dev")
 
 
 def of_file(folder: Path, *documents: dict[str, Any], **spec: Any) -> IstioSettings:

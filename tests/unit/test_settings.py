@@ -12,7 +12,7 @@ import yaml
 
 from components.remarks import remarks
 from components.settings import KEYS, NONE, SettingsError, parse
-from tests.project import KEY
+from tests.project import KEY, config_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -486,8 +486,7 @@ def test_all_problems_are_said_at_once() -> None:
 
 @pytest.mark.parametrize("stack_file", sorted(ROOT.glob("Pulumi.*.yaml")), ids=lambda path: path.name)
 def test_every_stack_file_here_is_valid(stack_file: Path) -> None:
-    raw = yaml.safe_load(stack_file.read_text())["config"]
-    settings = parse({key.removeprefix("sealos-istio:"): value for key, value in raw.items()}, "any")
+    settings = parse(config_of(stack_file.read_text()), "any")
     assert settings.first_master.role == "master"
     assert len(settings.machines) >= 3
 

@@ -11,25 +11,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components import valid
 from components.remarks import remarks
 from components.settings import MOST_PROBLEMS, SettingsError, parse
-from tests.project import ROOT
+from tests.project import ROOT, config_of
 from tools import stack_files
 
 Config = dict[str, Any]
 Path = tuple[str | int, ...]
 
 
-def stack_of(document: Any) -> Config:
-    return {key.removeprefix("sealos-istio:"): value for key, value in document["config"].items()}
-
-
-STACKS = {file.name: stack_of(yaml.safe_load(file.read_text())) for file in sorted(ROOT.glob("Pulumi.*.yaml"))}
+STACKS = {file.name: config_of(file.read_text()) for file in sorted(ROOT.glob("Pulumi.*.yaml"))}
 
 
 def refused(config: Any) -> tuple[str, ...]:
@@ -142,7 +137,7 @@ SCHEMA = stack_files.schema()
 @given(part=from_schema(SCHEMA["properties"]["config"], SCHEMA["$defs"]), name=st.sampled_from(sorted(STACKS)))
 def test_a_stack_that_the_schema_describes(part: Config, name: str) -> None:
     """Alone, and each section in the place of a good stack's, so that what goes together is judged, too."""
-    config = stack_of({"config": part})
+    config = {key.removeprefix("sealos-istio:"): value for key, value in part.items()}
     refused(config)
     for key in set(config) & {"masters", "nodes", "ssh", "cluster", "istio", "dashboards"}:
         refused(STACKS[name] | {key: config[key]})
