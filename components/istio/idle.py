@@ -77,14 +77,18 @@ class _Written:
     def values(self) -> Iterator[tuple[str, Path_]]:
         """Each value that Istio may look at: how it is called for people, and where it is in (config, documents)."""
         for path in _leaves(self.config["istio"]):
-            if path[0] not in _NOT_RENDERED:
+            if path[0] not in _NOT_RENDERED and not self._names((0, "istio", *path)):
                 yield f"istio{_dotted(path)}", (0, "istio", *path)
         file = self.config["istio"].get("file")
         for position, document in enumerate(self.documents):
             if document and document.get("kind") == "IstioOperator":
                 for path in _leaves(document.get("spec") or {}):
-                    if path[0] != "tag":
+                    if path[0] != "tag" and not self._names((1, position, "spec", *path)):
                         yield f"{file}: spec{_dotted(path)}", (1, position, "spec", *path)
+
+    def _names(self, path: Path_) -> bool:
+        """Whether it is the name of what is turned off there, which says no more than that."""
+        return path[-1] == "name" and _at(self.whole, (*path[:-1], "enabled")) in (False, "false")
 
     def other(self, path: Path_) -> _Written:
         """The same with another value there."""

@@ -11,7 +11,7 @@ from components.istio.overlays import gateway_chart
 from components.istio.patches import parse_path
 from components.istio.releases.table import release
 from components.istio.renderer import Object, Rendered, title
-from components.kubernetes.rules import Path, broken
+from components.kubernetes.rules import Path, broken, unadmitted
 from components.settings import IstioSettings
 
 _OF_OBJECTS: Mapping[str, str] = {"Service": "service", "PodDisruptionBudget": "podDisruptionBudget", "HorizontalPodAutoscaler": "hpaSpec"}
@@ -33,7 +33,7 @@ def problems(made: Rendered, istio: IstioSettings, kubernetes: str) -> tuple[lis
         f"{_setting(one, finding.path, istio)}: {title(one)} {_dotted(one, finding.path)}: expected {finding.expected}, "
         f"observed {finding.observed} (Kubernetes {known.minor})"
         for one in made.objects
-        for finding in (*known.findings(one), *broken(one))
+        for finding in (*known.findings(one), *broken(one), *unadmitted(one, kubernetes))
     ]
     return list(dict.fromkeys(found)), "" if known.exact else known.minor
 

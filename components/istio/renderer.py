@@ -148,7 +148,8 @@ def render(manifest: Mapping[str, Any], program: Path) -> Rendered:
     with tempfile.TemporaryDirectory(prefix="sealos-istio-render-") as folder:
         file = Path(folder, "istio-operator.yaml")
         file.touch(mode=0o600)
-        file.write_text(yaml.safe_dump(dict(manifest)))
+        # JSON, which is YAML as well: a text like `n`, which Go's reader takes for false, stays one
+        file.write_text(json.dumps(manifest))
         try:
             done = _run([str(program), "manifest", "generate", "-f", str(file)], folder)
         except subprocess.TimeoutExpired:
@@ -345,7 +346,8 @@ def _documents(text: str) -> Iterator[Object]:
 
 
 def _reason(text: str) -> str:
-    """Its last words without the noise that 1.5.0 always prints, and without the dump of Go's structures."""
+    """Its last words without the noise that 1.5.0 always prints, and without the dumps of Go's structures and of the whole YAML."""
+    text = re.split(r"[:\s]+YAML:\s", text)[0]
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("proto: ")]
     kept, inside = [], False
     for line in lines:

@@ -14,6 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.kubernetes import values
+from components.kubernetes.quantities import quantity
+
 Path = tuple[str | int, ...]
 """Keys, and positions in lists."""
 
@@ -31,16 +34,6 @@ ONE_OF: Mapping[str, frozenset[str]] = {
 
 BUDGET = frozenset(("minAvailable", "maxUnavailable"))
 """Keys of a PodDisruptionBudget's spec of which one at most may be there (ValidatePodDisruptionBudgetSpec)."""
-
-_WORDS: Mapping[str, tuple[str, ...]] = {
-    "dnsPolicy": ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),  # validateDNSPolicy
-    "imagePullPolicy": ("Always", "IfNotPresent", "Never"),  # validatePullPolicy
-    "protocol": ("TCP", "UDP", "SCTP"),  # validateContainerPorts, validateServicePort
-    "restartPolicy": ("Always",),  # ValidatePodTemplateSpecForRC and its like: of a Deployment's or DaemonSet's pods
-    "scheme": ("HTTP", "HTTPS"),  # validateHTTPGetAction
-    "terminationMessagePolicy": ("File", "FallbackToLogsOnError"),  # validateContainers
-}
-"""By a key of a pod, the texts that it takes."""
 
 _SERVICE_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
 _STRATEGIES = ("RollingUpdate", "Recreate")
@@ -68,6 +61,7 @@ def shown(value: Any) -> str:
 
 def broken(known: Mapping[str, Any]) -> Iterator[Finding]:
     """What an object breaks. One that isn't as its schema says is passed over where it isn't: that was told already."""
+    yield from (Finding(path, expected, shown(value)) for path, expected, value in values.odd(known))
     spec = _map(known.get("spec"))
     match known.get("kind"):
         case "Deployment":
@@ -83,6 +77,20 @@ def broken(known: Mapping[str, Any]) -> Iterator[Finding]:
             least, most = spec.get("minReplicas"), spec.get("maxReplicas")
             if isinstance(least, int) and isinstance(most, int) and most < least:
                 yield Finding(("spec", "maxReplicas"), f"no less than minReplicas, {least}", shown(most))
+
+
+CRITICAL = ("system-cluster-critical", "system-node-critical")
+
+
+def unadmitted(known: Mapping[str, Any], kubernetes: str) -> Iterator[Finding]:
+    """What the plugin Priority refuses before Kubernetes 1.17 (plugin/pkg/admission/priority): critical pods outside kube-system."""
+    _, minor = (int(part) for part in kubernetes.removeprefix("v").split(".")[:2])
+    if known.get("kind") not in values.WORKLOADS or minor >= 17 or _map(known.get("metadata")).get("namespace") == "kube-system":
+        return
+    name = _map(_map(_map(known.get("spec")).get("template")).get("spec")).get("priorityClassName")
+    if name in CRITICAL:
+        path = ("spec", "template", "spec", "priorityClassName")
+        yield Finding(path, "another class, since up to Kubernetes 1.16 critical pods may only run in kube-system", shown(name))
 
 
 def _strategy(strategy: Mapping[str, Any], path: Path) -> Iterator[Finding]:
@@ -121,6 +129,24 @@ def _pod(pod: Mapping[str, Any], path: Path, claims: set[str]) -> Iterator[Findi
     yield from _once(containers, "name")
     for at, container in containers:
         yield from _container(container, at, names)
+        for place, port in _items(container, "ports", at) if pod.get("hostNetwork") else ():
+            if port.get("hostPort") not in (None, port.get("containerPort")):
+                yield Finding((*place, "hostPort"), f"{port.get('containerPort')}, as its containerPort, in the nodes' network", shown(port["hostPort"]))
+    if pod.get("dnsPolicy") == "None" and not _map(pod.get("dnsConfig")).get("nameservers"):  # validatePodDNSConfig
+        yield Finding((*path, "dnsConfig", "nameservers"), "one at least with dnsPolicy None", "none")
+    for at, toleration in _items(pod, "tolerations", path):
+        yield from _toleration(toleration, at)
+
+
+def _toleration(toleration: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    """ValidateTolerations."""
+    exists = toleration.get("operator") == "Exists"
+    if not toleration.get("key") and not exists:
+        yield Finding((*path, "operator"), "Exists, where there is no key", shown(toleration.get("operator")))
+    if exists and toleration.get("value"):
+        yield Finding((*path, "value"), "none with operator Exists", shown(toleration["value"]))
+    if toleration.get("tolerationSeconds") is not None and toleration.get("effect") != "NoExecute":
+        yield Finding((*path, "effect"), "NoExecute, with tolerationSeconds", shown(toleration.get("effect")))
 
 
 def _container(container: Mapping[str, Any], path: Path, volumes: set[str]) -> Iterator[Finding]:
@@ -134,6 +160,11 @@ def _container(container: Mapping[str, Any], path: Path, volumes: set[str]) -> I
         if str(mount.get("name")) not in volumes:
             listed = ", ".join(sorted(volumes)) or "none"
             yield Finding((*at, "name"), f"one of the pod's volumes ({listed})", shown(mount.get("name")))
+    resources = _map(container.get("resources"))
+    for name, most in _map(resources.get("limits")).items():  # ValidateResourceRequirements
+        limit, asked = quantity(most), quantity(least := _map(resources.get("requests")).get(name))
+        if limit is not None and asked is not None and asked > limit:
+            yield Finding((*path, "resources", "requests", name), f"no more than its limit, {most}", shown(least))
     for at, variable in _items(container, "env", path):
         if variable.get("value") and variable.get("valueFrom") is not None:
             yield Finding(at, "value or valueFrom", "both")
@@ -150,13 +181,26 @@ def _inside(value: Any, path: Path) -> Iterator[Finding]:
         if inner is None:
             continue
         at = (*path, key)
-        if key in _WORDS and isinstance(inner, str) and inner not in _WORDS[key]:
-            yield Finding(at, _one(_WORDS[key]), shown(inner))
+        if key == "matchExpressions":
+            for place, wanted in _items(value, key, path):
+                yield from _expression(wanted, place)
         if key in ONE_OF and isinstance(inner, Mapping):
             given = sorted(ONE_OF[key] & {name for name, there in inner.items() if there is not None})
             if len(given) != 1:
                 yield Finding(at, f"one of {', '.join(sorted(ONE_OF[key]))}", ", ".join(given) or "none of them")
         yield from _inside(inner, at)
+
+
+def _expression(wanted: Mapping[str, Any], path: Path) -> Iterator[Finding]:
+    """ValidateNodeSelectorRequirement, ValidateLabelSelectorRequirement."""
+    listed, operator = wanted.get("values"), wanted.get("operator")
+    count = len(listed) if isinstance(listed, list) else 0
+    if operator in ("In", "NotIn") and not count:
+        yield Finding((*path, "values"), f"one at least with operator {operator}", "none")
+    elif operator in ("Exists", "DoesNotExist") and count:
+        yield Finding((*path, "values"), f"none with operator {operator}", shown(listed))
+    elif operator in ("Gt", "Lt") and count != 1:
+        yield Finding((*path, "values"), f"one with operator {operator}", shown(listed))
 
 
 def _service(spec: Mapping[str, Any]) -> Iterator[Finding]:
@@ -177,8 +221,10 @@ def _service(spec: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding((*at, "name"), "a name, where there are several ports", "none")
         if port.get("nodePort") and kind == "ClusterIP":
             yield Finding((*at, "nodePort"), "none with type ClusterIP", shown(port["nodePort"]))
-        if (port.get("protocol") or "TCP") not in _WORDS["protocol"]:
-            yield Finding((*at, "protocol"), _one(_WORDS["protocol"]), shown(port["protocol"]))
+    if kind == "ClusterIP" and spec.get("externalTrafficPolicy"):
+        yield Finding((*path, "externalTrafficPolicy"), "none with type ClusterIP", shown(spec["externalTrafficPolicy"]))
+    if kind != "LoadBalancer" and spec.get("loadBalancerSourceRanges"):
+        yield Finding((*path, "loadBalancerSourceRanges"), f"none with type {kind}", shown(spec["loadBalancerSourceRanges"]))
 
 
 def _at_most_one(value: Mapping[str, Any], keys: frozenset[str], path: Path) -> Iterator[Finding]:

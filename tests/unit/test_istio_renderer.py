@@ -62,6 +62,7 @@ def test_a_line_of_log_between_objects_costs_nothing(tmp_path: Path) -> None:
     [
         ("echo 'proto: noise' >&2; echo 'Error: no such key' >&2; exit 1", "^no such key$"),
         ("echo 'panic: runtime error: index out of range' >&2; exit 2", "crashes .*and so would the operator"),
+        ("echo 'Error: json: no text: YAML:' >&2; echo 'spec:' >&2; exit 1", "^json: no text$"),
         ("exit 1", "gave no reason"),
         ("echo '{'", "no YAML"),
     ],
@@ -70,6 +71,12 @@ def test_a_refusal_is_one_line(tmp_path: Path, body: str, words: str) -> None:
     with pytest.raises(RenderError, match=words) as refused:
         renderer.render(MANIFEST, program(tmp_path, "istioctl", body))
     assert "\n" not in str(refused.value)
+
+
+def test_a_text_that_other_readers_of_yaml_take_for_something_else_stays_one(tmp_path: Path) -> None:
+    body = f'cp "$4" {tmp_path}/given'
+    renderer.render({"spec": {"env": ["n", "Y", "0o7"]}}, program(tmp_path, "istioctl", body))
+    assert (tmp_path / "given").read_text() == '{"spec": {"env": ["n", "Y", "0o7"]}}'
 
 
 def test_one_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

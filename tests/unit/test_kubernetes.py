@@ -9,7 +9,7 @@ import pytest
 from components.istio import refused
 from components.istio.renderer import Rendered
 from components.kubernetes import schema
-from components.kubernetes.rules import broken
+from components.kubernetes.rules import broken, unadmitted
 from components.settings import IstioSettings
 
 NAME = "istio-ingressgateway"
@@ -108,6 +108,46 @@ def test_a_field_is_known_from_its_release_on() -> None:
         (deployment(spec={"strategy": {"type": "Rolling"}}), "spec.strategy.type: one of RollingUpdate, Recreate"),
         (deployment(spec={"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": "0%"}}}), "maxSurge or maxUnavailable above 0"),
         (deployment(spec={"selector": {"matchLabels": {"app": "x"}}}), "spec.template.metadata.labels.app: x, as in spec.selector"),
+        (deployment(proxy(ports=[{"containerPort": 70000}])), "containerPort: a number from 1 to 65535; 70000"),
+        (deployment(proxy(ports=[{"containerPort": 1, "name": "a-very-long-port-name"}])), "ports.0.name: a name of at most 15"),
+        (deployment(proxy(ports=[{"containerPort": 80, "hostPort": 81}]), hostNetwork=True), "hostPort: 80, as its containerPort"),
+        (deployment(proxy(resources={"limits": {"memory": "1024mb"}})), 'limits.memory: a quantity like 500m or 128Mi, 0 or more; "1024mb"'),
+        (deployment(proxy(resources={"limits": {"cpu": "-1"}})), 'limits.cpu: a quantity like 500m or 128Mi, 0 or more; "-1"'),
+        (deployment(proxy(resources={"limits": {"cpu": "2"}, "requests": {"cpu": "2001m"}})), 'requests.cpu: no more than its limit, 2; "2001m"'),
+        (deployment(proxy(env=[{"name": "MY VAR"}])), "env.0.name: a name of letters"),
+        (deployment(proxy(image="https://example.com/proxyv2")), "image: an image's name"),
+        (deployment(proxy(image="example.com/istio//proxyv2:1")), "image: an image's name"),
+        (deployment(proxy(readinessProbe={"httpGet": {"path": "/", "port": 0}})), "httpGet.port: a number from 1 to 65535, or"),
+        (deployment(proxy(readinessProbe={**HTTP, "periodSeconds": -1})), "periodSeconds: 0 or more; -1"),
+        (deployment(tolerations=[{"key": "a", "operator": "Equals"}]), 'operator: one of Exists, Equal; "Equals"'),
+        (deployment(tolerations=[{"key": "a", "operator": "Exists", "effect": "noSchedule"}]), "effect: one of NoSchedule"),
+        (deployment(tolerations=[{"key": "a", "operator": "Exists", "value": "b"}]), 'value: none with operator Exists; "b"'),
+        (deployment(tolerations=[{"operator": "Equal", "value": "b"}]), "operator: Exists, where there is no key"),
+        (deployment(tolerations=[{"key": "a", "effect": "NoSchedule", "tolerationSeconds": 5}]), "effect: NoExecute, with tolerationSeconds"),
+        (deployment(affinity={"nodeAffinity": {"x": [{"matchExpressions": [{"key": "a", "operator": "in", "values": ["b"]}]}]}}), "operator: one of In, NotIn"),
+        (deployment(affinity={"nodeAffinity": {"x": [{"matchExpressions": [{"key": "a", "operator": "In"}]}]}}), "values: one at least with operator In"),
+        (deployment(affinity={"x": [{"weight": 200}]}), "weight: a number from 1 to 100; 200"),
+        (deployment(nodeSelector={"zone": "a b"}), 'nodeSelector.zone: at most 63 letters, digits, \'-\', \'_\' and \'.\', a letter or digit at both ends; "a b"'),
+        (deployment(volumes=[{"name": "config", "hostPath": {"path": "/x", "type": "directory"}}]), "hostPath.type: one of DirectoryOrCreate"),
+        (deployment(dnsPolicy="None"), "dnsConfig.nameservers: one at least with dnsPolicy None"),
+        (deployment(hostAliases=[{"ip": "nope"}]), "ip: an IP address"),
+        (deployment(terminationGracePeriodSeconds=-1), "terminationGracePeriodSeconds: 0 or more"),
+        (deployment(spec={"replicas": -1}), "spec.replicas: 0 or more"),
+        (deployment(spec={"strategy": {"rollingUpdate": {"maxUnavailable": "150%"}}}), "maxUnavailable: a number, or a percentage of at most 100%"),
+        (deployment(spec={"strategy": {"rollingUpdate": {"maxSurge": "one"}}}), "maxSurge: a number, or a percentage like 25%"),
+        ({"kind": "ConfigMap", "metadata": {"annotations": {"a/b/c": "x"}}}, "metadata.annotations.a/b/c: as its key a name"),
+        ({"kind": "ConfigMap", "metadata": {"labels": {"zone": "x" * 64}}}, "metadata.labels.zone: at most 63"),
+        (service({"port": 80}, externalTrafficPolicy="local", type="NodePort"), 'externalTrafficPolicy: one of Cluster, Local; "local"'),
+        (service({"port": 80}, externalTrafficPolicy="Local"), "externalTrafficPolicy: none with type ClusterIP"),
+        (service({"port": 80}, sessionAffinity="ClientIp"), "sessionAffinity: one of None, ClientIP"),
+        (service({"port": 80}, externalIPs=["192.0.2"]), "externalIPs.0: an IP address"),
+        (service({"port": 80}, clusterIP="none"), "clusterIP: an IP address, or None"),
+        (service({"port": 80}, type="LoadBalancer", loadBalancerSourceRanges=["10.0.0.0"]), "loadBalancerSourceRanges.0: a network"),
+        (service({"port": 80}, loadBalancerSourceRanges=["10.0.0.0/8"]), "loadBalancerSourceRanges: none with type ClusterIP"),
+        (service({"port": 80, "name": "tcp_mqtt"}), "ports.0.name: a name of lower-case letters"),
+        (service({"port": 80, "nodePort": 80}, type="NodePort"), "nodePort: a number from 30000 to 32767; 80"),
+        ({"kind": "PodDisruptionBudget", "spec": {"minAvailable": "half"}}, "minAvailable: a number, or a percentage"),
+        ({"kind": "HorizontalPodAutoscaler", "spec": {"minReplicas": 0}}, "minReplicas: 1 or more"),
         (service(), "spec.ports: one at least; none"),
         (service({"port": 80}, {"port": 81, "name": "a"}), "spec.ports.0.name: a name, where there are several ports; none"),
         (service({"port": 80, "name": "a"}, {"port": 80, "name": "b", "protocol": "TCP"}), "spec.ports.1.port: another port than"),
@@ -132,14 +172,31 @@ def test_what_the_api_server_refuses_besides_is_found(known: dict[str, Any], wor
         service({"port": 53, "name": "a", "protocol": "UDP"}, {"port": 53, "name": "b"}, type="NodePort"),
         service(clusterIP="None"),
         service(type="ExternalName", externalName="example.com"),
+        service({"port": 80, "targetPort": "http"}, type="LoadBalancer", loadBalancerSourceRanges=["10.0.0.0/8"], externalTrafficPolicy="Local"),
+        deployment(proxy(resources={"limits": {"cpu": 1, "memory": "1.5Gi"}, "requests": {"cpu": "1000m", "memory": "1536Mi"}})),
+        deployment(proxy(ports=[{"containerPort": 80, "hostPort": 80, "name": "http"}]), hostNetwork=True),
+        deployment(dnsPolicy="None", dnsConfig={"nameservers": ["10.96.0.10"]}, nodeSelector={"a": "", "example.com/b": "c"}),
+        deployment(tolerations=[{"operator": "Exists"}, {"key": "a", "value": "b", "effect": "NoExecute", "tolerationSeconds": 5}]),
+        deployment(proxy(image="localhost:5000/istio/proxyv2:1.5.0@sha256:" + "a" * 64), proxy(name="b", image="auto")),
+        {"kind": "PodDisruptionBudget", "spec": {"maxUnavailable": "50%"}},
+        {"kind": "EnvoyFilter", "spec": {"replicas": -1}},
     ],
 )
 def test_what_it_takes_is_silent(known: dict[str, Any]) -> None:
     assert texts(broken(known)) == []
 
 
+def test_critical_pods_have_a_place_of_their_own_up_to_1_16() -> None:
+    critical = deployment(priorityClassName="system-node-critical")
+    [found] = texts(unadmitted(critical, "v1.16.3"))
+    assert found.startswith("spec.template.spec.priorityClassName: another class")
+    assert not list(unadmitted(critical, "v1.17.0"))
+    critical["metadata"]["namespace"] = "kube-system"
+    assert not list(unadmitted(critical, "v1.16.3"))
+
+
 @pytest.mark.parametrize("value", [None, {}, [{}], [{"name": {}}], [5], "x", 5])
-@pytest.mark.parametrize("key", ["containers", "volumes", "dnsPolicy", "initContainers"])
+@pytest.mark.parametrize("key", ["containers", "volumes", "dnsPolicy", "initContainers", "tolerations", "affinity", "nodeSelector", "replicas"])
 def test_what_the_schema_tells_of_ends_in_no_traceback(key: str, value: Any) -> None:
     list(broken(deployment(**{key: value})))
     list(broken({"kind": "Deployment", "metadata": None, "spec": {key: value, "template": value, "selector": value, "strategy": value}}))
