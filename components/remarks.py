@@ -33,19 +33,36 @@ def remarks(settings: Settings, config: Mapping[str, Any]) -> Iterator[str]:
             f"{PROJECT}:privateKeyPassphrase does nothing: there is no private key for it; set {PROJECT}:privateKey or "
             f"{PROJECT}:ssh.privateKeyFile, or remove the key"
         )
+    if config.get("privateKey") and settings.ssh.private_key_file:
+        yield f"{PROJECT}:ssh.privateKeyFile does nothing beside {PROJECT}:privateKey, which is taken; keep one of them"
     if not dashboards:
         for key in ("dashboardsPassword", "dashboardsTlsKey"):
             if config.get(key):
                 yield f"{PROJECT}:{key} does nothing without {PROJECT}:dashboards; remove the key"
-    elif dashboards.way == "gateway" and "ingress" in dashboards.model_fields_set:
+        return
+    if not dashboards.hosts and not dashboards.contour:
+        yield f"{PROJECT}:dashboards does nothing without hosts; name one for each dashboard that is wanted"
+    if dashboards.way == "gateway" and "ingress" in dashboards.model_fields_set:
         yield f"{PROJECT}:dashboards.ingress does nothing with way gateway; take it out"
 
 
 def _hub(istio: IstioSettings) -> Iterator[str]:
-    key = "values.global.hub" if "hub" in of_global(istio.values) else "hub"
-    for name in ENDING_HUBS:
-        if f"{istio.hub}/".startswith(f"{name}/"):
-            yield (
-                f"{PROJECT}:istio.{key}: {name} ends in December 2026, for every version; pods that are made after that can't pull "
-                f"their images. Use istio (Docker Hub, the default) or a registry of your own"
-            )
+    places = dict(_images("values", istio.values)) | dict(_images("components", istio.components))
+    if "hub" not in of_global(istio.values):
+        places = {"hub": istio.hub, **places}
+    for key, image in places.items():
+        for name in ENDING_HUBS:
+            if f"{image}/".startswith(f"{name}/"):
+                yield (
+                    f"{PROJECT}:istio.{key}: {name} ends in December 2026, for every version; pods that are made after that can't pull "
+                    f"their images. Use istio (Docker Hub, the default) or a registry of your own"
+                )
+
+
+def _images(key: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Every place where images come from, with its key."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _images(f"{key}.{name}", inner)
+    elif isinstance(value, str) and key.rpartition(".")[2] in ("hub", "image"):
+        yield key, value

@@ -571,6 +571,9 @@ class IstioSettings(_Model):
         if isinstance(cni, Mapping) and (doubled := [name for name in CNI_VALUES if name in cni]):
             keys = ", ".join(f"cni.{name} (as istio.cni.{CNI_VALUES[name]})" for name in doubled)
             raise ValueError(f"{keys} has a key of its own; write it there, so that the check of every node knows it")
+        secrets = operator_file.of_global(value).get("imagePullSecrets")
+        if secrets is not None and not (isinstance(secrets, list) and all(isinstance(name, str) for name in secrets)):
+            raise ValueError(f"global.imagePullSecrets must be a list of names of Secrets, as [regcred], not {secrets!r}")
         return value
 
 
@@ -588,6 +591,13 @@ class TlsSettings(_Model):
 
     secret_name: str | None = Field(default=None, pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
     certificate: str | None = None
+
+    @field_validator("certificate")
+    @classmethod
+    def _pem(cls, value: str | None) -> str | None:
+        if value is not None and "-----BEGIN CERTIFICATE-----" not in value:
+            raise ValueError("is no certificate in PEM, which begins with -----BEGIN CERTIFICATE-----")
+        return value
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:

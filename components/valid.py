@@ -51,6 +51,7 @@ _K8S_MAPS = (
     *("serviceAnnotations", "strategy"),
 )
 _K8S_LISTS = ("env", "imagePullSecrets", "overlays", "tolerations")
+_QUOTED = "; write it in quotes"
 _TEXT_MAPS = ("nodeSelector", "podAnnotations", "serviceAnnotations")
 
 
@@ -100,8 +101,19 @@ def _misshapen(value: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key} must be {word}, not {value[key]!r}"
     for key in _TEXT_MAPS:
         for name, text in (value.get(key) or {}).items():
-            if isinstance(text, Mapping | list):
-                yield f"{key}.{name} must be a text, not {text!r}"
+            if not isinstance(text, str | None):
+                yield f"{key}.{name} must be a text, not {text!r}{_QUOTED}"
+    budget = value.get("podDisruptionBudget") or {}
+    if None not in (budget.get("minAvailable"), budget.get("maxUnavailable")):
+        yield "podDisruptionBudget has minAvailable and maxUnavailable, of which Kubernetes takes one; keep one"
+    yield from _misshapen_items(value)
+
+
+def _misshapen_items(value: Mapping[str, Any]) -> Iterator[str]:
+    for position, variable in enumerate(value.get("env") or ()):
+        for key in ("name", "value"):
+            if not isinstance(text := variable.get(key) if isinstance(variable, Mapping) else variable, str | None):
+                yield f"env[{position}].{key} must be a text, not {text!r}{_QUOTED}"
     for position, overlay in enumerate(value.get("overlays") or ()):
         if not isinstance(overlay, Mapping):
             yield f"overlays[{position}] must be an object with kind, name and patches"

@@ -66,7 +66,7 @@ def following(istio: Mapping[str, Any], network: Any) -> dict[str, Any]:
     """
     cni = istio.get("cni") or {}
     file = CONFIG_FILES.get(str(network))
-    if not isinstance(cni, Mapping) or file in (None, CONFIG_FILES["calico"]) or "configFile" in cni:
+    if not isinstance(cni, Mapping) or file in (None, CONFIG_FILES["calico"]) or "configFile" in cni or cni.get("enabled") is False:
         return dict(istio)
     return {**istio, "cni": {**cni, "configFile": file}}
 
@@ -75,35 +75,63 @@ def misfit(cni: CniSettings, network: str) -> str | None:
     """Why the plugin can't join the chain of that pod network, with its settings key; None when it can."""
     if not cni.enabled:
         return None
-    if network not in CONFIG_FILES:
-        if "config_file" in cni.model_fields_set:
-            return None
+    if network not in CONFIG_FILES and "config_file" not in cni.model_fields_set:
         return (
             f"istio.cni.configFile: which file {network} writes into {CONFIG_FOLDER} depends on its release; name it, or set "
             f"istio.cni.enabled: false"
         )
-    other = next((name for name, file in CONFIG_FILES.items() if file == cni.config_file and name != network), None)
+    other = next((name for name in (*CONFIG_FILES, "cilium") if name in cni.config_file and name != network), None)
     if other:
-        return f"istio.cni.configFile: {cni.config_file} is {other}'s, but cluster.network is {network}; leave it out"
+        fix = "leave it out" if network in CONFIG_FILES else f"name {network}'s"
+        return f"istio.cni.configFile: {cni.config_file} is {other}'s, but cluster.network is {network}; {fix}"
     return None
 
 
 def unfit(istio: IstioSettings) -> Iterator[str]:
-    """Values of the plugin's chart with which it would not end the chain that the nodes use, one line each."""
-    chart = istio.values.get("cni")
-    if not istio.cni.enabled or not isinstance(chart, Mapping):
+    """Settings with which the plugin would not end the chain that the nodes use, or no pod would count on it, one line each."""
+    injector = istio.values.get("istio_cni")
+    if isinstance(injector, Mapping) and (told := injector.get("enabled")) not in (None, istio.cni.enabled):
+        yield f"istio.values.istio_cni.enabled is {told!r}, but istio.cni.enabled, which stands for both, is {istio.cni.enabled}; leave it out"
+    if not istio.cni.enabled:
         return
+    yield from _own_variables(istio.cni.k8s)
+    chart = {**_map(injector), **_map(istio.values.get("cni"))}
     for key, value in (("cniBinDir", str(PurePosixPath(BINARY).parent)), ("cniConfDir", CONFIG_FOLDER)):
-        if chart.get(key, value).rstrip("/") != value:
+        if str(chart.get(key) or value).rstrip("/") != value:
             yield (
                 f"istio.values.cni.{key} is {chart[key]!r}, but the kubelet of sealos's clusters looks in {value}, and would never call the "
                 f"plugin; leave it out"
             )
-    if chart.get("chained") is False:
+    if chart.get("chained") in (False, "false"):
         yield (
-            "istio.values.cni.chained: false makes the plugin a network of its own, which pods of a mesh don't ask for; leave it out, "
+            f"istio.values.{'cni' if _map(istio.values.get('cni')).get('chained') is not None else 'istio_cni'}.chained: false makes the plugin a network of its own, which pods of a mesh don't ask for; leave it out, "
             "or set istio.cni.enabled: false"
         )
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+_VARIABLES: Mapping[str, str] = {
+    "CNI_CONF_NAME": "istio.cni.configFile says which file it is",
+    "EXCLUDE_NAMESPACES": "istio.cni.excludeNamespaces says which they are",
+    "CHAINED_CNI_PLUGIN": "the pod network's chain is the only one",
+    **dict.fromkeys(("CNI_NET_DIR", "MOUNTED_CNI_NET_DIR"), f"the kubelet of sealos's clusters looks in {CONFIG_FOLDER}"),
+}
+"""The installer's own variables, which the checks of the nodes' chains would not know of, each with why."""
+
+
+def _own_variables(k8s: Mapping[str, Any]) -> Iterator[str]:
+    for position, variable in enumerate(k8s.get("env") or ()):
+        if (name := str(_map(variable).get("name"))) in _VARIABLES:
+            yield f"istio.cni.k8s.env[{position}] sets {name}, but {_VARIABLES[name]}; take it out"
+    for position, overlay in enumerate(k8s.get("overlays") or ()):
+        for number, patch in enumerate(patches if isinstance(patches := overlay.get("patches"), list) else ()):
+            path, value = str(_map(patch).get("path")), _map(_map(patch).get("value"))
+            for name, why in _VARIABLES.items():
+                if f"[name:{name}]" in path or value.get("name") == name:
+                    yield f"istio.cni.k8s.overlays[{position}].patches[{number}] sets {name}, but {why}; take it out"
 
 
 def wanted(istio: IstioSettings) -> CniChain:

@@ -50,7 +50,7 @@ class ControlPlanePlan:
         host_network: names of the gateways whose pods live in their nodes' network.
         needs_kiali_login: the Secret with Kiali's log-in that must be there first, empty without Kiali; the demo profile's own
             (admin/admin) is turned off.
-        namespaces: of gateways that have one of their own, which have to be made.
+        namespaces: of gateways, and of the CNI plugin, that have one of their own, which have to be made.
     """
 
     manifest: dict[str, Any]
@@ -85,18 +85,27 @@ def plan(istio: IstioSettings) -> ControlPlanePlan:
     in_host_network = ingress.host_network | egress.host_network
     kiali = _kiali_secret(istio) if KIALI in wanted["deployments"] else ""
     made = {own for safe in (ingress, egress) for gateway in safe.gateways if (own := _elsewhere(istio, gateway))}
-    namespaces = tuple(sorted(made - THERE_ANYWAY))
+    if istio.cni.enabled:
+        made.add(istio.cni.namespace)
+    namespaces = tuple(sorted(made - THERE_ANYWAY - {istio.namespace}))
     notes = [*ingress.notes, *egress.notes, *notes]
     return ControlPlanePlan(manifest, wanted, tuple(notes), in_host_network, kiali, namespaces)
 
 
 def _unheeded(istio: IstioSettings) -> Iterator[str]:
-    """Labels and annotations that would undo the rest, one line each."""
+    """Labels, annotations and places that would undo the rest, one line each."""
     key = "install.istio.io/ignoreReconcile"
     if release(istio.version).ignores_on_demand and istio.metadata.annotations.get(key, "").lower() == "true":
         yield (
             f"istio.metadata.annotations: with {key} Istio {istio.version}'s operator would leave the whole IstioOperator alone; take it out"
         )
+    for key, component in istio.components.items():
+        namespace = component.get("namespace") if isinstance(component, Mapping) else None
+        if namespace not in (None, istio.namespace):
+            yield (
+                f"istio.components.{key}.namespace is {namespace!r}, but istio.namespace, where everything else and the operator look for it, is "
+                f"{istio.namespace}; leave it out"
+            )
     for label, value in MANAGED.items():
         if istio.namespace_metadata.labels.get(label, value) != value:
             yield (

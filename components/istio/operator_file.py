@@ -123,10 +123,12 @@ def with_images(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     settings = dict(given)
     of_mesh = of_global(settings.get("values"))
-    for key, own in (("hub", "hub"), ("tag", "tag" if "tag" in settings else "version")):
+    for key in ("hub", "tag"):
         there = of_mesh.get(key)
         if there is None:
             continue
+        goes_on = str(there).startswith(f"{settings.get('version')}-")
+        own = "hub" if key == "hub" else "tag" if "tag" in settings or goes_on else "version"
         if own in settings and str(settings[own]) != str(there):
             raise ValueError(
                 f"{own} is {settings[own]!r}, but values.global.{key}, which Istio takes before it, is {there!r}; keep one of them"

@@ -20,7 +20,7 @@ from components.istio.shapes import (
     COMPONENTS,
     ENVIRONMENT,
     ENVOY_METRICS_PORT,
-    ISTIOD_VOLUMES,
+    PERHAPS,
     GatewayKind,
     Shape,
     component_objects,
@@ -146,7 +146,8 @@ class _Gateway:
             return None
         k8s = dict(k8s)
         overlays = k8s.pop("overlays", None)
-        replaced = self._taken_for_overlays(k8s)
+        workload = ("Deployment", self.name, "istio-proxy")
+        replaced = _taken_for_overlays(k8s, workload, f"{self.where}.k8s", self.notes, all_budgets=self._budget_is_lost)
         as_root = bool(self.own_values.get("runAsRoot", self.known.gateway_runs_as_root))
         listed = self._listed(k8s)
         objects = gateway_objects(self.kind, k8s, self.known, self.name, as_root, listed, self.scaled)
@@ -154,9 +155,7 @@ class _Gateway:
         if not isinstance(self.given.setdefault("enabled", True), bool):
             self.given["enabled"] = patcher.boolean(self.given["enabled"], ".enabled")
         intents = patcher.collect(overlays)
-        for kind, path, value in replaced:
-            target = next(known for known in objects if known[0] == kind)
-            patcher.ask(intents.setdefault(target, {}), path, value)
+        _ask(patcher, intents, replaced)
         pod = _at(intents.get(("Deployment", self.name), {}), "spec", "template", "spec")
         self.host_network = isinstance(wanted := _at(pod, "hostNetwork"), Leaf) and wanted.value is True
         if self.host_network:
@@ -180,20 +179,6 @@ class _Gateway:
             self.given["k8s"] = k8s
         return self.given if len(self.problems) == before else None
 
-    def _taken_for_overlays(self, k8s: dict[str, Any]) -> list[tuple[str, str, Any]]:
-        """Settings that the operator merges into a map of which Kubernetes takes one key only: object's kind, path and value."""
-        found = []
-        for key, kind, path, there in (
-            ("strategy", "Deployment", "spec.strategy", "rollingUpdate"),
-            ("readinessProbe", "Deployment", "spec.template.spec.containers.[name:istio-proxy].readinessProbe", "httpGet"),
-            ("podDisruptionBudget", "PodDisruptionBudget", "spec", "minAvailable"),
-        ):
-            if isinstance(wanted := k8s.get(key), Mapping) and rivals(path.split("."), wanted, [there]):
-                found.append((kind, path, {name: value for name, value in wanted.items() if value is not None}))
-                del k8s[key]
-                self.note(f".k8s.{key}", f"is set by an overlay, since the operator would leave {there} beside it")
-        return found
-
     def _patcher(self, objects: Mapping[Target, Shape]) -> Patcher:
         volumes = f"use values.gateways.{self.chart}.secretVolumes"
         return Patcher(
@@ -207,6 +192,11 @@ class _Gateway:
             hints={"tolerations": "set k8s.tolerations", "volumes": volumes, "volumeMounts": volumes},
             grows=not self.own_values.get("sds"),
         )
+
+    @property
+    def _budget_is_lost(self) -> bool:
+        """1.5 looks for the ingress gateway's PodDisruptionBudget by another name than its chart gives it."""
+        return self.kind == "ingress" and bool(self.known.gateway_names)
 
     def _listed(self, k8s: Mapping[str, Any]) -> list[dict[str, Any]] | None:
         """The service's ports as settings or values list them; None where they are the chart's, or no list of ports."""
@@ -366,7 +356,7 @@ class _Gateway:
             self.note(
                 "", f"{values}.autoscaleEnabled: a second replica on the same node can't have the same host ports"
             )
-        if self.known.mesh_expansion_ports and "meshExpansionPorts" not in own:
+        if self.known.mesh_expansion_ports and self.kind == "ingress" and "meshExpansionPorts" not in own:
             self.values["meshExpansionPorts"] = []
         if self.ports is None:
             self.note(
@@ -387,6 +377,47 @@ class _Gateway:
         )
 
 
+def _taken_for_overlays(
+    k8s: dict[str, Any], workload: tuple[str, str, str], where: str, notes: list[Note], *, all_budgets: bool = False
+) -> list[tuple[str, str, Any]]:
+    """Settings that the operator merges into a map of which Kubernetes takes one key only, or that it can't read: they become overlays.
+
+    Args:
+        k8s: a component's; what is taken is taken out.
+        workload: kind and name, and its container.
+        where: the settings key.
+        notes: where that is said.
+        all_budgets: whether a PodDisruptionBudget never gets there by the setting.
+
+    Returns:
+        The object's kind, path and value of each.
+    """
+    kind, _, container = workload
+    found = []
+    for key, of, path, there in (
+        ("strategy", kind, "spec.strategy", "rollingUpdate"),
+        ("readinessProbe", kind, f"spec.template.spec.containers.[name:{container}].readinessProbe", "httpGet"),
+        ("podDisruptionBudget", "PodDisruptionBudget", "spec", "minAvailable"),
+    ):
+        if not isinstance(wanted := k8s.get(key), Mapping) or not wanted:
+            continue
+        reason = f"the operator would leave {there} beside it" if rivals(path.split("."), wanted, [there]) else ""
+        if of == "PodDisruptionBudget" and (all_budgets or any(isinstance(value, str) for value in wanted.values())):
+            reason = reason or "the operator does not take it from there"  # up to 1.6 it reads no percentage
+        if reason:
+            found.append((of, path, {name: value for name, value in wanted.items() if value is not None}))
+            del k8s[key]
+            notes.append(Note(f"{where}.{key}", f"is set by an overlay, since {reason}"))
+    return found
+
+
+def _ask(patcher: Patcher, intents: dict[Target, Branch], wanted: Sequence[tuple[str, str, Any]]) -> None:
+    """Adds what was taken for overlays to what they ask for."""
+    for kind, path, value in wanted:
+        target = next(known for known in patcher.objects if known[0] == kind)
+        patcher.ask(intents.setdefault(target, {}), path, value)
+
+
 def make_component_safe(
     component: str, given: Mapping[str, Any], istio: str
 ) -> tuple[dict[str, Any], tuple[Note, ...]]:
@@ -401,25 +432,29 @@ def make_component_safe(
         OverlayError: with every problem found.
     """
     k8s = given.get("k8s")
-    if not isinstance(k8s, Mapping) or "overlays" not in k8s:
+    container = COMPONENTS.get(component)
+    if not isinstance(k8s, Mapping) or ("overlays" not in k8s and container is None):
         return dict(given), ()
     problems: list[str] = []
     notes: list[Note] = []
     k8s = deepcopy(dict(k8s))
-    overlays = k8s.pop("overlays")
+    overlays = k8s.pop("overlays", None)
     known = release(istio)
-    container = COMPONENTS.get(component)
-    objects = component_objects(component, k8s)
     where = "istio.cni" if component == "cni" else f"istio.components.{component}"
+    replaced = [] if container is None else _taken_for_overlays(k8s, ("Deployment", "istiod", container), f"{where}.k8s", notes)
+    objects = component_objects(component, k8s, known)
+    perhaps = PERHAPS.get(component, frozenset())
     patcher = Patcher(
-        where, known, istio, objects, problems, notes, others=True, container=container, perhaps=ISTIOD_VOLUMES
+        where, known, istio, objects, problems, notes, others=True, container=container, perhaps=perhaps, grows=component == "pilot"
     )
-    written = patcher.write(patcher.collect(overlays))
+    intents = patcher.collect(overlays)
+    _ask(patcher, intents, replaced)
+    written = patcher.write(intents)
     if problems:
         raise OverlayError(problems)
     if patcher.moved_env:
         k8s["env"] = _merge_named(k8s.get("env") or [], patcher.moved_env)
-    if component == "pilot" and (sources := _one_source_each(k8s, COMPONENTS[component])):
+    if container is not None and (sources := _one_source_each(k8s, container)):
         written.setdefault(("Deployment", "istiod"), []).extend(sources)
     if any(written.values()):
         k8s["overlays"] = _overlays(written)

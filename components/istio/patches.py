@@ -319,6 +319,8 @@ class Patcher:
                     element = f"[+{appended}]"
                 elif number >= length and shape is not UNKNOWN:
                     element = f"[+{number - length}]"
+            elif element.startswith("[") and isinstance(tree, dict):
+                element = next((key for key, item in tree.items() if key.startswith("[+") and _is_chosen(element, item)), element)
             found.append(element)
             tree = tree.get(element, {}) if isinstance(tree, dict) else tree
             shape = _inside(shape, element)
@@ -444,10 +446,16 @@ class Patcher:
                 yield from self._patches(where, child, shape.get(element, _MISSING), [*at, element])
 
     def _into_the_unknown(self, where: str, node: Branch, at: list[str]) -> Iterator[dict[str, Any]]:
-        """Patches of an object that only the renderer knows: leaf by leaf, as far as the release makes what a path goes through."""
+        """Patches of an object that only the renderer knows: leaf by leaf, as far as the release makes what a path goes through.
+
+        What the item of a volume has for a source isn't known either, so one that names its own takes its place.
+        """
+        if at[-2:-1] == ["volumes"] and isinstance(value := self.build(where, node, at), dict) and _is_whole(value):
+            yield {"path": format_path(at), "value": {"name": at[-1][1:-1].partition(":")[2], **value}}
+            return
         for element, child in node.items():
             if element.startswith("[+"):
-                yield from self._append(where, child, [], at, 0)
+                yield from self._append(where, child, None, at, 0)
             else:
                 yield from self._patches(where, child, UNKNOWN, [*at, element])
 
@@ -524,7 +532,7 @@ class Patcher:
         self,
         where: str,
         child: Any,
-        shape: Sequence[Any],
+        shape: Sequence[Any] | None,
         at: list[str],
         added: int,
         named: Mapping[str, Any] | None = None,
@@ -537,7 +545,7 @@ class Patcher:
         if self.known.appends_at_minus_one:
             yield {"path": format_path([*at, "[-1]"]), "value": value}
             return
-        if not self.known.appends_at_length or at[-1] != "containers" or not self.grows:
+        if shape is None or not self.known.appends_at_length or at[-1] != "containers" or not self.grows:
             why = "how long the list is depends on the mesh's values" if self.known.appends_at_length else "no index does either"
             fix = self.hints.get(at[-1]) or f"patch {path} with the whole list"
             self.refuse(
@@ -655,6 +663,18 @@ def put(data: Any, elements: Sequence[str], node: Any) -> Any:
     else:
         kept[element] = put(kept.get(element, {}), rest, node)
     return kept
+
+
+def _is_whole(volume: Mapping[str, Any]) -> bool:
+    """Whether it says its name, or a source whole: a path of one within (`hostPath.path`) may mean the source that is there."""
+    return "name" in volume and len(volume) > 1
+
+
+def _is_chosen(element: str, item: Any) -> bool:
+    """Whether a selector chooses an item that an earlier patch appends."""
+    key, _, value = element[1:-1].partition(":")
+    given = item.get(key) if isinstance(item, dict) else None
+    return bool(value) and isinstance(given, Leaf) and str(given.value) == value
 
 
 def _branch_of(node: Any) -> Branch:

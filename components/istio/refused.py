@@ -1,10 +1,11 @@
-"""What the API server would not take of the objects that Istio makes of the settings, each with the setting that asks for it. No Pulumi here."""
+"""What the API server would not take, or nobody would answer, of the objects that Istio makes of the settings, each with the setting that asks for it. No Pulumi here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from components.istio import unanswered
 from components.istio.istio_operator import CNI_DAEMON_SET, KINDS
 from components.istio.match import APPENDED, covers
 from components.istio.overlays import gateway_chart
@@ -33,7 +34,7 @@ def problems(made: Rendered, istio: IstioSettings, kubernetes: str) -> tuple[lis
         f"{_setting(one, finding.path, istio)}: {title(one)} {_dotted(one, finding.path)}: expected {finding.expected}, "
         f"observed {finding.observed} (Kubernetes {known.minor})"
         for one in made.objects
-        for finding in (*known.findings(one), *broken(one), *unadmitted(one, kubernetes))
+        for finding in (*known.findings(one), *broken(one), *unadmitted(one, kubernetes), *unanswered.findings(one, made.objects))
     ]
     return list(dict.fromkeys(found)), "" if known.exact else known.minor
 

@@ -121,6 +121,10 @@ def _volumes(names: Sequence[str]) -> list[Shape]:
     return [{"name": volume, **deepcopy(_VOLUMES[volume])} for volume in names]
 
 
+def _mounted(mounts: Mapping[str, str]) -> list[Shape]:
+    return [{"name": volume, "mountPath": path} for volume, path in mounts.items()]
+
+
 def pod_ports(ports: Sequence[Mapping[str, Any]], known: Release) -> list[int]:
     """The container ports that a gateway's chart makes of its service's: 1.5's of `port`, later ones' of `targetPort`."""
     numbers = []
@@ -162,13 +166,13 @@ def _deployment(
         "image": VALUE,
         # 1.5's profiles set the pull policy, later ones leave it to Kubernetes
         **({"imagePullPolicy": VALUE} if known.gateway_names else {}),
-        "ports": [{"containerPort": number} for number in (*pod_ports(ports, known), ENVOY_METRICS_PORT)],
+        "ports": [*({"containerPort": number} for number in pod_ports(ports, known)), {"containerPort": ENVOY_METRICS_PORT, "name": "http-envoy-prom"}],
         "readinessProbe": {
             "httpGet": {"path": VALUE, "port": VALUE, "scheme": VALUE},
             **dict.fromkeys(_PROBE, VALUE),
         },
         "resources": {"limits": {"cpu": VALUE, "memory": VALUE}, "requests": {"cpu": VALUE, "memory": VALUE}},
-        "volumeMounts": [{"mountPath": path} for path in mounts.values()],
+        "volumeMounts": _mounted(mounts),
     }
     pod: Shape = {}
     if not as_root:
@@ -268,23 +272,28 @@ def gateway_objects(
 COMPONENTS: Mapping[str, str] = {"pilot": "discovery"}
 """By the key of a component, the container that its k8s.env is for."""
 
-ISTIOD_VOLUMES = frozenset(
-    (
-        "config-volume",
-        "extracacerts",
-        "inject",
-        "istio-csr-ca-configmap",
-        "istio-csr-dns-cert",
-        "istio-kubeconfig",
-        "istiod",
-        "local-certs",
-        "pilot-envoy-config",
-    )
-)
-"""Volumes that istiod has in some releases."""
+PERHAPS: Mapping[str, frozenset[str]] = {
+    "pilot": frozenset(
+        (
+            "config-volume",
+            "extracacerts",
+            "inject",
+            "istio-csr-ca-configmap",
+            "istio-csr-dns-cert",
+            "istio-kubeconfig",
+            "istiod",
+            "local-certs",
+            "pilot-envoy-config",
+        )
+    ),
+    "cni": frozenset(("repair-cni",)),
+}
+"""By the key of a component, volumes and containers that it has in some releases."""
+
+_ISTIOD_MOUNTS = {"istio-token": "/var/run/secrets/tokens", "local-certs": "/var/run/secrets/istio-dns", "cacerts": "/etc/cacerts"}
 
 
-def component_objects(component: str, k8s: Mapping[str, Any]) -> dict[tuple[str, str], Shape]:
+def component_objects(component: str, k8s: Mapping[str, Any], known: Release) -> dict[tuple[str, str], Shape]:
     """The workload of istiod or of the CNI plugin, as `gateway_objects`. There is more that only the renderer knows."""
     if component == "pilot":
         container: Shape = {
@@ -299,7 +308,7 @@ def component_objects(component: str, k8s: Mapping[str, Any]) -> dict[tuple[str,
             },
             "resources": {"requests": {"cpu": VALUE, "memory": VALUE}},
             "securityContext": {"capabilities": {"drop": [VALUE]}, **dict.fromkeys(("runAsNonRoot",), VALUE)},
-            "volumeMounts": [{"mountPath": "/var/run/secrets/tokens"}, {"mountPath": "/etc/cacerts"}],
+            "volumeMounts": _mounted(_ISTIOD_MOUNTS),
         }
         pod: Shape = {
             "containers": [container],
@@ -317,10 +326,14 @@ def component_objects(component: str, k8s: Mapping[str, Any]) -> dict[tuple[str,
             },
         }
         _merge_settings(workload, {"metadata": {}, "spec": {}}, k8s)
-        return {("Deployment", "istiod"): workload}
+        budget: Shape = {"metadata": _metadata(), "spec": {"minAvailable": VALUE, "selector": {"matchLabels": {}}}}
+        return {("Deployment", "istiod"): workload, ("PodDisruptionBudget", "istiod"): budget}
     if component == "cni":
+        installer: Shape = {"name": "install-cni", "image": VALUE, "command": UNKNOWN, "env": UNKNOWN, "volumeMounts": UNKNOWN}
+        if known.cni_probed:
+            installer["readinessProbe"] = {"httpGet": {"path": VALUE, "port": VALUE}}
         pod = {
-            "containers": UNKNOWN,
+            "containers": [installer],
             "nodeSelector": {},
             "priorityClassName": VALUE,
             "serviceAccountName": VALUE,

@@ -244,7 +244,7 @@ class Versions:
     def test_istiod_and_the_plugin_have_what_overlays_rely_on(self, version: str) -> None:
         _, rendered = made(version, profile="default")
         objects = {
-            **{key: shape for component in ("pilot", "cni") for key, shape in component_objects(component, {}).items()},
+            **{key: shape for component in ("pilot", "cni") for key, shape in component_objects(component, {}, release(version)).items()},
             **gateway_objects("ingress", {}, release(version), "istio-ingressgateway", True, scaled=True),
         }
         for (of, called), shape in objects.items():

@@ -75,6 +75,7 @@ class Release:
         operator_history: how many of its Deployment's earlier ReplicaSets are kept, where its chart says so.
         operator_monitored: whether it is told where to serve its metrics (and no longer when to pull its image).
         cni_pulls_always: whether the CNI plugin's image is pulled though the node has it, unless values.cni.pullPolicy says otherwise.
+        cni_probed: whether the installer of the CNI plugin has a readiness probe.
         proxies_pull_always: whether the image of sidecars, Prometheus' own among them, is pulled though the node has it, unless
             values.global.imagePullPolicy says otherwise.
         cni_agent: whether the CNI plugin's installer is told by its environment and arguments, names the settings in a flat entry of
@@ -122,6 +123,7 @@ class Release:
     operator_history: int | None = None
     operator_monitored: bool = False
     cni_pulls_always: bool = False
+    cni_probed: bool = True
     proxies_pull_always: bool = False
     cni_agent: bool = False
     completion: Literal["collateral", "completion"] = "collateral"

@@ -90,6 +90,7 @@ _FIVE = Release(
     operator_pods=("pods",),
     operator_hardened=False,
     cni_pulls_always=True,
+    cni_probed=False,
 )
 
 _STATUS_PORT = {"name": "status-port", "port": 15021, "targetPort": 15021}
@@ -189,6 +190,7 @@ _EIGHT = replace(
     components=MappingProxyType({"pilot": "istiod"}),
     addons=MappingProxyType(_DNS),
     operator_leases=False,
+    cni_probed=True,
 )
 
 # 1.9.4: no add-ons; gateways know no certificates from a socket of their node's any more.
