@@ -111,8 +111,11 @@ def _misshapen(value: Mapping[str, Any]) -> Iterator[str]:
 
 def _misshapen_items(value: Mapping[str, Any]) -> Iterator[str]:
     for position, variable in enumerate(value.get("env") or ()):
+        if not isinstance(variable, Mapping):
+            yield f"env[{position}] must be an object with name and value, not {variable!r}"
+            continue
         for key in ("name", "value"):
-            if not isinstance(text := variable.get(key) if isinstance(variable, Mapping) else variable, str | None):
+            if not isinstance(text := variable.get(key), str | None):
                 yield f"env[{position}].{key} must be a text, not {text!r}{_QUOTED}"
     for position, overlay in enumerate(value.get("overlays") or ()):
         if not isinstance(overlay, Mapping):

@@ -8,14 +8,16 @@ an Ingress and an HTTPProxy can lead to nowhere else.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from components.dashboards.catalog import Dashboard, dashboards_of
 from components.istio.istio_operator import plan, safe_gateways
 from components.istio.overlays import gateway_chart
-from components.istio.shapes import protocol_of
+from components.istio.patches import Delete, Leaf, parse_path, put
+from components.istio.shapes import chart_ports, protocol_of
+from components.istio.versions import release
 
 if TYPE_CHECKING:
     from components.settings import DashboardSettings, IstioSettings
@@ -222,18 +224,41 @@ class Entrance:
 
 def entrances(istio: IstioSettings) -> list[Entrance]:
     """The mesh's ingress gateways that are there, as the operator gets them."""
-    safe = safe_gateways(istio, "ingress")
+    safe, own, known = safe_gateways(istio, "ingress"), gateway_chart("ingress"), release(istio.version)
+    chart = _map(_map(istio.values.get("gateways")).get(own))
+    label = str(_map(chart.get("labels")).get("istio", CHARTS_LABEL))
     if not safe.gateways:
-        own = gateway_chart("ingress")
-        return [Entrance(own, istio.namespace)] if own in plan(istio).wanted["deployments"] else []
+        # from 1.6 on the profiles list the ports of theirs, before which the chart's come to nothing
+        listed = chart.get("ports") if known.service_ports == "added" else None
+        return [Entrance(own, istio.namespace, label, _tcp(listed))] if own in plan(istio).wanted["deployments"] else []
     found = []
     for gateway in safe.gateways:
         if gateway["enabled"]:
-            listed = safe.ports.get(gateway["name"])
-            tcp = None if listed is None else frozenset(p["port"] for p in listed if protocol_of(p) == "TCP")
-            label = (gateway.get("label") or {}).get("istio", CHARTS_LABEL)
-            found.append(Entrance(gateway["name"], gateway.get("namespace") or istio.namespace, label, tcp))
+            ports = list(safe.ports.get(gateway["name"]) or chart_ports("ingress", known))
+            its_label = (gateway.get("label") or {}).get("istio", label)
+            for path, node in _patches(gateway):
+                if path[:3] == ["Service", "spec", "ports"] and len(path) > 3:
+                    ports = put(ports, path[3:], node)
+                elif path == ["Deployment", "spec", "template", "metadata", "labels", "istio"] and isinstance(node, Leaf):
+                    its_label = str(node.value)
+            found.append(Entrance(gateway["name"], gateway.get("namespace") or istio.namespace, its_label, _tcp(ports)))
     return found
+
+
+def _patches(gateway: Mapping[str, Any]) -> Iterator[tuple[list[str], Leaf | Delete]]:
+    """What its overlays change: the object's kind and the path in it, and what comes there."""
+    for overlay in (gateway.get("k8s") or {}).get("overlays") or ():
+        for patch in overlay["patches"]:
+            yield [overlay["kind"], *parse_path(patch["path"])], Leaf(patch["value"]) if "value" in patch else Delete()
+
+
+def _tcp(ports: Any) -> frozenset[int] | None:
+    listed = [port for port in ports if isinstance(port, Mapping) and "port" in port] if isinstance(ports, Sequence) else None
+    return None if listed is None else frozenset(port["port"] for port in listed if protocol_of(port) == "TCP")
+
+
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def entrance(dashboards: DashboardSettings, istio: IstioSettings) -> Entrance | None:

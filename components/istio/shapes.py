@@ -155,6 +155,11 @@ def protocol_of(port: Mapping[str, Any]) -> str:
     return str(port.get("protocol", "TCP"))
 
 
+def chart_ports(gateway: GatewayKind, known: Release) -> list[Mapping[str, Any]]:
+    """The ports that the Service of a gateway of the profiles always has: the profile demo has none for istiod."""
+    return [port for port in known.chart_ports.get(gateway) or _PORTS_OF_FIVE[gateway] if port["port"] != ISTIOD_PORT]
+
+
 def _deployment(
     known: Release, mounts: Mapping[str, str], as_root: bool, ports: Sequence[Mapping[str, Any]]
 ) -> Shape:
@@ -242,9 +247,7 @@ def gateway_objects(
         scaled: whether the chart makes an autoscaler.
     """
     mounts = known.ingress_mounts if gateway == "ingress" else known.egress_mounts
-    charts = known.chart_ports.get(gateway) or _PORTS_OF_FIVE[gateway]
-    # the profile demo has no port for istiod
-    listed = ports if ports is not None else [port for port in charts if port["port"] != ISTIOD_PORT]
+    listed = ports if ports is not None else chart_ports(gateway, known)
     deployment = _deployment(known, mounts, as_root, listed)
     service = _service(listed)
     _merge_settings(deployment, service, k8s)

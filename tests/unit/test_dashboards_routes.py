@@ -210,6 +210,11 @@ def gateways(*listed: dict[str, Any], profile: str = "demo", version: str = "1.6
 
 
 HTTPS = {"name": "https", "port": 443, "targetPort": 8443}
+HTTP = {"name": "http2", "port": 80, "targetPort": 8080}
+
+
+def overlays(kind: str, *patches: dict[str, Any], name: str = "istio-ingressgateway") -> dict[str, Any]:
+    return {"overlays": [{"kind": kind, "name": name, "patches": list(patches)}]}
 
 
 @pytest.mark.parametrize(
@@ -219,12 +224,25 @@ HTTPS = {"name": "https", "port": 443, "targetPort": 8443}
         ([{"name": "edge", "label": {"istio": "mine"}}], "mine"),
         ([{"name": "istio-ingressgateway"}], "ingressgateway"),
         ([{"name": "off", "enabled": False}, {"name": "on"}], "on"),
+        ([{"name": "istio-ingressgateway", "k8s": overlays("Deployment", {"path": "spec.template.metadata.labels.istio", "value": "x"})}], "x"),
+        ([{"name": "istio-ingressgateway", "k8s": overlays("Service", {"path": "spec.ports.[name:http2]"})}, {"name": "plain"}], "plain"),
+        ([{"name": "istio-ingressgateway", "k8s": overlays("Service", {"path": "spec.ports.[name:http2].port", "value": 8080})}, {"name": "plain"}], "plain"),
+        ([{"name": "secure", "k8s": {"service": {"ports": [HTTPS]}, **overlays("Service", {"path": "spec.ports[-1]", "value": HTTP}, name="secure")}}, {"name": "plain"}], "secure"),
         ([{"name": "secure", "k8s": {"service": {"ports": [HTTPS]}}}, {"name": "plain"}], "plain"),
     ],
 )
 def test_the_gateways_pods_are_chosen_by_the_label_that_they_get(listed: list[dict[str, Any]], label: str) -> None:
     found = by_name(routes.manifests(ways("gateway"), gateways(*listed), K8S))
     assert found["dashboards"]["spec"]["selector"] == {"istio": label}
+
+
+def test_what_the_charts_values_say_of_their_own_gateway_counts() -> None:
+    def of_values(**own: Any) -> IstioSettings:
+        return mesh(values={"gateways": {"istio-ingressgateway": own}})
+
+    assert routes.entrances(of_values(labels={"istio": "mine"})) == [routes.Entrance("istio-ingressgateway", "istio-system", "mine")]
+    [secure] = routes.entrances(of_values(ports=[HTTPS]))
+    assert (secure.has(80), secure.has(443)) == (False, True)
 
 
 def test_with_tls_a_gateway_of_port_443_alone_will_do() -> None:

@@ -62,7 +62,7 @@ def test_nothing_of_the_file_is_lost(tmp_path: Path) -> None:
     operator["spec"]["components"] |= {"pilot": {"k8s": {"replicaCount": 2}}}
     operator["spec"]["components"]["cni"] |= {"k8s": {"priorityClassName": "system-node-critical"}}
     operator["spec"]["values"] |= {"global": {"proxy": {"privileged": True}}}
-    operator["spec"]["values"]["cni"] |= {"repair": {"enabled": False}, "cniConfFileName": "05-cilium.conflist"}
+    operator["spec"]["values"]["cni"] |= {"repair": {"enabled": False}, "cniConfFileName": "05-mine.conflist"}
     spec = plan(read(tmp_path, operator)).manifest["spec"]
     for key in ("hub", "tag", "meshConfig", "addonComponents"):
         assert spec[key] == operator["spec"][key]

@@ -81,6 +81,17 @@ def test_what_is_appended_to_a_list_that_is_not_there_is_the_list() -> None:
     assert gateway("1.5.0", "Deployment", whole, more)[1] == {("Deployment", f"{POD}.tolerations"): [items]}
 
 
+def test_what_was_appended_is_chosen_by_its_content() -> None:
+    item = {"name": "a", "image": "x"}
+    for version, place in (("1.8.0", "[-1]"), ("1.5.0", "[1]")):
+        patches = ((f"{POD}.containers[-1]", item), (f"{POD}.containers.[name:a].resources.limits.cpu", "1"))
+        _, found = gateway(version, "Deployment", *patches)
+        assert found == {("Deployment", f"{POD}.containers.{place}"): [{**item, "resources": {"limits": {"cpu": "1"}}}]}
+    port = {"name": "tcp-mqtt", "port": 8883}
+    _, found = gateway("1.8.0", "Service", ("spec.ports[-1]", port), ("spec.ports.[port:8883].nodePort", 30883))
+    assert found == {("Service", "spec.ports.[-1]"): [{**port, "nodePort": 30883}]}
+
+
 def test_a_text_that_is_the_yaml_of_a_map_is_that_map() -> None:
     text = "name: A\nvalue: x: y\n"
     assert gateway("1.8.0", "Deployment", (f"{PROXY}.env[-1]", "name: A\nvalue: 'x: y'\n"))[0]["k8s"]["env"] == [{"name": "A", "value": "x: y"}]
@@ -128,6 +139,10 @@ def test_ports_that_are_listed_and_changed_by_overlays_are_one_list(version: str
 def test_items_that_the_chart_has_are_patched_where_they_are() -> None:
     for path, value in (("spec.ports.[name:http2].nodePort", 30080), ("spec.ports.[port:443].nodePort", 30443)):
         assert gateway("1.5.0", "Service", (path, value))[1] == {("Service", path): [value]}
+    mount = f"{PROXY}.volumeMounts.[name:istio-token].readOnly"
+    assert gateway("1.5.0", "Deployment", (mount, True))[1] == {("Deployment", mount): [True]}
+    metrics = f"{PROXY}.ports.[name:http-envoy-prom].hostPort"
+    assert gateway("1.13.4", "Deployment", (metrics, 15090))[1] == {("Deployment", metrics): [15090]}
     written: tuple[tuple[str, Any], ...] = ((f"{PROXY}.ports.[containerPort:15090].hostPort", 15090), (f"{PROXY}.args.[0]", "proxy"))
     for path, asked in written:
         assert gateway("1.5.0", "Deployment", (path, asked))[1] == {("Deployment", path): [asked]}
@@ -212,6 +227,15 @@ def test_settings_are_replaced_as_overlays_are() -> None:
         gateway("1.5.0", "Deployment", podDisruptionBudget={"maxUnavailable": 1})
 
 
+def test_a_budget_gets_there_by_an_overlay_where_the_operator_loses_or_refuses_it() -> None:
+    assert gateway("1.5.0", "Deployment", podDisruptionBudget={"minAvailable": 2})[1] == {("PodDisruptionBudget", "spec.minAvailable"): [2]}
+    assert gateway("1.6.5", "Deployment", podDisruptionBudget={"minAvailable": "50%"})[1] == {("PodDisruptionBudget", "spec.minAvailable"): ["50%"]}
+    written, found = gateway("1.8.0", "Deployment", podDisruptionBudget={"minAvailable": 2})
+    assert (written["k8s"]["podDisruptionBudget"], found) == ({"minAvailable": 2}, {})
+    with pytest.raises(SettingsError, match="podDisruptionBudget has minAvailable and maxUnavailable"):
+        stack({"version": "1.8.0", "ingressGateways": [{"name": NAME, "k8s": {"podDisruptionBudget": {"minAvailable": 1, "maxUnavailable": 1}}}]})
+
+
 def stack(istio: dict[str, Any], **keys: Any) -> Settings:
     return parse({**members(2), "password": "set", "istio": istio, **keys}, "dev")
 
@@ -238,6 +262,7 @@ def images(planned: ControlPlanePlan) -> set[str]:
         ({"version": "1.8.0", "values": {"global": {"proxy": {"image": "proxyv2-mine"}}}}, "1.8.0", "istio/proxyv2-mine:1.8.0"),
         ({"version": "1.8.0", "values": {"global": {"proxy": {"image": "example.com/p:1"}}}}, "1.8.0", "example.com/p:1"),
         ({"values": {"global": {"hub": "example.com/istio", "tag": "1.5.0"}}}, "1.5.0", "example.com/istio/proxyv2:1.5.0"),
+        ({"version": "1.8.0", "values": {"global": {"tag": "1.8.0-distroless"}}}, "1.8.0", "istio/proxyv2:1.8.0-distroless"),
         ({"values": {"global": {"tag": "1.8.0-distroless"}}}, "1.8.0", "istio/proxyv2:1.8.0-distroless"),
         ({"hub": "example.com/istio", "values": {"global": {"hub": "example.com/istio"}}}, "1.5.0", "example.com/istio/proxyv2:1.5.0"),
     ],
@@ -276,6 +301,12 @@ def test_pull_secrets_open_the_registry_to_the_operator_too() -> None:
     made_of_it = deployment("h", "1.5.0", "istio-system", "x", None, [*pull_secrets(istio.values)])
     assert made_of_it["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "regcred"}]
     assert "imagePullSecrets" not in deployment("h", "1.5.0", "istio-system", "x")["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("secrets", ["regcred", [{"name": "regcred"}], [1]])
+def test_pull_secrets_of_another_form_are_refused(secrets: Any) -> None:
+    with pytest.raises(SettingsError, match=r"istio\.values: global\.imagePullSecrets must be a list of names"):
+        stack({"version": "1.5.0", "values": {"global": {"imagePullSecrets": secrets}}})
 
 
 def test_labels_and_annotations_of_a_file_are_kept(tmp_path: Path) -> None:
@@ -352,10 +383,62 @@ def test_an_overlay_of_istiod_loses_nothing() -> None:
         made("1.5.0", components={"pilot": {"k8s": overlay("Deployment", (f"{POD}.volumes.[-1]", {"name": "x"}), name="istiod")}})
 
 
+def of_plugin(version: str, *patches: tuple[str, Any]) -> list[dict[str, Any]]:
+    k8s = overlay("DaemonSet", *patches, name="istio-cni-node")
+    [written] = made(version, cni={"k8s": k8s}).manifest["spec"]["components"]["cni"]["k8s"]["overlays"]
+    found: list[dict[str, Any]] = written["patches"]
+    return found
+
+
 def test_the_plugins_overlays_are_made_safe_too() -> None:
-    patches = overlay("DaemonSet", (POD, {"priorityClassName": "system-node-critical"}), name="istio-cni-node")
-    [written] = made("1.5.0", cni={"k8s": patches}).manifest["spec"]["components"]["cni"]["k8s"]["overlays"]
-    assert written["patches"] == [{"path": f"{POD}.priorityClassName", "value": "system-node-critical"}]
+    patches = of_plugin("1.5.0", (POD, {"priorityClassName": "system-node-critical"}))
+    assert patches == [{"path": f"{POD}.priorityClassName", "value": "system-node-critical"}]
+    volume = {"name": "cni-bin-dir", "emptyDir": {}}
+    assert of_plugin("1.5.0", (f"{POD}.volumes.[name:cni-bin-dir]", volume)) == [{"path": f"{POD}.volumes.[name:cni-bin-dir]", "value": volume}]
+    installer = f"{POD}.containers.[name:install-cni]"
+    limits = {"limits": {"cpu": "1"}}
+    assert of_plugin("1.5.0", (f"{installer}.resources", limits)) == [{"path": f"{installer}.resources", "value": limits}]
+    probe = {"exec": {"command": ["true"]}}
+    assert {"path": f"{installer}.readinessProbe.httpGet"} in of_plugin("1.8.0", (f"{installer}.readinessProbe", probe))
+    assert of_plugin("1.5.0", (f"{POD}.containers.[name:repair-cni].image", "x"))[0]["path"] == f"{POD}.containers.[name:repair-cni].image"
+    with pytest.raises(OverlayError, match="an item can't be added safely"):
+        of_plugin("1.5.0", (f"{POD}.containers[-1]", {"name": "a", "image": "x"}))  # it would take the place of its own
+
+
+@pytest.mark.parametrize("version", ["1.5.0", "1.8.0"])
+def test_settings_of_istiod_are_replaced_as_a_gateways(version: str) -> None:
+    secret = {"name": "S", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}
+    k8s = {"strategy": {"type": "Recreate"}, "readinessProbe": {"tcpSocket": {"port": 8080}}, "env": [secret]}
+    written = made(version, components={"pilot": {"k8s": k8s}}).manifest["spec"]["components"]["pilot"]["k8s"]
+    assert not {"strategy", "readinessProbe"} & written.keys()
+    assert written["env"] == [{"name": "S", "value": ""}]
+    [one] = written["overlays"]
+    container = f"{POD}.containers.[name:discovery]"
+    assert {"path": "spec.strategy", "value": {"type": "Recreate"}} in one["patches"]
+    assert {"path": f"{container}.env.[name:S]", "value": secret} in one["patches"]
+    if version == "1.8.0":
+        assert {"path": f"{container}.readinessProbe.httpGet"} in one["patches"]
+        budget = made(version, components={"pilot": {"k8s": {"podDisruptionBudget": {"maxUnavailable": 1}}}})
+        [one] = budget.manifest["spec"]["components"]["pilot"]["k8s"]["overlays"]
+        assert (one["kind"], one["patches"]) == ("PodDisruptionBudget", [{"path": "spec.minAvailable"}, {"path": "spec.maxUnavailable", "value": 1}])
+
+
+def test_istiod_in_another_place_is_refused() -> None:
+    with pytest.raises(OverlayError, match=r"istio\.components\.pilot\.namespace is 'other', but istio\.namespace"):
+        made("1.8.0", components={"pilot": {"namespace": "other"}})
+    assert made("1.8.0", components={"pilot": {"namespace": "istio-system"}})
+
+
+def test_a_namespace_of_the_plugins_own_is_made() -> None:
+    assert made("1.9.4", cni={"namespace": "istio-cni"}).namespaces == ("istio-cni",)
+    assert made("1.9.4", cni={"namespace": "istio-cni", "enabled": False}).namespaces == ()
+    assert made("1.9.4", cni={"namespace": "istio-system"}).namespaces == ()
+
+
+def test_an_egress_gateway_in_its_nodes_network_knows_no_ports_of_other_meshes() -> None:
+    egress = [{"name": "istio-egressgateway", "hostNetwork": {"nodes": ["sealos02"]}}]
+    values = made("1.5.0", profile="demo", egressGateways=egress).manifest["spec"]["values"]["gateways"]["istio-egressgateway"]
+    assert "meshExpansionPorts" not in values  # 1.5's renderer refuses it there
 
 
 @pytest.mark.parametrize("policy", ["ClusterFirst", "Default"])
@@ -396,6 +479,16 @@ def test_the_plugin_joins_the_chain_of_the_pod_network(network: str, cni: dict[s
     ("network", "istio", "words"),
     [
         ("cilium", {"version": "1.5.0"}, "istio.cni.configFile: which file cilium writes"),
+        ("cilium", {"cni": {"configFile": "10-calico.conflist"}}, "10-calico.conflist is calico's, but cluster.network is cilium; name cilium's"),
+        ("calico", {"cni": {"configFile": "05-cilium.conf"}}, "05-cilium.conf is cilium's, but cluster.network is calico; leave it out"),
+        ("calico", {"values": {"cni": {"cniBinDir": 5}}}, "istio.values.cni.cniBinDir is 5"),
+        ("calico", {"values": {"istio_cni": {"chained": False}}}, "istio.values.istio_cni.chained: false"),
+        ("calico", {"cni": {"k8s": {"env": [{"name": "CNI_CONF_NAME", "value": "x"}]}}}, "istio.cni.k8s.env[0] sets CNI_CONF_NAME, but istio.cni.configFile"),
+        (
+            "calico",
+            {"cni": {"k8s": overlay("DaemonSet", (f"{POD}.containers.[name:install-cni].env.[name:CNI_NET_DIR].value", "/x"), name="istio-cni-node")}},
+            "istio.cni.k8s.overlays[0].patches[0] sets CNI_NET_DIR",
+        ),
         ("flannel", {"cni": {"configFile": "10-calico.conflist"}}, "10-calico.conflist is calico's, but cluster.network is flannel"),
         ("calico", {"values": {"cni": {"cniBinDir": "/home/kubernetes/bin"}}}, "istio.values.cni.cniBinDir"),
         ("calico", {"values": {"cni": {"cniConfDir": "/etc/mine"}}}, "istio.values.cni.cniConfDir"),
@@ -406,6 +499,13 @@ def test_a_chain_that_can_not_be_joined_is_refused(network: str, istio: dict[str
     with pytest.raises(SettingsError, match=re.escape(words)):
         stack(istio, cluster={"network": network})
     assert stack({**istio, "cni": {**istio.get("cni", {}), "enabled": False}}, cluster={"network": network})
+
+
+def test_an_injector_that_does_not_count_on_the_plugin_is_refused() -> None:
+    for enabled, told in ((True, False), (False, True)):
+        with pytest.raises(OverlayError, match=rf"istio\.values\.istio_cni\.enabled is {told}, but istio\.cni\.enabled"):
+            made("1.8.0", cni={"enabled": enabled}, values={"istio_cni": {"enabled": told}})
+    assert made("1.8.0", values={"istio_cni": {"enabled": True}})
 
 
 BOTH = [{"name": "https", "port": 443, "targetPort": 8443}, {"name": "h3", "port": 443, "targetPort": 8443, "protocol": "UDP"}]

@@ -258,6 +258,14 @@ def remarked(change: Callable[[Config], object]) -> list[str]:
         pytest.param(lambda c: c.update(privateKeyPassphrase="x"), "privateKeyPassphrase does nothing: there is no private key", id="no key"),
         pytest.param(lambda c: c.update(dashboardsPassword="x"), "dashboardsPassword does nothing without sealos-istio:dashboards", id="no dashboards"),
         pytest.param(lambda c: c.update(dashboardsTlsKey="x"), "dashboardsTlsKey does nothing without sealos-istio:dashboards", id="no TLS"),
+        pytest.param(lambda c: c["istio"].update(values={"pilot": {"hub": "gcr.io/istio-release"}}), "istio.values.pilot.hub: gcr.io/istio-release ends", id="hub of istiod"),
+        pytest.param(
+            lambda c: c["istio"].update(values={"global": {"proxy": {"image": "gcr.io/istio-release/proxyv2:1.5.0"}}}),
+            "istio.values.global.proxy.image: gcr.io/istio-release ends",
+            id="image",
+        ),
+        pytest.param(lambda c: c.update(privateKey="x", ssh={"privateKeyFile": "key"}), "ssh.privateKeyFile does nothing beside sealos-istio:privateKey", id="two keys"),
+        pytest.param(lambda c: c.update(dashboards={"way": "ingress"}), "dashboards does nothing without hosts", id="no hosts"),
         pytest.param(lambda c: c["istio"].update(cni={"enabled": False, "logLevel": "debug"}), "istio.cni.logLevel does nothing while istio.cni.enabled is false", id="no CNI"),
         pytest.param(lambda c: c.update(dashboards=dashboards(ingress={"class": "x"})), "dashboards.ingress does nothing with way gateway", id="no Ingress"),
     ],
@@ -276,6 +284,7 @@ def test_what_does_nothing_or_will_end_is_said(change: Callable[[Config], object
         lambda c: c.update(ssh={"privateKeyFile": "key"}, privateKeyPassphrase="x"),
         lambda c: c["istio"].update(hub="gcr.io/istio-releases"),
         lambda c: c["istio"].update(cni={"enabled": False}),
+        lambda c: (c["istio"].update(cni={"enabled": False}), c["cluster"].update(network="flannel")),
         lambda c: c.update(dict.fromkeys(("kialiPassphrase", "dashboardsPassword", "privateKeyPassphrase"), "")),
     ],
 )
@@ -584,12 +593,17 @@ def dashboards(way: str = "gateway", **more: Any) -> Config:
             id="no zipkin with jaeger",
         ),
         pytest.param(
+            lambda c: c.update(dashboards=dashboards(tls={"certificate": "PEM"})),
+            ["dashboards.tls.certificate: is no certificate in PEM"],
+            id="no certificate",
+        ),
+        pytest.param(
             lambda c: c.update(dashboards=dashboards(tls={})),
             ["dashboards.tls", "secretName", "certificate"],
             id="no TLS",
         ),
         pytest.param(
-            lambda c: c.update(dashboards=dashboards(tls={"certificate": "PEM"})),
+            lambda c: c.update(dashboards=dashboards(tls={"certificate": "-----BEGIN CERTIFICATE-----"})),
             ["sealos-istio:dashboardsTlsKey is missing", "config set --secret"],
             id="no key for the certificate",
         ),

@@ -175,6 +175,13 @@ MISSHAPEN: tuple[Any, ...] = ({}, {"a": "b"}, [], ["a"])
         *(pytest.param("istio", overlay(kind=value), "istio.ingressGateways[0].k8s: overlays[0].kind must be a text", id=f"kind {value}") for value in MISSHAPEN),
         *(pytest.param("istio", overlay(apiVersion=value), f"overlays[0].apiVersion: {value!r} is no version of an API", id=f"version {value}") for value in (".", "apps", "/v1", "apps/", "v1/apps")),
         pytest.param("istio", {"components": {"pilot": {"k8s": {"overlays": [{"name": []}]}}}}, "istio.components: pilot.k8s.overlays[0].name must be a text", id="pilot"),
+        *(
+            pytest.param("istio", {"ingressGateways": [{"k8s": {key: {"a": value}}}]}, f"k8s: {key}.a must be a text, not {value!r}; write it in quotes", id=f"{key} {value}")
+            for key, value in (("nodeSelector", 5), ("podAnnotations", 15020), ("serviceAnnotations", True))
+        ),
+        pytest.param("istio", {"cni": {"k8s": {"env": [{"name": "A", "value": 5}]}}}, "istio.cni.k8s: env[0].value must be a text, not 5", id="env"),
+        pytest.param("istio", {"components": {"pilot": {"k8s": {"env": ["A"]}}}}, "istio.components: pilot.k8s.env[0] must be an object with name and value, not 'A'", id="env of texts"),
+        pytest.param("istio", {"cni": {"k8s": {"overlays": [{"kind": "DaemonSet", "name": "istio-cni-node", "patches": 5}]}}}, "istio.cni.k8s.overlays[0].patches: must be a list", id="patches"),
         pytest.param("istio", {"ingressGateways": [{"k8s": {"service": "NodePort"}}]}, "k8s: service must be an object, not 'NodePort'", id="service"),
         pytest.param("istio", {"cni": {"k8s": {"tolerations": {}}}}, "istio.cni.k8s: tolerations must be a list", id="tolerations"),
     ],
