@@ -23,10 +23,10 @@ def findings(known: Object, objects: Sequence[Object]) -> Iterator[Finding]:
     """
     spec = _map(known.get("spec"))
     if known["kind"] == "Service" and (selector := _map(spec.get("selector"))):
-        pods = [_map(_map(one["spec"].get("template")).get("spec")) for one in _workloads(known, objects) if _selects(selector, one)]
+        pods = [_map(_template(one).get("spec")) for one in _workloads(known, objects) if _selects(selector, one)]
         if not pods:
             yield Finding(("spec", "selector"), "labels that the pods of some workload have", shown(selector))
-        for position, port in enumerate(spec.get("ports") or ()):
+        for position, port in enumerate(_maps(spec.get("ports"))):
             target = port.get("targetPort") or port.get("port")
             if isinstance(target, int) and target < _FIRST_FREE and pods and not any(map(_may_have_any_port, pods)):
                 path = ("spec", "ports", position, "targetPort" if port.get("targetPort") else "port")
@@ -44,22 +44,31 @@ def _workloads(known: Object, objects: Sequence[Object]) -> list[Object]:
 
 
 def _selects(selector: Object, workload: Object) -> bool:
-    labels = _map(_map(_map(workload["spec"].get("template")).get("metadata")).get("labels"))
-    return selector.items() <= labels.items()
+    labels = _map(_map(_template(workload).get("metadata")).get("labels"))
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+def _template(workload: Object) -> Object:
+    return _map(_map(workload.get("spec")).get("template"))
 
 
 def _may_have_any_port(pod: Object) -> bool:
     """Whether one of its containers may be root, or have a right that allows the same."""
     of_pod = _map(pod.get("securityContext"))
-    if any("ip_unprivileged_port_start" in str(_map(one).get("name")) for one in of_pod.get("sysctls") or ()):
+    if any("ip_unprivileged_port_start" in str(one.get("name")) for one in _maps(of_pod.get("sysctls"))):
         return True
-    return any(_may(of_pod, _map(container.get("securityContext"))) for container in pod.get("containers") or ())
+    return any(_may(of_pod, _map(container.get("securityContext"))) for container in _maps(pod.get("containers")))
 
 
 def _may(of_pod: Object, own: Object) -> bool:
     context = {**of_pod, **own}
-    added = _map(own.get("capabilities")).get("add") or ()
-    return not (context.get("runAsUser") or context.get("runAsNonRoot")) or "NET_BIND_SERVICE" in added or bool(own.get("privileged"))
+    added = _map(own.get("capabilities")).get("add")
+    return not (context.get("runAsUser") or context.get("runAsNonRoot")) or "NET_BIND_SERVICE" in str(added) or bool(own.get("privileged"))
+
+
+def _maps(value: Any) -> list[Object]:
+    """The items of a list, each as a map: what has another form, the schema tells of."""
+    return [_map(item) for item in value] if isinstance(value, list) else []
 
 
 def _map(value: Any) -> Object:
