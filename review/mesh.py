@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 Objects = Mapping[str, Any]
@@ -14,6 +15,9 @@ _MOST = 3
 
 _LONGEST = 200
 """Characters of a value that are shown."""
+
+_LINE = "⏎"
+"""Where a line of a text ends."""
 
 
 def rendered(inputs: Mapping[str, Any]) -> Objects:
@@ -43,7 +47,34 @@ def differences(before: Objects, after: Objects) -> Iterator[tuple[str, str, str
 def changed(before: Any, after: Any) -> Iterator[str]:
     """Each leaf in which two structures differ, as `path old → new`."""
     for path, old, new in compared(dict(leaves(before)), dict(leaves(after))):
-        yield f"{path} {'unset' if old is None else old} → {'unset' if new is None else new}"
+        yield f"{path} {' → '.join(shown(old, new))}"
+
+
+def shown(old: str | None, new: str | None) -> tuple[str, str]:
+    """Two texts that differ, as people see them: of long ones the lines in which they do."""
+    if old is None or new is None:
+        return cut(old), cut(new)
+    if max(len(old), len(new)) > _LONGEST:
+        before, after = old.split(_LINE), new.split(_LINE)
+        same = _alike(before, after)
+        rest = _alike(before[same:][::-1], after[same:][::-1])
+        old, new = (_LINE.join(lines[same : len(lines) - rest]) or "nothing" for lines in (before, after))
+        if max(len(old), len(new)) > _LONGEST:  # one line is that long
+            begin = max(_alike(old, new) - _LONGEST // 4, 0)
+            old, new = (f"…{text[begin:]}" if begin else text for text in (old, new))
+    return cut(old), cut(new)
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many items two sequences begin with alike."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def cut(text: str | None, most: int = _LONGEST) -> str:
+    """A text of bounded length."""
+    if text is None:
+        return "unset"
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def compared(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[tuple[str, str | None, str | None]]:
@@ -65,5 +96,4 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
             yield from leaves(inner, f"{path}[{names[position] if named else position}]")
     else:
         text = value if isinstance(value, str) else json.dumps(value)
-        text = text.replace("\n", "⏎")
-        yield path, text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+        yield path, text.replace("\n", _LINE)

@@ -255,7 +255,7 @@ def _signed(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str
         elif new is None:
             yield f"- {path}: {old}"
         else:
-            yield f"~ {path}: {old} → {new}"
+            yield f"~ {path}: {' → '.join(mesh.shown(old, new))}"
 
 
 def between(base: Plan, head: Plan) -> Plan:

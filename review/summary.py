@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from review.mesh import cut
 from review.plan import Change, Operation, Plan
 
 MARKER = "<!-- sealos-istio review -->"
@@ -11,6 +12,9 @@ MARKER = "<!-- sealos-istio review -->"
 
 LONGEST = 60_000
 """Characters of a comment; GitHub takes 65536."""
+
+_LONGEST_LINE = 600
+"""Characters of one difference: a path and two values."""
 
 _SIGNS = {"create": "+", "update": "~", "replace": "+-", "delete": "-"}
 _VERBS = (("create", "to create"), ("update", "to update"), ("replace", "to replace"), ("delete", "to delete"))
@@ -142,4 +146,4 @@ def differences(plan: Plan) -> Iterator[str]:
     """Every changed object with each of its differences."""
     for change in plan.changed:
         yield f"{_SIGNS[change.operation][:1]} {change.kind} {change.name}"
-        yield from (f"    {line.replace('```', '` ` `')}" for line in change.lines)
+        yield from (f"    {cut(line.replace('```', '` ` `'), _LONGEST_LINE)}" for line in change.lines)

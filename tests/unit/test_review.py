@@ -122,6 +122,24 @@ def test_of_one_object_three_differences_are_shown_and_the_others_counted() -> N
     assert list(mesh.differences({}, {"Role r": many})) == [], "a new mesh is not a hundred lines"
 
 
+def test_of_a_long_text_what_differs_is_shown() -> None:
+    lines = [f"key{number}: value" for number in range(100)]
+    changed = [*lines[:70], "accessLogFile: /dev/stdout", *lines[71:]]
+    config = "ConfigMap istio-system/istio"
+    [(_, _, told)] = mesh.differences({config: {"data": {"mesh": "\n".join(lines)}}}, {config: {"data": {"mesh": "\n".join(changed)}}})
+    assert told == "data.mesh key70: value → accessLogFile: /dev/stdout"
+    [(_, _, told)] = mesh.differences({config: {"a": "\n".join(lines)}}, {config: {"a": "\n".join([*lines, "more: 1"])}})
+    assert told == "a nothing → more: 1"
+    [(_, _, told)] = mesh.differences({config: {"a": "x" * 500 + "1" + "y" * 500}}, {config: {"a": "x" * 500 + "2" + "y" * 500}})
+    assert "1yy" in told
+    assert "2yy" in told
+    assert len(told) < 420
+    # the same between two previews that were made from nothing
+    found = between(Plan("s", (_made("a", (f"+ data: {'⏎'.join(lines)}",)),)), Plan("s", (_made("a", (f"+ data: {'⏎'.join(changed)}",)),)))
+    [change] = found.changed
+    assert change.lines == ("~ data: key70: value → accessLogFile: /dev/stdout",)
+
+
 def test_the_gate_holds_what_is_protected_and_what_failed() -> None:
     change = Change("delete", "urn:pulumi:s::p::aws:s3:Bucket::b", "aws:s3:Bucket", "b", protect=True)
     plan = Plan("s", (change,))
