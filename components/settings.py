@@ -434,6 +434,8 @@ class GatewaySettings(_Model):
     k8s: dict[str, Any] | None = Field(default=None, alias="k8s")
     host_network: HostNetwork | None = None
 
+    _check_label = field_validator("label")(valid.label_map)
+
     @field_validator("name", "namespace")
     @classmethod
     def _named(cls, value: str | None) -> str | None:
@@ -477,6 +479,9 @@ class Labelled(_Model):
 
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
+
+    _check_labels = field_validator("labels")(valid.label_map)
+    _check_annotations = field_validator("annotations")(valid.annotation_map)
 
 
 class ImagesFile(_Model):
@@ -556,6 +561,8 @@ class IstioSettings(_Model):
     def _own_keys(cls, value: dict[str, Any]) -> dict[str, Any]:
         if doubled := sorted({"cni", "ingressGateways", "egressGateways"} & set(value)):
             raise ValueError(f"{', '.join(doubled)} has a key of its own in istio; write it there")
+        if wrong := [name for name, component in value.items() if not isinstance(component, Mapping)]:
+            raise ValueError(f"{wrong[0]} must be an object, not {value[wrong[0]]!r}, with which Istio would leave it out; that is {{enabled: false}}")
         for name, component in value.items():
             if isinstance(k8s := _at(component, "k8s"), Mapping):
                 try:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.istio.operator_manifests import NAMESPACE
+from components.kubernetes import values
 
 HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """A DNS label (RFC 1123 section 2.1)."""
@@ -250,6 +251,22 @@ def cluster_name(value: str) -> str:
         raise ValueError(f"{value!r} has {len(value)} characters; 253 is the most")
     if _RANGE.search(value):
         raise ValueError(f"{value!r} has a range of addresses in it, which belongs to masters or nodes")
+    return value
+
+
+def label_map(value: Mapping[str, str]) -> Mapping[str, str]:
+    """Labels of an object."""
+    return _of_metadata(value, "labels")
+
+
+def annotation_map(value: Mapping[str, str]) -> Mapping[str, str]:
+    """Annotations of an object."""
+    return _of_metadata(value, "annotations")
+
+
+def _of_metadata(value: Mapping[str, str], what: str) -> Mapping[str, str]:
+    for (*_, key), expected, observed in values.named(value, (what,)):
+        raise ValueError(f"{key!r} can't be: expected {expected}, observed {observed!r}")
     return value
 
 

@@ -24,6 +24,15 @@ OWN_KEYS: Mapping[str, str] = {
 }
 """Keys of an IstioOperator's spec that are one key of `istio` each."""
 
+_GROUP = "install.istio.io/"
+_METADATA = frozenset(
+    (
+        *("name", "namespace", "labels", "annotations"),
+        *("creationTimestamp", "finalizers", "generation", "managedFields", "resourceVersion", "selfLink", "uid"),
+    )
+)
+"""Keys of metadata that are kept, and those that the API server and the operator add to one that was read from a cluster."""
+
 CNI_VALUES: Mapping[str, str] = {
     "excludeNamespaces": "excludeNamespaces",
     "logLevel": "logLevel",
@@ -65,7 +74,10 @@ def _settings(
     found: dict[str, Any] = {key: metadata[key] for key in ("name", "namespace") if key in metadata}
     if kept := _labelled(metadata):
         found["metadata"] = kept
-    problems = list(_beside(operator, documents, found, shown))
+    problems = [f"{shown}: metadata.{key} is not supported; take it out" for key in metadata if key not in _METADATA]
+    if not str(operator.get("apiVersion", _GROUP)).startswith(_GROUP):
+        problems.append(f"{shown}: apiVersion is {operator['apiVersion']}; an IstioOperator's is {_GROUP}v1alpha1")
+    problems += _beside(operator, documents, found, shown)
     for key, value in spec.items():
         if key in OWN_KEYS:
             found[OWN_KEYS[key]] = str(value) if key == "tag" else value

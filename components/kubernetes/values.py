@@ -168,7 +168,7 @@ def odd(known: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, 
     """Each value that is not what it must be: where, what is expected, and the value."""
     metadata = known.get("metadata")
     for key in ("labels", "annotations"):
-        yield from _named(metadata.get(key) if isinstance(metadata, Mapping) else None, ("metadata", key))
+        yield from named(metadata.get(key) if isinstance(metadata, Mapping) else None, ("metadata", key))
     kind = str(known.get("kind"))
     if kind in WORKLOADS:
         yield from _walk(known.get("spec"), ("spec",), {**_OF_POD, **_OF_WORKLOAD})
@@ -180,7 +180,7 @@ def _walk(value: Any, path: tuple[str | int, ...], rules: Mapping[str, Rule]) ->
     names = [at for at in path if isinstance(at, str)]
     if isinstance(value, Mapping):
         if names[-1] in (*_LABELS, "annotations") or names[-2:] == ["spec", "selector"]:
-            yield from _named(value, path)
+            yield from named(value, path)
         for key, inner in value.items():
             at = (*path, str(key))
             if names[-1] in ("limits", "requests") and inner is not None and not _AMOUNT.holds(inner):
@@ -197,8 +197,8 @@ def _rule(names: Sequence[str], rules: Mapping[str, Rule]) -> Rule | None:
     return rules.get(".".join(names[-2:])) or rules.get(names[-1])
 
 
-def _named(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
-    """Keys of labels and annotations, and values of labels (ValidateLabels, ValidateAnnotations)."""
+def named(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
+    """What is wrong with labels or annotations, as the path's last element says: keys, and values of labels (ValidateLabels, ValidateAnnotations)."""
     annotations = path[-1] == "annotations"
     for key, text in (value or {}).items() if isinstance(value, Mapping) else ():
         if isinstance(text, Mapping | list):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,26 @@ def test_the_published_file_is_the_same_mesh_as_its_keys(tmp_path: Path) -> None
     by_file = plan(read(tmp_path, namespace, published()))
     assert by_file.manifest == by_keys.manifest
     assert by_file.wanted == by_keys.wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"apiVersion": "v1"}, "apiVersion is v1; an IstioOperator's is install.istio.io/v1alpha1"),
+        ({"metadata": {"generateName": "mesh-"}}, "metadata.generateName is not supported"),
+        ({"metadata": {"name": "mesh", "annotations": {"a/b/c": "x"}}}, "istio.metadata.annotations: 'a/b/c' can't be: expected as its key a name"),
+        ({"spec": {"tag": "1.8.0", "components": {"pilot": None}}}, "istio.components: pilot must be an object, not None, with which Istio would leave it out"),
+    ],
+)
+def test_what_would_be_lost_of_it_is_refused(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError, match=re.escape(words)):
+        read(tmp_path, published() | change)
+
+
+def test_one_that_was_read_from_a_cluster_is_taken(tmp_path: Path) -> None:
+    operator = published()
+    operator["metadata"] |= {"uid": "x", "resourceVersion": "5", "finalizers": ["istio-finalizer.install.istio.io"], "creationTimestamp": None}
+    assert read(tmp_path, operator | {"status": {"status": "HEALTHY"}})
 
 
 def test_nothing_of_the_file_is_lost(tmp_path: Path) -> None:
