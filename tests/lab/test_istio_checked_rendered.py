@@ -59,6 +59,7 @@ def test_all_that_kubernetes_would_refuse_is_named_with_its_settings(version: st
     expected = [
         *((f"overlays[0].patches[{number}]: Deployment", words) for number, (_, _, words) in enumerate(REFUSED)),
         ("overlays[1].patches[0]: Service", "spec.typ: expected a field that Kubernetes 1.16 has there, nearest type"),
+        ("service: Service", "spec.selector: expected labels that the pods of some workload have"),
         ("service: Service", "spec.type: expected one of ClusterIP, NodePort, LoadBalancer, ExternalName"),
         ("env: Deployment", f"{POD}.containers[istio-proxy].env[X]: expected value or valueFrom, observed both"),
     ]
