@@ -16,8 +16,8 @@ from components.dashboards.catalog import Dashboard, dashboards_of
 from components.istio.istio_operator import plan, safe_gateways
 from components.istio.overlays import gateway_chart
 from components.istio.patches import Delete, Leaf, parse_path, put
+from components.istio.releases.table import release
 from components.istio.shapes import chart_ports, protocol_of
-from components.istio.versions import release
 
 if TYPE_CHECKING:
     from components.settings import DashboardSettings, IstioSettings

@@ -16,6 +16,7 @@ from typing import Any
 
 from components.kubernetes import values
 from components.kubernetes.quantities import quantity
+from components.kubernetes.versions import minor_of
 
 Path = tuple[str | int, ...]
 """Keys, and positions in lists."""
@@ -84,8 +85,7 @@ CRITICAL = ("system-cluster-critical", "system-node-critical")
 
 def unadmitted(known: Mapping[str, Any], kubernetes: str) -> Iterator[Finding]:
     """What the plugin Priority refuses before Kubernetes 1.17 (plugin/pkg/admission/priority): critical pods outside kube-system."""
-    _, minor = (int(part) for part in kubernetes.removeprefix("v").split(".")[:2])
-    if known.get("kind") not in values.WORKLOADS or minor >= 17 or _map(known.get("metadata")).get("namespace") == "kube-system":
+    if known.get("kind") not in values.WORKLOADS or minor_of(kubernetes) >= (1, 17) or _map(known.get("metadata")).get("namespace") == "kube-system":
         return
     name = _map(_map(_map(known.get("spec")).get("template")).get("spec")).get("priorityClassName")
     if name in CRITICAL:
