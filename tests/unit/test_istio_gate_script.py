@@ -102,3 +102,24 @@ def test_namespaces_of_gateways_are_looked_at_as_well(tmp_path: Path) -> None:
     done = subprocess.run(["bash", SCRIPT, tmp_path], env={**os.environ, "KUBECTL": str(kubectl)}, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["others"] == [{"kind": "List", "items": [{"kind": "Service"}]}, None]
+
+
+@pytest.mark.parametrize(("shell", "then"), [(True, []), (False, ["delete pod/operator-1 --wait=false"])])
+def test_a_restart_keeps_the_pod_where_its_image_has_a_shell(tmp_path: Path, shell: bool, then: list[str]) -> None:
+    request, kubectl, told = tmp_path / "request", tmp_path / "kubectl", tmp_path / "told"
+    request.mkdir()
+    for name, text in {"verb": "restart", "namespace": "istio-operator", "selector": "name=istio-operator"}.items():
+        (request / name).write_text(text)
+    kubectl.write_text(
+        f"""#!/usr/bin/env bash
+printf "%s\\n" "$*" >>{told}
+case " $* " in *" get pods "*) echo pod/operator-1 ;; *" exec "*) exit {0 if shell else 126} ;; esac
+"""
+    )
+    kubectl.chmod(0o755)
+    done = subprocess.run(["bash", SCRIPT, request], env={**os.environ, "KUBECTL": str(kubectl)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    asked, run, *rest = told.read_text().splitlines()
+    assert asked.endswith("-n istio-operator get pods -l name=istio-operator -o name")
+    assert " exec pod/operator-1 -- sh -c " in run
+    assert [line.partition("-n istio-operator ")[2] for line in rest] == then

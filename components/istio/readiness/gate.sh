@@ -89,8 +89,14 @@ case $(read_name verb) in
     ask -n "$(read_name namespace)" patch deployment "$(read_name name)" --type=json -p "$(read_name patch)" >/dev/null
     ;;
   restart)
-    # the pods, not a rollout: a rollout would change the pod template that Pulumi, or the operator, owns
-    ask -n "$(read_name namespace)" delete pods -l "$(read_name selector)" --wait=false
+    # Its process alone, where its image has a shell: another pod asks the CNI chain for a network, and when the operator has taken the
+    # plugin's rights away with an IstioOperator, nobody gets one until it is at work again. Else the pods, and no rollout, which would
+    # change the pod template that Pulumi, or the operator, owns.
+    pods=$(ask -n "$(read_name namespace)" get pods -l "$(read_name selector)" -o name)
+    for pod in $pods; do
+      timeout 20 "$kubectl" -n "$(read_name namespace)" exec "$pod" -- sh -c '(sleep 1; kill 1) >/dev/null 2>&1 &' ||
+        ask -n "$(read_name namespace)" delete "$pod" --wait=false
+    done
     ;;
   retire)
     # From 1.6 on the operator looks for its own objects by its own version's label, so what only its predecessor made stays.

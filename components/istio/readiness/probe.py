@@ -34,15 +34,15 @@ ERROR_LASTS = 30.0
 reconciling a changed IstioOperator took 3 to 18 s."""
 
 IGNORED_LASTS = 30.0
-"""Seconds after which HEALTHY without the objects is taken for the operator's cache, and its pod is started anew."""
+"""Seconds after which HEALTHY without the objects is taken for the operator's cache, and it is started anew."""
 
 HANGS_AFTER = 60.0
-"""Seconds after which an operator at work on what is as wanted hangs, and its pod is started anew. 1.6.5's did
+"""Seconds after which an operator at work on what is as wanted hangs, and is started anew. 1.6.5's did
 after a Deployment was deleted by hand, and after its IstioOperator was made anew: all was made again, and it waited for ever
 among its components (processRecursive in operator/pkg/helmreconciler/reconciler.go). Reconciling what is there takes seconds."""
 
 DEAF_AFTER = 45.0
-"""Seconds after which a Deployment that runs has missed that its webhooks lack its CA bundle, and its pods are started anew: it takes them a
+"""Seconds after which a Deployment that runs has missed that its webhooks lack its CA bundle, and is started anew: it takes them a
 second. 1.5.0's istiod leads again after the API server was away for longer than its lease (15 s), but hears nothing any more of
 its ValidatingWebhookConfiguration (its controller starts the same informers a second time: pkg/webhooks/validation/controller/controller.go),
 and the operator, which starts anew at such a moment, takes the bundle away."""
@@ -160,7 +160,7 @@ async def wait(
             }
             for name in stuck.keys() - restarted:
                 restarted.add(name)
-                say(f"{stuck[name]}, so its pod is started anew")
+                say(f"{stuck[name]}, so it is started anew")
                 await _restart(host, looked, name)
                 since = {}
             first = verdict.problems[0].text + (
@@ -267,7 +267,7 @@ async def _trim(host: _Host, wanted: Wanted, left: Mapping[str, list[str]]) -> N
 
 
 async def _restart(host: _Host, view: View, name: str) -> None:
-    """Takes away the pods of a Deployment, which makes new ones."""
+    """Ends the processes in the pods of a Deployment, or the pods where that can't be done; Kubernetes makes them anew."""
     selector = {"name": "istio-operator"} if name == OPERATOR else (view.named("Deployment", name) or {})["spec"]["selector"]["matchLabels"]
     files = {
         "verb": b"restart",
