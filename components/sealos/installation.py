@@ -153,7 +153,7 @@ def _defaults() -> dict[str, Any]:
 
 
 def stage(facts: Facts, first: Machine) -> str:
-    """How far a half-done installation came, in words; sealos leaves each of these behind (sealos.md section 2.4).
+    """How far a half-done installation came, in words; sealos leaves each of these behind (docs/reference/sealos.md).
 
     Args:
         facts: of the first master; without a marker, with leftovers.

@@ -1,4 +1,4 @@
-"""Whether an offline package holds the Kubernetes that the settings name, by what lies in it. Pure; layout: sealos.md section 3.
+"""Whether an offline package holds the Kubernetes that the settings name, by what lies in it. Pure; layout: docs/reference/sealos.md.
 
 sealos itself never compares the two: it would tell kubeadm one version and install the programs of another.
 """

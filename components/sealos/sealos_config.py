@@ -16,7 +16,7 @@ HOME = "/root/.sealos"
 
 
 def target(machine: Machine) -> str:
-    """The machine in sealos's form; the port always written, because sealos compares texts (sealos.md section 1)."""
+    """The machine in sealos's form; the port always written, because sealos compares texts (docs/reference/sealos.md)."""
     return f"{machine.address}:{machine.port}"
 
 

@@ -1,4 +1,4 @@
-"""Which sealos the drivers can drive, by what the binary itself says. Pure; reasons: sealos.md section 2.5."""
+"""Which sealos the drivers can drive, by what the binary itself says. Pure; reasons: docs/reference/sealos.md, "Releases before"."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ def mesh_runs(kubectl: Kubectl, machines: int) -> None:
     cni = kubectl.json("-n", "kube-system", "get", "daemonset", "istio-cni-node")
     assert (cni["status"]["numberReady"], cni["status"]["desiredNumberScheduled"]) == (machines, machines)
     operator = kubectl.json("-n", "istio-system", "get", "istiooperator", "example-istiocontrolplane")
-    assert operator["status"]["status"] == 3  # HEALTHY, which 1.5 writes as a number (istio.md section 4)
+    assert operator["status"]["status"] == 3  # HEALTHY, which 1.5 writes as a number (components/istio/releases/table.py)
 
 
 def test_the_mesh_runs(kubectl: Kubectl) -> None:

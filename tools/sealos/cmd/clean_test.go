@@ -9,7 +9,7 @@ import (
 	"sealos-istio/tools/sealos/internal/sshtest"
 )
 
-// §1 and §0.7: what ends a clean with 255 before anything is done.
+// What ends a clean with 255 before anything is done.
 func TestCleanRefusals(t *testing.T) {
 	l := newLab(t, 2)
 	l.want(l.sealos("clean", "--all", "-f"), 255, "config.yaml")
@@ -32,7 +32,7 @@ var cleanOrder = []string{
 	`^sed -i "/apiserver.cluster.local/d" /etc/hosts$`, "^rm -rf ~/kube$", "^rm -rf /etc/kubernetes/pki$", "rm -rf /usr/bin/sealos$",
 }
 
-// §4: a clean of a node: the route, the reset, then the Node object by way of the first master. No drain.
+// A clean of a node: the route, the reset, then the Node object by way of the first master. No drain.
 func TestCleanNode(t *testing.T) {
 	l := newLab(t, 3)
 	l.installed(l.net.Hosts[:1], l.net.Hosts[1:])
@@ -49,7 +49,7 @@ func TestCleanNode(t *testing.T) {
 	}
 }
 
-// §0.8: membership is not checked.
+// Membership is not checked.
 func TestCleanOfAStranger(t *testing.T) {
 	l := newLab(t, 3)
 	l.installed(l.net.Hosts[:1], l.net.Hosts[1:2])
@@ -60,7 +60,7 @@ func TestCleanOfAStranger(t *testing.T) {
 	}
 }
 
-// §0.9: an unreachable node leaves the config, its Node object stays.
+// An unreachable node leaves the config, its Node object stays.
 func TestCleanOfADownNode(t *testing.T) {
 	l := newLab(t, 2)
 	l.installed(l.net.Hosts[:1], l.net.Hosts[1:])
@@ -74,7 +74,7 @@ func TestCleanOfADownNode(t *testing.T) {
 	}
 }
 
-// §4: a clean of a master writes lvscare's manifest again on all nodes.
+// A clean of a master writes lvscare's manifest again on all nodes.
 func TestCleanMaster(t *testing.T) {
 	l := newLab(t, 3)
 	l.installed(l.net.Hosts[:2], l.net.Hosts[2:])
@@ -89,7 +89,7 @@ func TestCleanMaster(t *testing.T) {
 	}
 }
 
-// §2.4: --all, with every reset failing: 0, ~/.sealos gone but for a config.yaml without members and with the password;
+// --all, with every reset failing: 0, ~/.sealos gone but for a config.yaml without members and with the password;
 // a second one ends with 255; an init afterwards has a new CA.
 func TestCleanAll(t *testing.T) {
 	l := newLab(t, 3)

@@ -19,9 +19,7 @@ import (
 	"sealos-istio/tools/sealos/internal/sshtest"
 )
 
-// The numbers in this file and the next ones are sections of reference/sealos.md.
-
-// §2.1: the order of an init of two masters and a node; §1.1: what it leaves.
+// The order of an init of two masters and a node; and what it leaves.
 func TestInitOrderAndTraces(t *testing.T) {
 	l := newLab(t, 3)
 	m0, m1, node := l.host(0), l.host(1), l.host(2)
@@ -86,7 +84,7 @@ func TestInitOrderAndTraces(t *testing.T) {
 	l.checkLocalTraces(early, r.output)
 }
 
-// §1, authentication: a terminal for every command; a new connection for each, the copy of the pki apart.
+// A terminal for every command; a new connection for each, the copy of the pki apart.
 func (l *lab) checkConnections() {
 	l.t.Helper()
 	byConnection := map[int][]string{}
@@ -225,7 +223,7 @@ func (l *lab) checkLocalTraces(early, output string) {
 	}
 }
 
-// §0.1 and §2.4: all of this fails and init still says success and ends with 0.
+// All of this fails and init still says success and ends with 0.
 func TestInitIgnoresFailures(t *testing.T) {
 	l := newLab(t, 4)
 	m1, bad, good := l.host(1), l.host(2), l.host(3)
@@ -248,7 +246,7 @@ func TestInitIgnoresFailures(t *testing.T) {
 	inOrder(t, l.net.Texts(bad), "bash init.sh", "^kubeadm join", "^put /etc/kubernetes/manifests/kube-sealyun-lvscare.yaml$")
 }
 
-// §2.4: a failed `kubeadm init` is fatal and leaves half a config; a second init may succeed. §0.3: a join of a master
+// A failed `kubeadm init` is fatal and leaves half a config; a second init may succeed. A join of a master
 // after the failed one has no names for its certificate.
 func TestInitFailsAtKubeadm(t *testing.T) {
 	l := newLab(t, 2)
@@ -289,7 +287,7 @@ func TestInitFailsAtKubeadm(t *testing.T) {
 	}
 }
 
-// §2.1 step 5: kubeconfigs of another CA.
+// Kubeconfigs of another CA.
 func TestInitRefusesKubeconfigsOfAnotherCA(t *testing.T) {
 	l := newLab(t, 1)
 	l.net.On(nil, "^kubeadm init --config", sshtest.Reply{Status: 1})
@@ -300,7 +298,7 @@ func TestInitRefusesKubeconfigsOfAnotherCA(t *testing.T) {
 	l.want(l.init(l.net.Hosts, nil), 255, "generator kubeconfig failed", "has got the wrong CA cert")
 }
 
-// §0.4, §0.5: everything from a file that only its owner reads; the password is in no argument.
+// Everything from a file that only its owner reads; the password is in no argument.
 func TestInitFromFile(t *testing.T) {
 	l := newLab(t, 1)
 	text := fmt.Sprintf("masters: [%q]\nnodes: []\nuser: root\npasswd: %q\nprivatekey: /none\napiserverdomain: apiserver.cluster.local\nnetwork: calico\n"+
@@ -320,7 +318,7 @@ func TestInitFromFile(t *testing.T) {
 	l.want(l.sealos("init", "--config", l.path("none.yaml")), 1, "none.yaml")
 }
 
-// §1: exit statuses before anything is done on a host.
+// Exit statuses before anything is done on a host.
 func TestInitRefusals(t *testing.T) {
 	l := newLab(t, 3)
 	address := l.host(0).Address
@@ -355,7 +353,7 @@ func TestInitRefusals(t *testing.T) {
 	}
 }
 
-// §2.4: a host that can't be used at the check is fatal; config.yaml with the password is there already.
+// A host that can't be used at the check is fatal; config.yaml with the password is there already.
 func TestInitCheck(t *testing.T) {
 	for name, c := range map[string]struct {
 		phrase string
@@ -384,7 +382,7 @@ func TestInitCheck(t *testing.T) {
 	}
 }
 
-// §1, authentication: the key first, the password after; a key that can't be read or is not there is no error.
+// The key first, the password after; a key that can't be read or is not there is no error.
 func TestLogin(t *testing.T) {
 	l := newLab(t, 1)
 	public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -429,7 +427,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// §1.1: the local line is left alone when the name stands there, whatever its address.
+// The local line is left alone when the name stands there, whatever its address.
 func TestLocalHostsLine(t *testing.T) {
 	l := newLab(t, 1)
 	l.write("hosts", "10.9.9.9 apiserver.cluster.local\n")

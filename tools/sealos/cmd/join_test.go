@@ -8,7 +8,7 @@ import (
 	"sealos-istio/tools/sealos/internal/sshtest"
 )
 
-// §1: what join says before it does anything.
+// What join says before it does anything.
 func TestJoinRefusals(t *testing.T) {
 	l := newLab(t, 2)
 	r := l.sealos("join", "--node", l.host(1).Address)
@@ -24,7 +24,7 @@ func TestJoinRefusals(t *testing.T) {
 	}
 }
 
-// §4: the order of a join of a node, also with the port left out where it is 22.
+// The order of a join of a node, also with the port left out where it is 22.
 func TestJoinNode(t *testing.T) {
 	l := newLab(t, 3)
 	l.installed(l.net.Hosts[:1], l.net.Hosts[1:2])
@@ -47,7 +47,7 @@ func TestJoinNode(t *testing.T) {
 	}
 }
 
-// §4: a join of masters and nodes: masters first, the lvscare manifest of the nodes is written again.
+// A join of masters and nodes: masters first, the lvscare manifest of the nodes is written again.
 func TestJoinMasterAndNode(t *testing.T) {
 	l := newLab(t, 4)
 	l.installed(l.net.Hosts[:1], l.net.Hosts[1:2])
@@ -67,7 +67,7 @@ func TestJoinMasterAndNode(t *testing.T) {
 	}
 }
 
-// §2.4: no token: a panic (2), the config as before, the new host changed already. §0.2: a failed join makes a member all
+// No token: a panic (2), the config as before, the new host changed already. A failed join makes a member all
 // the same; a second one is refused, and the way back is clean.
 func TestJoinFailures(t *testing.T) {
 	l := newLab(t, 2)

@@ -8,7 +8,7 @@ import (
 	"sealos-istio/tools/sealos/internal/config"
 )
 
-// §1: the small commands and their exit statuses.
+// The small commands and their exit statuses.
 func TestSmallCommands(t *testing.T) {
 	l := newLab(t, 0)
 	for _, c := range []struct {
@@ -43,7 +43,7 @@ func TestSmallCommands(t *testing.T) {
 	}
 }
 
-// §4: `sealos cert` runs on a further master, beside the CAs that were copied there.
+// `sealos cert` runs on a further master, beside the CAs that were copied there.
 func TestCertOnTheHost(t *testing.T) {
 	l := newLab(t, 0)
 	arguments := []string{"cert", "--node-ip", "10.0.0.2", "--node-name", "sealos02", "--service-cidr", "10.96.0.0/12", "--dns-domain", "cluster.local",
@@ -56,7 +56,7 @@ func TestCertOnTheHost(t *testing.T) {
 	}
 }
 
-// §1: --info hides details on the console, not in the log.
+// --info hides details on the console, not in the log.
 func TestInfo(t *testing.T) {
 	l := newLab(t, 1)
 	l.installed(l.net.Hosts, nil)

@@ -1,4 +1,4 @@
-// Package cmd is the command line of sealos v3.3.9-rc.11 as reference/sealos.md §1 has it.
+// Package cmd is the command line of sealos v3.3.9-rc.11 as docs/reference/sealos.md has it.
 package cmd
 
 import (

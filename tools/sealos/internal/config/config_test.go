@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// reference/sealos.md §1.1: the keys and their order.
+// The keys and their order.
 var keys = []string{
 	"masters", "nodes", "dnsdomain", "apiservercertsans", "user", "passwd", "privatekey", "pkpassword", "apiserverdomain",
 	"network", "vip", "pkgurl", "version", "repo", "podcidr", "svccidr", "certpath", "certetcdpath", "lvscarename", "lvscaretag", "alioss",

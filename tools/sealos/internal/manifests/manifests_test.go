@@ -78,7 +78,7 @@ func TestParseJoin(t *testing.T) {
 	}
 }
 
-// reference/sealos.md §1: the parser of the certificate key expects a terminal's line ends.
+// The parser of the certificate key expects a terminal's line ends.
 func TestParseCertificateKeyNeedsATerminal(t *testing.T) {
 	const output = "[upload-certs] Using certificate key:\nabc\n"
 	if key, err := ParseCertificateKey(strings.ReplaceAll(output, "\n", "\r\n")); err != nil || key != "abc" {
