@@ -277,7 +277,8 @@ def keep(new: Path, kind: Iterable[Path]) -> Path:
     """Removes of a kind (it may be among them) what was used longest ago."""
     others = {path: path.stat().st_atime_ns for path in kind if path != new}
     for path in sorted(others, key=lambda path: -others[path])[KEPT - 1 :]:
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        # another lab that comes up may be at it, too
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     return new
 
 

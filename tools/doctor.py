@@ -344,6 +344,21 @@ def bring_cgroups() -> None:
         say(f"Mounted the cgroup hierarchies of version 1 that were missing for the lab: {', '.join(mounted)} (DEPS=no mounts none).")
 
 
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+INSTANCES = 512
+"""Of a user, all machines of all labs together: each takes about twelve (systemd, kubelet, the container runtime), and kubelet ends
+without. The kernel's own limit is 128."""
+
+
+def bring_instances() -> None:
+    """Raises the limit of inotify instances, where this host's is too low for two labs."""
+    with contextlib.suppress(OSError):  # a container may not: one lab has enough with the kernel's own
+        if (limit := int(INOTIFY.read_text())) >= INSTANCES:
+            return
+        INOTIFY.write_text(f"{INSTANCES}\n")
+        say(f"Raised fs.inotify.max_user_instances from {limit} to {INSTANCES}, since each of the lab's machines takes twelve (DEPS=no leaves it).")
+
+
 def bring_go() -> list[str]:
     """Installs the wheel of Go into this virtual environment where the machine has no Go that is new enough; returns what went wrong."""
     from tools import parts
@@ -370,6 +385,7 @@ def bring(purpose: str) -> list[str]:
         wrong += bring_packages(purpose, apt)
     if os.geteuid() == 0 and purpose not in ROOTLESS:
         bring_cgroups()
+        bring_instances()
     if in_environment():
         from tools import parts
 

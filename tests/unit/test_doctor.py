@@ -56,6 +56,8 @@ esac""",
     needed = Package("its-package", "preview", "for this test", ("no-such-program",))
     monkeypatch.setattr(doctor, "PACKAGES", (THERE, needed))
     monkeypatch.setattr(doctor, "SYSTEM_PATH", str(bin_folder))
+    (tmp_path / "instances").write_text("512\n")
+    monkeypatch.setattr(doctor, "INOTIFY", tmp_path / "instances")
     monkeypatch.setattr(doctor, "check_building", lambda purpose: [])
     monkeypatch.setattr(doctor, "check_lab", list)
     monkeypatch.setattr(cgroups, "mount", list)
@@ -133,18 +135,24 @@ class TestBringing:
         )
         assert debian.read_text() == ""
 
-    def test_cgroups_are_mounted_for_the_lab_alone_and_said(
-        self, debian: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    def test_what_the_kernel_gives_is_brought_for_the_lab_alone_and_said(
+        self, debian: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setattr(doctor, "PACKAGES", (THERE,))
         monkeypatch.setattr(cgroups, "mount", lambda: ["cpu", "memory"])
+        limit = tmp_path / "instances"
+        limit.write_text("128\n")
         assert doctor.diagnosis("tools") is None
-        assert capsys.readouterr().err == ""
+        assert (capsys.readouterr().err, limit.read_text()) == ("", "128\n")
         assert doctor.diagnosis("up") is None
-        assert "missing for the lab: cpu, memory" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert "missing for the lab: cpu, memory" in said
+        assert "Raised fs.inotify.max_user_instances from 128 to 512" in said
+        assert limit.read_text() == "512\n"
+        limit.write_text("128\n")
         monkeypatch.setenv("DEPS", "no")
         assert doctor.diagnosis("up") is None
-        assert capsys.readouterr().err == ""
+        assert (capsys.readouterr().err, limit.read_text()) == ("", "128\n")
 
     def test_a_package_that_cannot_be_installed_is_said_with_apts_words(
         self, debian: Path, monkeypatch: pytest.MonkeyPatch
