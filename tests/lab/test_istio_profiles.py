@@ -78,7 +78,12 @@ def the_gateways_node_leaves(project: Project, kubectl: Kubectl, lab: Lab) -> No
         "PodDisruptionBudget ingressgateway allows no disruption now (1 of 1 pods are healthy, 1 must be)" in done.text
     )
     budgets = {"global": {"defaultPodDisruptionBudget": {"enabled": False}}}
-    project.edit_config(lambda config: config["istio"].update(values=budgets))
+
+    def let_go(config: dict[str, Any]) -> None:
+        config["istio"].update(values=budgets)
+        config["cluster"]["timeouts"] = {"drain": 60}  # a real gateway takes seconds to end
+
+    project.edit_config(let_go)
     done = project.up()
     assert done.status == 0, done.text
     assert project.outputs()["istio"]["cni"]["ready"] == 1 + len(staying)
