@@ -185,6 +185,15 @@ def test_the_removal_of_a_lost_machine_keeps_the_config_of_sealos(tmp_path: Path
     stopped(done, "/root/.sealos/config.yaml")
 
 
+def test_a_lost_machine_stays_a_name_of_the_api_servers_certificate(tmp_path: Path) -> None:
+    """kubeadm's own configuration keeps it, and refuses the certificate of a further master without it."""
+    before = CONFIG.replace("nodes: []", "nodes:\n- 192.0.2.12:22").replace("sans: []", "sans:\n- 127.0.0.1\n- 192.0.2.12")
+    prepare = f"mkdir -p /root/.sealos /etc/kubernetes; : >/etc/kubernetes/admin.conf; printf %s {shlex.quote(before)} >/root/.sealos/config.yaml"
+    files = {"role": "node", "name": "sealos02", "address": "192.0.2.12", "gone": "yes"}
+    done = run(tmp_path, "leave.sh", prepare, files)
+    assert done.read("/root/.sealos/config.yaml") == before.replace("- 192.0.2.12:22\n", "")
+
+
 HOSTS = "127.0.0.1 localhost\n192.0.2.11 apiserver.cluster.local\n192.0.2.50 theirs\n"
 
 

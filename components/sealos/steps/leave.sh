@@ -44,9 +44,10 @@ if [[ -e $dir/gone ]]; then
     # sealos would try to reach it for minutes, only to drop it from its config in the end; lvscare on the nodes drops a dead
     # master by itself
     if [[ -e $config ]]; then
+        # Of the names in the API server's certificate, which have no port, it stays one: kubeadm asks each further master's for all of them.
         # shellcheck disable=SC2016 # $0 is awk's
         replace "$config" awk -v me="$address" \
-            '{ line = $0; sub(/^ *- */, "", line); gsub(/["\047]/, "", line); sub(/:[0-9]+$/, "", line) } line != me' "$config"
+            '{ line = $0; sub(/^ *- */, "", line); gsub(/["\047]/, "", line) } !sub(/:[0-9]+$/, "", line) || line != me' "$config"
     fi
 elif listed "$me"; then
     say "sealos clean --$role $me …"
