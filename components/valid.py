@@ -16,10 +16,10 @@ from typing import Any
 from components.istio.operator_manifests import NAMESPACE
 from components.kubernetes import values
 
-HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+HOST_LABEL = re.compile(values.LABEL)
 """A DNS label (RFC 1123 section 2.1)."""
 
-DNS_SUBDOMAIN = re.compile(r"(?=.{1,253}$)(\*\.)?[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+DNS_SUBDOMAIN = re.compile(rf"(?=.{{1,253}}$)(\*\.)?{values.SUBDOMAIN}")
 """What kubeadm takes as a certificate's name besides addresses: an RFC 1123 name, or one below a wildcard (ValidateCertSANs)."""
 
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?)*\.?")

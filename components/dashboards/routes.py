@@ -18,6 +18,7 @@ from components.istio.overlays import gateway_chart
 from components.istio.patches import Delete, Leaf, parse_path, put
 from components.istio.releases.table import release
 from components.istio.shapes import chart_ports, protocol_of
+from components.kubernetes.values import as_map
 
 if TYPE_CHECKING:
     from components.settings import DashboardSettings, IstioSettings
@@ -225,8 +226,8 @@ class Entrance:
 def entrances(istio: IstioSettings) -> list[Entrance]:
     """The mesh's ingress gateways that are there, as the operator gets them."""
     safe, own, known = safe_gateways(istio, "ingress"), gateway_chart("ingress"), release(istio.version)
-    chart = _map(_map(istio.values.get("gateways")).get(own))
-    label = str(_map(chart.get("labels")).get("istio", CHARTS_LABEL))
+    chart = as_map(as_map(istio.values.get("gateways")).get(own))
+    label = str(as_map(chart.get("labels")).get("istio", CHARTS_LABEL))
     if not safe.gateways:
         # from 1.6 on the profiles list the ports of theirs, before which the chart's come to nothing
         listed = chart.get("ports") if known.service_ports == "added" else None
@@ -255,10 +256,6 @@ def _patches(gateway: Mapping[str, Any]) -> Iterator[tuple[list[str], Leaf | Del
 def _tcp(ports: Any) -> frozenset[int] | None:
     listed = [port for port in ports if isinstance(port, Mapping) and "port" in port] if isinstance(ports, Sequence) else None
     return None if listed is None else frozenset(port["port"] for port in listed if protocol_of(port) == "TCP")
-
-
-def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def entrance(dashboards: DashboardSettings, istio: IstioSettings) -> Entrance | None:

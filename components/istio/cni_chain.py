@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from components.istio.releases.table import release
+from components.kubernetes.values import as_map
 from components.remote.models import Request
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def unfit(istio: IstioSettings) -> Iterator[str]:
     if not istio.cni.enabled:
         return
     yield from _own_variables(istio.cni.k8s)
-    chart = {**_map(injector), **_map(istio.values.get("cni"))}
+    chart = {**as_map(injector), **as_map(istio.values.get("cni"))}
     for key, value in (("cniBinDir", str(PurePosixPath(BINARY).parent)), ("cniConfDir", CONFIG_FOLDER)):
         if str(chart.get(key) or value).rstrip("/") != value:
             yield (
@@ -104,13 +105,9 @@ def unfit(istio: IstioSettings) -> Iterator[str]:
             )
     if chart.get("chained") in (False, "false"):
         yield (
-            f"istio.values.{'cni' if _map(istio.values.get('cni')).get('chained') is not None else 'istio_cni'}.chained: false makes the plugin a network of its own, which pods of a mesh don't ask for; leave it out, "
+            f"istio.values.{'cni' if as_map(istio.values.get('cni')).get('chained') is not None else 'istio_cni'}.chained: false makes the plugin a network of its own, which pods of a mesh don't ask for; leave it out, "
             "or set istio.cni.enabled: false"
         )
-
-
-def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 _VARIABLES: Mapping[str, str] = {
@@ -124,11 +121,11 @@ _VARIABLES: Mapping[str, str] = {
 
 def _own_variables(k8s: Mapping[str, Any]) -> Iterator[str]:
     for position, variable in enumerate(k8s.get("env") or ()):
-        if (name := str(_map(variable).get("name"))) in _VARIABLES:
+        if (name := str(as_map(variable).get("name"))) in _VARIABLES:
             yield f"istio.cni.k8s.env[{position}] sets {name}, but {_VARIABLES[name]}; take it out"
     for position, overlay in enumerate(k8s.get("overlays") or ()):
         for number, patch in enumerate(patches if isinstance(patches := overlay.get("patches"), list) else ()):
-            path, value = str(_map(patch).get("path")), _map(_map(patch).get("value"))
+            path, value = str(as_map(patch).get("path")), as_map(as_map(patch).get("value"))
             for name, why in _VARIABLES.items():
                 if f"[name:{name}]" in path or value.get("name") == name:
                     yield f"istio.cni.k8s.overlays[{position}].patches[{number}] sets {name}, but {why}; take it out"

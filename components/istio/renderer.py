@@ -24,6 +24,7 @@ from components.istio import render_cache
 from components.istio.match import APPENDED, find, holds
 from components.istio.patches import format_path, parse_path
 from components.istio.readiness.judge import PLACING
+from components.kubernetes.values import WORKLOADS
 
 Object = dict[str, Any]
 
@@ -40,7 +41,6 @@ _MADE_UP = re.compile(r"^(\s*signing_key:).*$", re.MULTILINE)
 rendering, which would show as a change, and nobody's business."""
 
 _LOG_LINE = re.compile(r"^\d{4}-\d\d-\d\dT\S+\t(debug|info|warn|error)\t.*\n", re.MULTILINE)
-_WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet")
 _CLUSTER_WIDE = ("CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "Namespace")
 
 
@@ -79,7 +79,7 @@ class Rendered:
 
     def workloads(self) -> list[str]:
         """What will run, as `Deployment istio-system/istiod`, in order of the alphabet."""
-        return sorted(title(known) for known in self.objects if known["kind"] in _WORKLOADS)
+        return sorted(title(known) for known in self.objects if known["kind"] in WORKLOADS)
 
     def held(self) -> list[str]:
         """Names of the Deployments that a PodDisruptionBudget of Istio's own allows no disruption, in order of the alphabet.
@@ -182,7 +182,7 @@ def unfulfilled(manifest: Mapping[str, Any], made: Rendered) -> list[str]:
     problems = [
         f"{title(known)} comes out without containers: an overlay replaces its pod's spec"
         for known in made.objects
-        if known["kind"] in _WORKLOADS and not known["spec"]["template"]["spec"].get("containers")
+        if known["kind"] in WORKLOADS and not known["spec"]["template"]["spec"].get("containers")
     ]
     for key, component in _components(manifest["spec"].get("components") or {}):
         if component.get("enabled", True):

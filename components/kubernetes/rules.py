@@ -16,6 +16,7 @@ from typing import Any
 
 from components.kubernetes import values
 from components.kubernetes.quantities import quantity
+from components.kubernetes.values import as_map
 from components.kubernetes.versions import minor_of
 
 Path = tuple[str | int, ...]
@@ -63,10 +64,10 @@ def shown(value: Any) -> str:
 def broken(known: Mapping[str, Any]) -> Iterator[Finding]:
     """What an object breaks. One that isn't as its schema says is passed over where it isn't: that was told already."""
     yield from (Finding(path, expected, shown(value)) for path, expected, value in values.odd(known))
-    spec = _map(known.get("spec"))
+    spec = as_map(known.get("spec"))
     match known.get("kind"):
         case "Deployment":
-            yield from _strategy(_map(spec.get("strategy")), ("spec", "strategy"))
+            yield from _strategy(as_map(spec.get("strategy")), ("spec", "strategy"))
             yield from _workload(spec)
         case "DaemonSet" | "StatefulSet":
             yield from _workload(spec)
@@ -85,9 +86,9 @@ CRITICAL = ("system-cluster-critical", "system-node-critical")
 
 def unadmitted(known: Mapping[str, Any], kubernetes: str) -> Iterator[Finding]:
     """What the plugin Priority refuses before Kubernetes 1.17 (plugin/pkg/admission/priority): critical pods outside kube-system."""
-    if known.get("kind") not in values.WORKLOADS or minor_of(kubernetes) >= (1, 17) or _map(known.get("metadata")).get("namespace") == "kube-system":
+    if known.get("kind") not in values.WORKLOADS or minor_of(kubernetes) >= (1, 17) or as_map(known.get("metadata")).get("namespace") == "kube-system":
         return
-    name = _map(_map(_map(known.get("spec")).get("template")).get("spec")).get("priorityClassName")
+    name = as_map(as_map(as_map(known.get("spec")).get("template")).get("spec")).get("priorityClassName")
     if name in CRITICAL:
         path = ("spec", "template", "spec", "priorityClassName")
         yield Finding(path, "another class, since up to Kubernetes 1.16 critical pods may only run in kube-system", shown(name))
@@ -100,19 +101,19 @@ def _strategy(strategy: Mapping[str, Any], path: Path) -> Iterator[Finding]:
         yield Finding((*path, "type"), _one(_STRATEGIES), shown(kind))
     elif kind == "Recreate" and rolling is not None:
         yield Finding((*path, "rollingUpdate"), "none beside type Recreate", shown(rolling))
-    elif {str(_map(rolling).get(key)) for key in ("maxSurge", "maxUnavailable")} <= {"0", "0%"}:
+    elif {str(as_map(rolling).get(key)) for key in ("maxSurge", "maxUnavailable")} <= {"0", "0%"}:
         yield Finding((*path, "rollingUpdate"), "maxSurge or maxUnavailable above 0", shown(rolling))
 
 
 def _workload(spec: Mapping[str, Any]) -> Iterator[Finding]:
-    template = _map(spec.get("template"))
-    labels = _map(_map(template.get("metadata")).get("labels"))
-    for key, value in _map(_map(spec.get("selector")).get("matchLabels")).items():
+    template = as_map(spec.get("template"))
+    labels = as_map(as_map(template.get("metadata")).get("labels"))
+    for key, value in as_map(as_map(spec.get("selector")).get("matchLabels")).items():
         if labels.get(key) != value:  # ValidateDeploymentSpec: "`selector` does not match template `labels`"
             yield Finding(("spec", "template", "metadata", "labels", key), f"{value}, as in spec.selector", shown(labels.get(key)))
-    pod, path = _map(template.get("spec")), ("spec", "template", "spec")
+    pod, path = as_map(template.get("spec")), ("spec", "template", "spec")
     yield from _inside(pod, path)
-    yield from _pod(pod, path, {str(_map(claim.get("metadata")).get("name")) for _, claim in _items(spec, "volumeClaimTemplates", ())})
+    yield from _pod(pod, path, {str(as_map(claim.get("metadata")).get("name")) for _, claim in _items(spec, "volumeClaimTemplates", ())})
 
 
 def _pod(pod: Mapping[str, Any], path: Path, claims: set[str]) -> Iterator[Finding]:
@@ -132,7 +133,7 @@ def _pod(pod: Mapping[str, Any], path: Path, claims: set[str]) -> Iterator[Findi
         for place, port in _items(container, "ports", at) if pod.get("hostNetwork") else ():
             if port.get("hostPort") not in (None, port.get("containerPort")):
                 yield Finding((*place, "hostPort"), f"{port.get('containerPort')}, as its containerPort, in the nodes' network", shown(port["hostPort"]))
-    if pod.get("dnsPolicy") == "None" and not _map(pod.get("dnsConfig")).get("nameservers"):  # validatePodDNSConfig
+    if pod.get("dnsPolicy") == "None" and not as_map(pod.get("dnsConfig")).get("nameservers"):  # validatePodDNSConfig
         yield Finding((*path, "dnsConfig", "nameservers"), "one at least with dnsPolicy None", "none")
     for at, toleration in _items(pod, "tolerations", path):
         yield from _toleration(toleration, at)
@@ -160,9 +161,9 @@ def _container(container: Mapping[str, Any], path: Path, volumes: set[str]) -> I
         if str(mount.get("name")) not in volumes:
             listed = ", ".join(sorted(volumes)) or "none"
             yield Finding((*at, "name"), f"one of the pod's volumes ({listed})", shown(mount.get("name")))
-    resources = _map(container.get("resources"))
-    for name, most in _map(resources.get("limits")).items():  # ValidateResourceRequirements
-        limit, asked = quantity(most), quantity(least := _map(resources.get("requests")).get(name))
+    resources = as_map(container.get("resources"))
+    for name, most in as_map(resources.get("limits")).items():  # ValidateResourceRequirements
+        limit, asked = quantity(most), quantity(least := as_map(resources.get("requests")).get(name))
         if limit is not None and asked is not None and asked > limit:
             yield Finding((*path, "resources", "requests", name), f"no more than its limit, {most}", shown(least))
     for at, variable in _items(container, "env", path):
@@ -248,10 +249,6 @@ def _items(value: Mapping[str, Any], key: str, path: Path) -> Iterator[tuple[Pat
     for position, item in enumerate(listed if isinstance(listed, list) else ()):
         if isinstance(item, Mapping):
             yield (*path, key, position), item
-
-
-def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
 
 
 def _one(words: Sequence[str]) -> str:

@@ -17,8 +17,8 @@ from components.kubernetes.quantities import quantity
 NODE_PORTS = (30000, 32767)
 """kube-apiserver's --service-node-port-range, which kubeadm leaves as it is."""
 
-_LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-_SUBDOMAIN = rf"{_LABEL}(\.{_LABEL})*"
+LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+SUBDOMAIN = rf"{LABEL}(\.{LABEL})*"
 _NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _PORT_NAME = r"(?!.*--)(?=[^a-z]*[a-z])[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?"
 _IMAGE = (
@@ -85,7 +85,7 @@ _PORT_OF_POD = Rule(
     "a number from 1 to 65535, or a port's name of at most 15 lower-case letters, digits and '-'",
     lambda value: bool(re.fullmatch(_PORT_NAME, value)) if isinstance(value, str) else _PORT.holds(value),
 )
-_DNS_LABEL = _text("a name of lower-case letters, digits and '-', at most 63", _LABEL)
+_DNS_LABEL = _text("a name of lower-case letters, digits and '-', at most 63", LABEL)
 _ADDRESS = _parsed("an IP address", ipaddress.ip_address)
 _NOT_NEGATIVE = _number(0)
 
@@ -154,8 +154,13 @@ _OTHERS: Mapping[str, Mapping[str, Rule]] = {
 WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet")
 
 _LABELS = ("labels", "matchLabels", "nodeSelector")
-_KEY = _text("a name of at most 63 letters, digits, '-', '_' and '.', with a domain and a slash before it or none", rf"({_SUBDOMAIN}/)?{_NAME}")
+_KEY = _text("a name of at most 63 letters, digits, '-', '_' and '.', with a domain and a slash before it or none", rf"({SUBDOMAIN}/)?{_NAME}")
 _VALUE = _text("at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends", rf"({_NAME})?")
+
+
+def as_map(value: Any) -> Mapping[str, Any]:
+    """A value that is a map, and nothing for any other: what has another form, others tell of."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _with_prefix(text: str) -> str:
@@ -166,9 +171,8 @@ def _with_prefix(text: str) -> str:
 
 def odd(known: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str, Any]]:
     """Each value that is not what it must be: where, what is expected, and the value."""
-    metadata = known.get("metadata")
     for key in ("labels", "annotations"):
-        yield from named(metadata.get(key) if isinstance(metadata, Mapping) else None, ("metadata", key))
+        yield from named(as_map(known.get("metadata")).get(key), ("metadata", key))
     kind = str(known.get("kind"))
     if kind in WORKLOADS:
         yield from _walk(known.get("spec"), ("spec",), {**_OF_POD, **_OF_WORKLOAD})
