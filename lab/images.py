@@ -3,6 +3,7 @@
 Equal layers are stored once, and the same inputs give the same bytes.
 """
 
+import gzip
 import hashlib
 import io
 import json
@@ -17,6 +18,9 @@ from typing import BinaryIO
 
 from lab import disk
 from tools import parts
+
+FORMAT = "2: layers compressed"
+"""Goes into an archive's key: raise its number when what is written changes."""
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -91,7 +95,10 @@ class Image:
 
 
 def save(images: Iterable[Image], out: BinaryIO) -> None:
-    """Writes the archive of the images."""
+    """Writes the archive of the images.
+
+    Layers are compressed in it, once: a runtime that has them already reads over them, and the package needs no compression around them.
+    """
     layers: dict[int, str] = {}
     manifest = []
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
@@ -110,7 +117,7 @@ def save(images: Iterable[Image], out: BinaryIO) -> None:
                     layers[id(layer)] = digest = hashlib.sha256(content).hexdigest()
                     if digest not in written:
                         written.add(digest)
-                        add(f"{digest}/layer.tar", content)
+                        add(f"{digest}/layer.tar", gzip.compress(content, compresslevel=1, mtime=0))
                 digests.append(layers[id(layer)])
             config = {
                 "Env": [PATH, *image.env],
@@ -156,7 +163,7 @@ def archive(directory: Path, name: str, images: Sequence[Image]) -> Path:
         name: what its name begins with.
         images: what is in it.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(FORMAT.encode())
     for image in images:
         digest.update(f"{image.names} {image.entrypoint} {image.env} {image.user}\n".encode())
         for layer in image.layers:

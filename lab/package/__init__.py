@@ -150,6 +150,8 @@ def contents(release: Release, programs: Mapping[str, Path], archive: Path) -> d
 def build(directory: Path, release: Release, entries: Mapping[str, tuple[bytes | Path, int]]) -> Path:
     """Build the package unless it is there from the same inputs.
 
+    It has gzip's form but is not compressed: four machines unpack it at once on few cores, and what is large in it, the images, is compressed.
+
     Args:
         directory: where packages are kept; made when missing. Of packages from other inputs the last used stay.
         release: whose package.
@@ -170,7 +172,7 @@ def build(directory: Path, release: Release, entries: Mapping[str, tuple[bytes |
     half = package.with_suffix(".part")
     with (
         half.open("wb") as file,
-        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=release.released) as packed,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=0, mtime=release.released) as packed,
     ):
         _tar(entries, release.released, packed)
         packed.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -52,7 +53,7 @@ def test_an_archive_is_what_docker_save_writes(tmp_path: Path) -> None:
     for entry in manifest:
         config = json.loads(files[entry["Config"]])
         assert entry["Config"] == hashlib.sha256(files[entry["Config"]]).hexdigest() + ".json"
-        digests = ["sha256:" + hashlib.sha256(files[layer]).hexdigest() for layer in entry["Layers"]]
+        digests = ["sha256:" + hashlib.sha256(gzip.decompress(files[layer])).hexdigest() for layer in entry["Layers"]]
         assert config["rootfs"] == {"type": "layers", "diff_ids": digests}
     first = json.loads(files[manifest[0]["Config"]])["config"]
     assert (first["Entrypoint"], first["User"], first["Env"][1:]) == (["/x"], "1:2", ["A=b"])
