@@ -83,14 +83,12 @@ def test_output_of_any_size_and_no_input(server: Server) -> None:
 
 
 def test_a_script_that_hangs_is_ended_on_the_host(server: Server) -> None:
-    begun = time.monotonic()
     with pytest.raises(MachineError) as caught:
-        run(server, "echo halfway >&2; sleep 47.11", timeout=1)
-    assert time.monotonic() - begun < 8
+        run(server, "echo halfway >&2; sleep 4711", timeout=1)
     assert caught.value.code == "timeout"
     assert "did not finish within 1 s" in str(caught.value)
     assert "halfway" in str(caught.value)
-    assert subprocess.run(["pgrep", "-f", "sleep 47.11"], check=False).returncode == 1
+    assert subprocess.run(["pgrep", "-f", "sleep 4711"], check=False).returncode == 1
 
 
 def test_refused() -> None:
@@ -107,10 +105,9 @@ def unverified(**changes: object) -> Login:
 
 def test_a_host_that_stays_mute_is_given_up_on() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        begun = time.monotonic()
         error = refusal(Machine(name="sealos02", address="127.0.0.1", port=mute.getsockname()[1]), unverified())
     assert error.code == "mute"
-    assert 0.9 < time.monotonic() - begun < 3
+    assert "for 1 s" in str(error)
 
 
 def descendants(pid: int) -> list[int]:
@@ -136,20 +133,14 @@ def test_a_host_that_falls_mute_after_log_in_is_given_up_on(server: Server, monk
     monkeypatch.setattr(hosts, "_GRACE", 1.0)
     frozen: list[int] = []
 
-    async def freeze(host: Host) -> float:
+    async def freeze(host: Host) -> None:
         frozen.extend(stopped(server))
         assert frozen, "nobody is logged in: nothing tested"
-        begun = time.monotonic()
         with pytest.raises(MachineError, match="sealos01: did not finish within 1 s"):
             await host.run("true", timeout=1)
-        return time.monotonic() - begun
 
-    begun = time.monotonic()
     try:
-        waited = on_host(server, freeze)
-        assert isinstance(waited, float)
-        assert waited < 8
-        assert time.monotonic() - begun < 14, "closing the connection waited for the dead host"
+        on_host(server, freeze)  # which ends, though the connection's other end never closes it
     finally:
         for pid in frozen:
             with suppress(ProcessLookupError):
@@ -165,17 +156,13 @@ def test_a_file_sent_to_a_host_that_falls_mute_is_given_up_on(server: Server, tm
         if not frozen:
             frozen.extend(stopped(server))
 
-    async def send(host: Host) -> float:
-        begun = time.monotonic()
+    async def send(host: Host) -> None:
         with pytest.raises(MachineError, match="sealos01: did not finish within 2 s"):
             await host.put(source, str(tmp_path / "there"), 2, freeze)
-        return time.monotonic() - begun
 
     try:
-        waited = on_host(server, send)
-        assert isinstance(waited, float)
+        on_host(server, send)
         assert frozen
-        assert waited < 8
         gc.collect()
         assert not [record.getMessage() for record in caplog.records if record.name == "asyncio"]
     finally:
@@ -355,12 +342,13 @@ def test_all_at_once_with_the_bad_ones_named(server: Server) -> None:
             login=server.login(connectTimeout=1),
         )
 
-        async def hello(host: Host) -> str:
-            return (await host.run("sleep 0.5; echo hello")).stdout + host.machine.name
+        together = asyncio.Barrier(2)
 
-        begun = time.monotonic()
+        async def hello(host: Host) -> str:
+            await together.wait()  # neither gets on before the other is asked, too
+            return (await host.run("echo hello")).stdout + host.machine.name
+
         results = asyncio.run(on_all(fleet, hello))
-    assert time.monotonic() - begun < 4
     assert list(results) == ["good", "mute", "also-good"]
     assert results["good"] == "hello\ngood"
     assert isinstance(results["mute"], MachineError)
@@ -387,21 +375,25 @@ def test_through_a_bastion(server: Server) -> None:
     assert error.code == "host-key"
 
 
-def test_a_job_is_followed_live(server: Server) -> None:
-    seen: list[tuple[str, float]] = []
+def test_a_job_is_followed_live(server: Server, tmp_path: Path) -> None:
+    seen: list[str] = []
+    heard = tmp_path / "heard"
+
+    def hear(line: str) -> None:
+        seen.append(line)
+        heard.touch()
 
     async def follow(host: Host) -> Result:
         return await host.job(
-            'echo one >&2; sleep 1; echo two >&2; cat "$1/data"; exit 4',
+            f'echo one >&2; until [ -e {heard} ]; do sleep 0.1; done; echo two >&2; cat "$1/data"; exit 4',
             {"data": b"result"},
-            10,
-            lambda line: seen.append((line, time.monotonic())),
+            60,
+            hear,
         )
 
     result = on_host(server, follow)
     assert result == Result("result", "one\ntwo", 4)
-    assert [line for line, _ in seen] == ["one", "two"]
-    assert seen[1][1] - seen[0][1] > 0.6
+    assert seen == ["one", "two"]
 
 
 def test_a_job_outlives_its_caller_and_drops_its_secrets(server: Server, tmp_path: Path) -> None:
@@ -434,7 +426,7 @@ def test_a_job_has_a_limit_of_its_own(server: Server) -> None:
     assert subprocess.run(["pgrep", "-f", "sleep 48.12"], check=False).returncode == 1
 
 
-def wait_until(true: Callable[[], bool], limit: float = 10) -> None:
+def wait_until(true: Callable[[], bool], limit: float = 60) -> None:
     end = time.monotonic() + limit
     while not true():
         assert time.monotonic() < end, "did not happen in time"
@@ -459,10 +451,8 @@ def test_a_host_that_talks_without_end_is_given_up_on(
     server: Server, to: int, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hosts, limit, 1 << 20)
-    begun = time.monotonic()
     with pytest.raises(MachineError, match="sealos01: a script of ours printed more than 1 MiB there"):
-        run(server, f"yes >&{to}", timeout=30)
-    assert time.monotonic() - begun < 10
+        run(server, f"yes >&{to}", timeout=60)
 
 
 def test_a_line_without_end_comes_in_pieces(server: Server) -> None:

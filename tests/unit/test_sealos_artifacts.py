@@ -8,7 +8,6 @@ import http.server
 import socket
 import tarfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,10 +124,8 @@ def test_a_web_server_that_stays_mute_is_given_up_on(tmp_path: Path, monkeypatch
     monkeypatch.setattr(artifacts, "_SILENCE", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         artifact = Artifact(path="/root/p", sha256=SHA, url=f"http://127.0.0.1:{mute.getsockname()[1]}/p")
-        begun = time.monotonic()
         with pytest.raises(DriverError, match="timed out"):
-            artifacts.fetch(artifact, "package", 10)
-    assert time.monotonic() - begun < 3
+            artifacts.fetch(artifact, "package", 3600)
 
 
 def test_a_file_that_is_another_one(server: Server, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def make_part(checkout: Path, script: str, expected: str = "v1") -> Part:
 
 def wait_for_end(pid: int) -> None:
     """Fails when a build's own process outlives it."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while stack.started(pid) is not None:
         assert time.monotonic() < deadline, "the build's own process outlived it"
         time.sleep(0.02)
@@ -446,10 +446,11 @@ class TestLocks:
         assert stack.locks(tmp_path, stack="other") == []
 
     def test_start_of_a_living_and_of_an_ended_process(self) -> None:
+        before = time.time()
         process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
         began = stack.started(process.pid)
         assert began is not None
-        assert abs(began - time.time()) < 5
+        assert before - 1 <= began <= time.time() + 1  # the kernel counts in ticks
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # ended, but not collected: a zombie
         assert stack.started(process.pid) is None
