@@ -17,8 +17,8 @@ from rich.console import Console
 from bench import facts, figures, previews, starts
 from bench.figures import Figure
 from bench.measure import RUNS, Failed
+from devtools.parts import ToolMissing
 from tests.project import ROOT
-from tools.parts import ToolMissing
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 err = Console(stderr=True, soft_wrap=True)

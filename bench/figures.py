@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.measure import Run, Spread
+from devtools import engine as engines
 from tests.project import ROOT
-from tools import engine as engines
 
 PAGE = ROOT / "docs" / "performance.md"
 SAME = "the same"

@@ -12,10 +12,10 @@ from bench.figures import Figure
 from bench.measure import Failed, Program, Run, in_turns
 from bench.previews import preview
 from bench.standing import succeeded
+from devtools import engine as engines
 from lab.machines import Lab
 from tests.lab.conftest import bare_of, dev_of, listed
 from tests.project import ROOT, Project
-from tools import engine as engines
 
 NETWORK = "198.18.27.0/24"
 ONE_MORE, TEN_MORE = 1, 10

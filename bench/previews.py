@@ -9,8 +9,8 @@ from typing import Any
 from bench import standing
 from bench.figures import Figure
 from bench.measure import Program, in_turns, peak_memory
+from devtools import engine as engines
 from tests.project import KEY, Project
-from tools import engine as engines
 
 GOALS = {4: 1.6, 20: 2.0, 100: 3.0, 300: 5.0}
 EMPTY = "import pulumi\n"

@@ -15,12 +15,12 @@ from rich.console import Console
 
 from components import tunnel
 from components.printable import printable
+from devtools import engine as engines
+from devtools.builder import BuildFailed
+from devtools.parts import ToolMissing
 from drift import look
 from drift.judge import AREAS, Finding
 from review.previews import Checkout
-from tools import engine as engines
-from tools.builder import BuildFailed
-from tools.parts import ToolMissing
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 err = Console(stderr=True, soft_wrap=True)

@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from devtools import doctor
 from lab import cgroups
-from tools import doctor
 
 DISK_NEEDED = 4 * 2**30
 """Bytes that four machines with a cluster and a mesh take; what all labs share takes 1.5 GiB more, once."""

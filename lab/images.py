@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from devtools import parts
 from lab import disk
-from tools import parts
 
 FORMAT = "2: layers compressed"
 """Goes into an archive's key: raise its number when what is written changes."""

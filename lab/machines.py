@@ -36,8 +36,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from devtools import doctor
 from lab import cgroups, checks, disk, images, package
-from tools import doctor
 
 PROJECT = Path(__file__).resolve().parent.parent
 NAMES = ("sealos01", "sealos02", "sealos03", "sealos04")  # what a lab has unless it is told a number
@@ -440,7 +440,7 @@ class Lab:
                     f"LAB_SEALOS: {self.sealos} is not a program. Fix: give the path of a sealos v3 binary, chmod +x"
                 )
             return self.sealos
-        from tools import parts
+        from devtools import parts
 
         return parts.binary(name + self.release.suffix if name in OF_KUBERNETES else name)
 
@@ -490,8 +490,8 @@ class Lab:
 
     def _package(self) -> Path:
         """The offline package's file."""
+        from devtools import parts
         from lab.package import catalog
-        from tools import parts
 
         programs = {program: self._binary(program) for program in (*package.PROGRAMS, *self._of_runtime())}
         kept = parts.cache_root() / "packages" / self.release.version
@@ -500,8 +500,8 @@ class Lab:
 
     def _brought_images(self) -> Path | None:
         """The archive of the images that no package has and no machine has a registry for: Istio's, and Contour's, as far as they are built."""
+        from devtools import parts
         from lab.package import catalog
-        from tools import parts
 
         versions = [version for version in self.release.istios if any(self._built(f"istio-{version}"))]
         if not self.release.suffix:
@@ -517,7 +517,7 @@ class Lab:
 
     def _layer(self) -> Path:
         """What lies between this host's /usr and the machines' own: a copy, since what tools/ built goes when it is built anew."""
-        from tools import parts
+        from devtools import parts
 
         kept = self.directory / "layer"
         if kept.exists():
@@ -528,14 +528,14 @@ class Lab:
 
     def _built(self, name: str) -> Iterator[tuple[str, Path]]:
         """A program that the lab can do without: its name and path, or nothing when it isn't built."""
-        from tools.parts import ToolMissing
+        from devtools.parts import ToolMissing
 
         with contextlib.suppress(ToolMissing, LabError):
             yield name, self._binary(name)
 
     def _unavailable(self) -> Iterator[str]:
         """What is missing of the lab's own programs; one line for all that tools/ has not built."""
-        from tools.parts import ToolMissing
+        from devtools.parts import ToolMissing
 
         unbuilt, others = [], dict[str, None]()
         for name in (*BINARIES, self.release.coredns, *self._of_runtime()):
@@ -550,7 +550,7 @@ class Lab:
                 others[str(error)] = None
         if unbuilt:
             late = self.release.suffix and {*OF_KUBERNETES, self.release.coredns, *self._of_runtime()}.intersection(unbuilt)
-            fix = "make tools" + (", then python -m tools build --only late" if late else "")
+            fix = "make tools" + (", then python -m devtools build --only late" if late else "")
             yield f"not built yet: {', '.join(unbuilt)}. Fix: {fix}"
         yield from others
 
@@ -654,7 +654,7 @@ class Lab:
                     nameserver=str(self.network[2]),  # nobody answers there, which is told at once
                 )
         if self.sealos is not None:
-            from tools import parts
+            from devtools import parts
 
             for name in names:
                 disk.serve_virtually(self._disk(name), self.addresses[self.names[0]], parts.binary("sealos"))

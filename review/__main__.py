@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from devtools import engine as engines
+from devtools import parts, stack
+from devtools.builder import BuildFailed
+from devtools.parts import ToolMissing
 from review import picture, previews, summary
 from review.comment import CommentFailed, PullRequest
 from review.plan import LABELS, Plan
-from tools import engine as engines
-from tools import parts, stack
-from tools.builder import BuildFailed
-from tools.parts import ToolMissing
 
 app = typer.Typer(
     no_args_is_help=True,

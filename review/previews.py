@@ -17,11 +17,11 @@ from typing import Any
 
 import yaml
 
+from devtools import engine as engines
+from devtools import parts
+from devtools.engine import Engine
 from review import plan as plans
 from review.plan import Plan
-from tools import engine as engines
-from tools import parts
-from tools.engine import Engine
 
 LIMIT = 600
 """Seconds that one Pulumi command may take."""

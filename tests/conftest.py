@@ -15,8 +15,8 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from devtools import parts
 from tests import tiers
-from tools import parts
 
 # how long an example takes says something about the machine only
 settings.register_profile("any machine", deadline=None)
@@ -116,7 +116,7 @@ def _build(config: pytest.Config, files: Iterable[str]) -> None:
     shown = config.pluginmanager.getplugin("capturemanager")
     with shown.global_and_fixture_disabled():
         print(f"\nbuilding what these tests need: {', '.join(missing)}", flush=True)
-        done = subprocess.run([sys.executable, "-m", "tools", "build", *missing], cwd=tiers.ROOT, check=False)
+        done = subprocess.run([sys.executable, "-m", "devtools", "build", *missing], cwd=tiers.ROOT, check=False)
     if done.returncode:
         pytest.exit("what these tests need could not be built", returncode=1)
 

@@ -30,9 +30,9 @@ from typing import Self
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from devtools import engine as engines
+from devtools import parts
 from tests.project import ROOT, Done, Project
-from tools import engine as engines
-from tools import parts
 
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")))
 PROGRAMS = (

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import yaml
 
-from tools import engine as engines
+from devtools import engine as engines
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = ("Pulumi.yaml", "__main__.py", "components")

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from functools import cache
 from pathlib import Path
 
-from tools import parts
+from devtools import parts
 
 ROOT = Path(__file__).parents[1]
 TIERS = ("unit", "graph", "lab")

@@ -16,8 +16,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from devtools import parts
 from tests import tiers
-from tools import parts
 
 MINUTE = 60.0
 LAST_START = 20 * MINUTE

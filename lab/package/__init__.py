@@ -64,7 +64,7 @@ class Release:
 
     @property
     def suffix(self) -> str:
-        """What the names of its programs end with, among those that tools/ builds (tools/parts.py)."""
+        """What the names of its programs end with, among those that tools/ builds (devtools/parts.py)."""
         return "" if self is RELEASES[0] else self.version.replace("v", "-")
 
     @property

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from devtools import parts
 from lab.images import Image, Layer, libraries
 from lab.package import CALICO, Release
-from tools import parts
 
 HERE = Path(__file__).parent
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from devtools import parts
 from tests.documented import Terminal
 from tests.project import ROOT
-from tools import parts
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -92,7 +92,7 @@ def test_a_group_of_parts_that_is_built_is_not_built_again(tmp_path: Path, monke
     for part in parts.PARTS:
         parts.directory(part).mkdir(parents=True)
     terminal = Terminal(ROOT, {**os.environ, "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"})
-    assert terminal.documented(*TOOLS, "python -m tools build --only dashboards") == ""
-    assert terminal.documented(*TOOLS, "python -m tools build --only versions") == ""
-    assert terminal.documented(*TOOLS, "python -m tools build --only late") == ""
-    assert terminal.documented(*TOOLS, "python -m tools build --only rendered") == ""
+    assert terminal.documented(*TOOLS, "python -m devtools build --only dashboards") == ""
+    assert terminal.documented(*TOOLS, "python -m devtools build --only versions") == ""
+    assert terminal.documented(*TOOLS, "python -m devtools build --only late") == ""
+    assert terminal.documented(*TOOLS, "python -m devtools build --only rendered") == ""

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from devtools import engine as engines
 from review.__main__ import STOPPED, status
 from review.plan import LABELS
 from review.previews import copied, from_nothing, stacks
 from tests.documented import Terminal
 from tests.project import ROOT
-from tools import engine as engines
 
 MESH = """apiVersion: install.istio.io/v1alpha1
 kind: IstioOperator

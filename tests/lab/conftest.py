@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from devtools import parts
 from lab.machines import Lab
 from tests.project import ROOT, Project, config_of
-from tools import parts
 
 NETWORK = os.environ.get("TEST_LAB_NETWORK", "198.18.7.0/24")
 OTHER = "198.18.17.0/24"

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from components.istio.releases.compatibility import check_upgrade
+from devtools import parts
 from lab import faults, package
 from lab.machines import Lab
 from tests.lab.conftest import OTHER, Kubectl, bare_of, listed, shell, standing, until
@@ -21,7 +22,6 @@ from tests.lab.test_containers import across, cut, emptied, runs
 from tests.lab.test_istio_lifecycle import deployments, left_behind, take_out, unchanged
 from tests.lab.test_istio_upgrade import MESH, NAME, all_of_version, refused, settled
 from tests.project import Project, changes
-from tools import parts
 
 INGRESS = {"hostNetwork": {"nodes": ["sealos02"]}}
 CNI = {"excludeNamespaces": ["istio-system", "kube-system"], "logLevel": "info"}

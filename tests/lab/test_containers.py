@@ -19,12 +19,12 @@ from typing import Any
 
 import pytest
 
+from devtools import parts
 from lab import cgroups, faults, package
 from lab.machines import Lab
 from tests.documented import Terminal
 from tests.lab.conftest import OTHER, Kubectl, bare, dev_of, drift, shell, until
 from tests.project import Project
-from tools import parts
 
 GATEWAY = ("-n", "istio-system", "-l", "app=istio-ingressgateway")
 BUSYBOX = "istio/proxyv2:1.5.0"

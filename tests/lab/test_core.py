@@ -26,13 +26,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from devtools import engine as engines
 from lab.machines import NAMES, Lab
 from review.__main__ import STOPPED, status
 from review.previews import Checkout
 from review.summary import plain
 from tests.lab.conftest import Kubectl, bare, drift, in_plain, listed, sealos_runs, shell
 from tests.project import Done, Project, changes
-from tools import engine as engines
 
 pytestmark = pytest.mark.core
 

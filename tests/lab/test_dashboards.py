@@ -15,11 +15,11 @@ import yaml
 from components.dashboards.catalog import NAMES as DASHBOARDS
 from components.dashboards.catalog import dashboards_of
 from components.settings import IstioSettings
+from devtools import parts
 from lab.machines import Lab
 from tests.documented import Terminal
 from tests.lab.conftest import Kubectl
 from tests.project import Project
-from tools import parts
 
 PARTS = ("dashboards",)
 

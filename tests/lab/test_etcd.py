@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from components.sealos.etcd import damage
+from devtools import parts
 from lab.machines import Lab
 from tests.documented import Terminal
 from tests.lab.conftest import Kubectl, in_plain, listed, shell, taken_down
 from tests.project import Project
-from tools import parts
 
 PAGE = "docs/operations.md"
 HEADING = "Back up and restore what lives in the cluster"

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from devtools import parts
+from devtools.engine import PASSPHRASE
 from tests.documented import Terminal
 from tests.github import Job
 from tests.lab.conftest import NETWORK, TIMEOUT
 from tests.project import ROOT
-from tools import parts
-from tools.engine import PASSPHRASE
 
 DASHBOARD = ("docs/dashboards.md", "istioctl dashboard")
 README = ("README.md", "Try it: the embedded lab")
@@ -144,22 +144,22 @@ def test_istioctl_dashboard_goes_to_pods_and_ports_that_are_there(clone: Termina
 
 def test_what_is_built_is_found_and_as_pinned(clone: Terminal) -> None:
     clone.documented(*TOOLS, "make tools")
-    clone.documented(*TOOLS, "python -m tools list")
-    clone.documented(*TOOLS, "python -m tools build")
-    clone.documented(*TOOLS, "python -m tools go -C tools/sealos test ./...")
+    clone.documented(*TOOLS, "python -m devtools list")
+    clone.documented(*TOOLS, "python -m devtools build")
+    clone.documented(*TOOLS, "python -m devtools go -C tools/sealos test ./...")
     clone.documented(
         "docs/tools.md",
         "tools/: what is built, and why",
-        "python -m tools build PART…",
+        "python -m devtools build PART…",
         replace={"PART…": "sealos coredns"},
     )
-    found = clone.documented(*TOOLS, "python -m tools path")
+    found = clone.documented(*TOOLS, "python -m devtools path")
     assert parts.binary("kubectl").samefile(found.strip())
-    verified = clone.documented(*TOOLS, "python -m tools verify")
+    verified = clone.documented(*TOOLS, "python -m devtools verify")
     left = [part for part in parts.PARTS if not parts.is_built(part)]
     assert {part.used_for for part in left} <= {"dashboards", "versions", "late", "rendered"}
     assert verified.count("as pinned") == len(parts.PARTS) - len(left)
-    clone.documented(*TOOLS, "python -m tools doctor", replace={" [up|test|test-fast|tools|preview]": " up"})
+    clone.documented(*TOOLS, "python -m devtools doctor", replace={" [up|test|test-fast|tools|preview]": " up"})
 
 
 def test_make_down_leaves_nothing(clone: Terminal) -> None:

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
+from devtools import parts
 from lab.machines import Lab
 from tests.lab.conftest import Kubectl, standing
 from tests.project import Project, changes
 from tests.unit.test_istio_operator_file import published
-from tools import parts
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from devtools import parts
 from tests.documented import Terminal
 from tests.project import ROOT
-from tools import parts
 
 LIMIT = 30.0
 """Seconds in which a shell must answer; it takes about one."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 
 from components.istio.releases.table import release, tried
+from devtools import parts
 from tests.lab.versions_rendered import OWN, Versions, istioctl
-from tools import parts
 
 PARTS = ("istio-1.9", "istio-1.11", "istio-1.12", "istio-1.13")
 
@@ -29,7 +29,7 @@ ASKED = [version for version in OTHERS if version not in RENDERED or is_built(ve
 @pytest.mark.parametrize("version", RENDERED)
 def test_a_version_that_was_only_rendered_is_asked_as_well(version: str) -> None:
     if version not in ASKED:
-        pytest.skip(f"Istio {version} is not asked: `python -m tools build --only rendered` builds its istioctl")
+        pytest.skip(f"Istio {version} is not asked: `python -m devtools build --only rendered` builds its istioctl")
 
 
 class TestOfLaterKubernetes(Versions):

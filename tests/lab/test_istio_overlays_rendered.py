@@ -24,8 +24,8 @@ from components.istio.match import find
 from components.istio.patches import KEYED_LISTS, OverlayError, parse_path
 from components.istio.renderer import Rendered, RenderError
 from components.settings import IstioSettings
+from devtools import parts
 from tests.unit.test_istio_overlays import as_overlays
-from tools import parts
 
 NAME = "istio-ingressgateway"
 POD = "spec.template.spec"

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from devtools import parts
 from lab import package
 from lab.machines import ISTIO, NAMES, Lab
 from tests.lab.conftest import Kubectl, standing
 from tests.lab.test_containers import REDIRECTED, apply, namespace, pod, rules
 from tests.lab.test_istio_lifecycle import deployments, left_behind, take_out, unchanged
 from tests.project import Project, changes
-from tools import parts
 
 PARTS = ("versions",)
 

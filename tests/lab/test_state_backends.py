@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from devtools import parts
 from tests.documented import Terminal
 from tests.project import ROOT, Project
-from tools import parts
 
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), default=None)
 PASSWORD = "only for this test"

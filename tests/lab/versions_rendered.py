@@ -23,9 +23,9 @@ from components.istio.releases.table import release
 from components.istio.renderer import Rendered
 from components.istio.shapes import VALUE, GatewayKind, component_objects, gateway_objects
 from components.settings import IstioSettings
+from devtools import parts
 from lab import package
 from lab.machines import ISTIO
-from tools import parts
 
 OWN = (ISTIO, *package.RELEASES[0].istios)
 """Those that run on the lab's own Kubernetes."""

@@ -8,6 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from devtools.__main__ import app as devtools_app
 from drift.__main__ import app as drift_app
 from drift.judge import AREAS
 from policy.rules import RULES
@@ -15,7 +16,6 @@ from review.__main__ import app as review_app
 from review.plan import LABELS
 from review.previews import stacks
 from tests.project import ROOT
-from tools.__main__ import app as tools_app
 
 REVIEW = (ROOT / "docs" / "review.md").read_text()
 ENVIRONMENTS = (ROOT / "docs" / "environments.md").read_text()
@@ -35,14 +35,14 @@ def test_every_rule_label_area_and_stack_is_told() -> None:
         (review_app, ["check"]),
         (review_app, ["show"]),
         (drift_app, []),
-        (tools_app, ["new-stack"]),
-        (tools_app, ["schema"]),
+        (devtools_app, ["new-stack"]),
+        (devtools_app, ["schema"]),
     ],
 )
 def test_every_option_in_the_docs_is_one(app: typer.Typer, command: list[str]) -> None:
     shown = CliRunner().invoke(app, [*command, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
     assert shown.exit_code == 0
-    name = {"check": "review check", "new-stack": "tools new-stack"}.get(command[0] if command else "")
+    name = {"check": "review check", "new-stack": "devtools new-stack"}.get(command[0] if command else "")
     if name:
         text = (REVIEW + ENVIRONMENTS).replace("\\\n", " ")
         [line, *_] = re.findall(rf"python -m {name} (.*)", text)

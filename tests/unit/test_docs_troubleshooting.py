@@ -20,7 +20,7 @@ from components.remote.models import Cause
 from tests.project import ROOT
 
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text()
-ROOMS = ("components", "review", "drift", "tools", "lab")
+ROOMS = ("components", "review", "drift", "devtools", "lab")
 GAP = "\0"
 
 _QUOTED = r'"(?:[^"\\$]|\\.|\$\([^)]*\)|\$)*"'
@@ -33,7 +33,7 @@ TOLD_UNDER = {
     "OverlayError": SETTINGS,
     "components/istio/render_command.py _settings": SETTINGS,
     "components/settings.py load": SETTINGS,
-    "tools/stack_files.py config": SETTINGS,
+    "devtools/stack_files.py config": SETTINGS,
     "drift/look.py stack_of": SETTINGS,
     "components/remote/connection.py host_keys": "the bastion …: …",
     "components/remote/connection.py on_all": "the bastion …: …",
@@ -41,7 +41,7 @@ TOLD_UNDER = {
     "components/sealos/artifacts.py _fitting": "… holds Kubernetes …, not … (cluster.kubernetesVersion)",
     "components/sealos/artifacts.py _look": "arrived with another SHA-256 than it was sent with",
     "components/sealos/steps/kubeconfig.py run_kubeconfig": "admin.conf is no kubeconfig",
-    "tools/builder.py _into_the_cache": "should print …, but printed …",
+    "devtools/builder.py _into_the_cache": "should print …, but printed …",
     "DrainBlocked": "could not be drained within … s (cluster.timeouts.drain)",
     "RenderError": "Istio …'s own renderer refuses it: …",
     "components/istio/control_plane.py _refused": "Istio …'s own renderer refuses it: …",

@@ -1,4 +1,4 @@
-"""tools/doctor.py and the search for Go: what is missing, what is installed without being asked for, and what is said of the rest."""
+"""devtools/doctor.py and the search for Go: what is missing, what is installed without being asked for, and what is said of the rest."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from devtools import doctor, parts
+from devtools.__main__ import Purpose
+from devtools.doctor import Package
 from lab import cgroups
-from tools import doctor, parts
-from tools.__main__ import Purpose
-from tools.doctor import Package
 
 THERE = Package("there", "preview", "to be found", ("sh",))
 ABSENT = Package("its-package", "preview", "for this test", ("no-such-program", "sh", "nor-this"))
@@ -227,7 +227,7 @@ class TestFindings:
 
     def test_it_runs_on_a_bare_python(self) -> None:
         """Before .venv there is only the standard library: -S -I hide what is installed."""
-        code = "import sys; sys.path.insert(0, sys.argv[1]); from tools import doctor; print(len(doctor.findings('up')) >= 0)"
+        code = "import sys; sys.path.insert(0, sys.argv[1]); from devtools import doctor; print(len(doctor.findings('up')) >= 0)"
         answer = subprocess.run(
             [sys.executable, "-I", "-S", "-c", code, str(parts.ROOT)], capture_output=True, text=True, check=False
         )

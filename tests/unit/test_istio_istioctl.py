@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from components.istio.istioctl_driver import INSTALL, REMOVE
-from tools import workstation
+from devtools import workstation
 
 PLAY = """#!/bin/sh
 case "$1" in

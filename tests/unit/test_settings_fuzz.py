@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from components import valid
 from components.remarks import remarks
 from components.settings import MOST_PROBLEMS, SettingsError, parse
+from devtools import stack_files
 from tests.project import ROOT, config_of
-from tools import stack_files
 
 Config = dict[str, Any]
 Path = tuple[str | int, ...]

@@ -14,10 +14,10 @@ import yaml
 from typer.testing import CliRunner
 
 from components.settings import PROJECT, SettingsError, parse
+from devtools import parts, stack_files
+from devtools.__main__ import app
+from devtools.stack_files import Answers, StackFileError
 from tests.project import ROOT
-from tools import parts, stack_files
-from tools.__main__ import app
-from tools.stack_files import Answers, StackFileError
 
 FILES = sorted(ROOT.glob("Pulumi.*.yaml"))
 SHORT = ("staging", "prod")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from devtools import parts
 from tests import tiers, turns
-from tools import parts
 
 
 @pytest.mark.parametrize("number", [1, 2, tiers.SHARDS, 40])

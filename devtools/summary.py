@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tools import parts
-from tools.stack import STACK, Pulumi
+from devtools import parts
+from devtools.stack import STACK, Pulumi
 
 
 def kubeconfig_file() -> Path:

@@ -1,6 +1,6 @@
 """Finds everything that is missing for a purpose, brings what can be brought, and says the rest in one message.
 
-`python3 -m tools.doctor [preview|tools|test-fast|up|test]` runs before there is a virtual environment, on whatever Python 3 is there: only the
+`python3 -m devtools.doctor [preview|tools|test-fast|up|test]` runs before there is a virtual environment, on whatever Python 3 is there: only the
 standard library, and nothing of newer Pythons before the version is known to do. What the lab, the builds and the tests need of
 Debian stands in PACKAGES and nowhere else.
 """
@@ -203,7 +203,7 @@ def check_lab() -> list[str]:
 
 def check_building(purpose: str) -> list[str]:
     """Go, and disk for a long build when one is ahead."""
-    from tools import parts
+    from devtools import parts
 
     found = []
     # with a Pulumi of the user's own no engine is built, as a rule
@@ -255,7 +255,7 @@ def in_environment() -> bool:
 @contextlib.contextmanager
 def alone() -> Iterator[Path]:
     """Holds off other installations of ours, and gives the folder of their logs."""
-    from tools import parts
+    from devtools import parts
 
     for folder in ("locks", "logs"):
         (parts.cache_root() / folder).mkdir(parents=True, exist_ok=True)
@@ -361,7 +361,7 @@ def bring_instances() -> None:
 
 def bring_go() -> list[str]:
     """Installs the wheel of Go into this virtual environment where the machine has no Go that is new enough; returns what went wrong."""
-    from tools import parts
+    from devtools import parts
 
     with alone() as logs:
         if parts.go_program() is not None:
@@ -387,7 +387,7 @@ def bring(purpose: str) -> list[str]:
         bring_cgroups()
         bring_instances()
     if in_environment():
-        from tools import parts
+        from devtools import parts
 
         if parts.go_program() is None:
             wrong += bring_go()
@@ -431,7 +431,7 @@ def diagnosis(purpose: str) -> str | None:
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 when nothing is missing, 1 with one message otherwise."""
     parser = argparse.ArgumentParser(
-        prog="python3 -m tools.doctor",
+        prog="python3 -m devtools.doctor",
         description=(__doc__ or "").partition("\n")[0],
         epilog="Environment: DEPS=no (install nothing, only name what is missing).",
     )

@@ -444,7 +444,7 @@ def binary(name: str) -> Path:
                 return path
             raise ToolMissing(
                 f"{name} is not built yet for the present sources. Run `make tools`, or only "
-                f"`python -m tools build {candidate.name}` (usually {minutes(candidate.seconds)})."
+                f"`python -m devtools build {candidate.name}` (usually {minutes(candidate.seconds)})."
             )
     names = ", ".join(sorted({"etcd", "go"}.union(*(set(candidate.binaries) for candidate in PARTS))))
     raise ToolMissing(f"There is no binary '{name}' among those that are built: {names}.")

@@ -16,10 +16,10 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from tools import engine as engines
-from tools import parts
-from tools.engine import Engine
-from tools.parts import Part
+from devtools import engine as engines
+from devtools import parts
+from devtools.engine import Engine
+from devtools.parts import Part
 
 PROJECT = "sealos-istio"
 STACK = "dev"

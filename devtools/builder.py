@@ -19,8 +19,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from tools import parts
-from tools.parts import Part, ToolMissing
+from devtools import parts
+from devtools.parts import Part, ToolMissing
 
 KEEP = 3
 """How many builds of a part stay in the cache: other checkouts and running labs use older ones."""

@@ -1,6 +1,6 @@
 """Which Pulumi runs this checkout, with which plugins, and the environment for it.
 
-A real `pulumi` on PATH that is recent enough is used, with real plugins; what can't be had that way is built (tools.builder)
+A real `pulumi` on PATH that is recent enough is used, with real plugins; what can't be had that way is built (devtools.builder)
 and put into a PULUMI_HOME of this checkout's own, so that the user's ~/.pulumi stays as it is.
 """
 
@@ -21,9 +21,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tools import builder, parts
-from tools.builder import Builds
-from tools.parts import Part, ToolMissing
+from devtools import builder, parts
+from devtools.builder import Builds
+from devtools.parts import Part, ToolMissing
 
 PULUMI_MINIMUM = (3, 220, 0)
 LANGUAGE_HOST = "pulumi-language-python"

@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 
 from components import settings
 from components.settings import PROJECT, SettingsError
-from tools import parts
+from devtools import parts
 
 SCHEMA = "stack.schema.json"
 """The schema's file; a stack file names it in its first line, so that editors complete and check what is written."""

@@ -1,4 +1,4 @@
-"""`python -m tools`: the engine and the lab's parts, and what the Makefile's targets do with them (docs/tools.md)."""
+"""`python -m devtools`: the engine and the lab's parts, and what the Makefile's targets do with them (docs/tools.md)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tools import builder, doctor, parts, stack, summary, workstation
-from tools import engine as engines
-from tools.builder import BuildFailed
-from tools.parts import PARTS, ToolMissing
+from devtools import builder, doctor, parts, stack, summary, workstation
+from devtools import engine as engines
+from devtools.builder import BuildFailed
+from devtools.parts import PARTS, ToolMissing
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -171,7 +171,7 @@ def write_schema(
     check: Annotated[bool, typer.Option("--check", help="only look whether it is up to date")] = False,
 ) -> None:
     """Write stack.schema.json, by which editors complete and check a stack's file, from the settings' models."""
-    from tools import stack_files
+    from devtools import stack_files
 
     file = parts.ROOT / stack_files.SCHEMA
     if not check:
@@ -205,7 +205,7 @@ def new_stack(
     ] = False,
 ) -> None:
     """Ask for what a stack needs and write its file; an option given on the command line isn't asked for."""
-    from tools import stack_files
+    from devtools import stack_files
 
     answers = stack_files.Answers(
         name=name,
@@ -267,7 +267,7 @@ def main() -> None:
     # a plain `kill` ends the builds as Ctrl-C does: else their compilers would go on
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(prog_name="python -m tools")
+        app(prog_name="python -m devtools")
     except (BuildFailed, ToolMissing, stack.StackBusy, stack.PulumiFailed) as error:
         err.print(str(error), highlight=False, markup=False)
         sys.exit(1)

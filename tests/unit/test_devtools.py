@@ -1,4 +1,4 @@
-"""tools/: keys of builds, how they get into the cache, which engine is taken, and locks of runs that died."""
+"""devtools/: keys of builds, how they get into the cache, which engine is taken, and locks of runs that died."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from rich.console import Console
 
 from components.istio.releases.compatibility import check_pair
 from components.istio.releases.table import RELEASES as ISTIOS
+from devtools import builder, engine, parts, stack
+from devtools.__main__ import Only
+from devtools.parts import Check, Part, ToolMissing
 from lab.machines import ISTIO
 from lab.package import RELEASES
-from tools import builder, engine, parts, stack
-from tools.__main__ import Only
-from tools.parts import Check, Part, ToolMissing
 
 
 @pytest.fixture

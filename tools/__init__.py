@@ -1,1 +1,0 @@
-"""What the engine and the lab are built from: `python -m tools --help`; docs/tools.md."""
