@@ -1,4 +1,4 @@
-# Thin on purpose: what the targets do is in `python -m devtools` (tools/, docs/tools.md) and `python -m lab` (lab/, docs/lab.md).
+# Thin on purpose: what the targets do is in `python -m devtools` (devtools/, docs/toolchain.md) and `python -m lab` (lab/, docs/lab.md).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv/bin
 GO := $(VENV)/python -m devtools go
-OUR_GO := pulumi/pulumi-resource-command sealos machine
+OUR_GO := toolchain/pulumi/pulumi-resource-command standins/sealos standins/machine
 PYTEST := $(VENV)/python -m pytest
 # one of them has the lab (tests/conftest.py); in the order that tests/conftest.py gives
 PROCESSES := --numprocesses=2 --no-loadscope-reorder
@@ -64,7 +64,7 @@ durations: venv ## run every test and write how long each file took, for cutting
 	@set="$$($(VENV)/python -m devtools env)"; eval "$$set"; exec $(PYTEST) $(PROCESSES) --durations=50 --store-durations
 
 go-test: venv ## tests of our own Go modules
-	@for folder in $(OUR_GO); do echo "go test tools/$$folder"; $(GO) -C tools/$$folder test ./...; done
+	@for folder in $(OUR_GO); do echo "go test $$folder"; $(GO) -C $$folder test ./...; done
 
 check: lint ## ruff, mypy --strict, shellcheck, actionlint, go vet, the stack files' schema
 	@$(VENV)/mypy
@@ -73,11 +73,11 @@ check: lint ## ruff, mypy --strict, shellcheck, actionlint, go vet, the stack fi
 lint: venv ## the quick half of check: ruff, shellcheck, actionlint, go vet
 	@$(VENV)/ruff check .
 	@git ls-files -z --cached --others --exclude-standard -- '*.sh' .ci/run | xargs -0 $(VENV)/shellcheck -x
-	@$(GO) -C tools/actionlint tool actionlint -shellcheck "$(CURDIR)/$(VENV)/shellcheck" -pyflakes= "$(CURDIR)"/.github/workflows/*.yaml
-	@go="$$($(VENV)/python -m devtools path go)"; found="$$("$${go%/*}/gofmt" -l tools)"; test -z "$$found" || { echo "gofmt: $$found" >&2; exit 1; }
-	@for folder in $(OUR_GO); do $(GO) -C tools/$$folder vet ./...; done
+	@$(GO) -C toolchain/actionlint tool actionlint -shellcheck "$(CURDIR)/$(VENV)/shellcheck" -pyflakes= "$(CURDIR)"/.github/workflows/*.yaml
+	@go="$$($(VENV)/python -m devtools path go)"; found="$$("$${go%/*}/gofmt" -l toolchain standins)"; test -z "$$found" || { echo "gofmt: $$found" >&2; exit 1; }
+	@for folder in $(OUR_GO); do $(GO) -C $$folder vet ./...; done
 
-tools: venv ## build what the engine and the lab need (docs/tools.md)
+tools: venv ## build what the engine and the lab need (docs/toolchain.md)
 	@$(VENV)/python -m devtools build
 
 drift: venv ## what differs between STACK's settings, its state, the cluster and the machines (docs/review.md)

@@ -17,7 +17,7 @@ from rich.console import Console
 from bench import facts, figures, previews, starts
 from bench.figures import Figure
 from bench.measure import RUNS, Failed
-from devtools.parts import ToolMissing
+from devtools.golang import ToolMissing
 from tests.project import ROOT
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

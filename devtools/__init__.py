@@ -1,1 +1,1 @@
-"""What the engine and the lab are built from: `python -m devtools --help`; docs/tools.md."""
+"""What the engine and the lab are built from: `python -m devtools --help`; docs/toolchain.md."""

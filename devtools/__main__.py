@@ -1,4 +1,4 @@
-"""`python -m devtools`: the engine and the lab's parts, and what the Makefile's targets do with them (docs/tools.md)."""
+"""`python -m devtools`: the engine and the lab's parts, and what the Makefile's targets do with them (docs/toolchain.md)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from rich.table import Table
 from devtools import builder, doctor, parts, stack, summary, workstation
 from devtools import engine as engines
 from devtools.builder import BuildFailed
-from devtools.parts import PARTS, ToolMissing
+from devtools.golang import ToolMissing
+from devtools.parts import PARTS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,9 +48,9 @@ class Only(StrEnum):
     ENGINE = "engine"
     LAB = "lab"
     DASHBOARDS = "dashboards"
-    VERSIONS = "versions"
-    LATE = "late"
-    RENDERED = "rendered"
+    ISTIO_ON_THE_LAB = "istio-on-1.16"
+    ISTIO_LATER = "istio-later"
+    ISTIOCTL_ONLY = "istioctl-only"
 
 
 @app.command()
@@ -61,7 +62,7 @@ def build(
     only: Annotated[
         Only | None,
         typer.Option(
-            help="only what the engine needs, what the lab needs, Contour, the further versions of Istio that the lab can run, later ones with their Kubernetes, or the istioctl of those that are only rendered"
+            help="only what the engine needs, what the lab needs, Contour, the further Istios of the lab's own Kubernetes, later ones with their Kubernetes, or the istioctl of those that are only rendered"
         ),
     ] = None,
 ) -> None:
@@ -74,6 +75,12 @@ def build(
         return
     engine = engines.prepare(out, stack.lab_parts() if only is None else ())
     out.print(_said(engine), highlight=False)
+
+
+@app.command()
+def tidy(name: Annotated[str, typer.Argument(metavar="PART", help="for example istio-1.23")]) -> None:
+    """Make go.mod and go.sum of a part's module complete, after a change of its pins."""
+    builder.tidy(parts.part(name))
 
 
 @app.command("list")
@@ -121,7 +128,7 @@ def env() -> None:
     with contextlib.suppress(ToolMissing):
         clients = [str(parts.binary(name).parent) for name in ("kubectl", "istioctl")]
         # istioctl-VERSION, for a preview of what that version makes
-        further = [part for part in PARTS if part.used_for in ("versions", "late", "rendered") and parts.is_built(part)]
+        further = [part for part in PARTS if part.used_for.startswith("istio") and parts.is_built(part)]
         clients += [str(parts.directory(part)) for part in further]
         variables["PATH"] = engines.path_with(clients, variables["PATH"])
         variables["KUBECONFIG"] = str(summary.kubeconfig_file())

@@ -19,8 +19,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from devtools import parts
-from devtools.parts import Part, ToolMissing
+from devtools import golang, parts
+from devtools.golang import ToolMissing
+from devtools.parts import Part
 
 KEEP = 3
 """How many builds of a part stay in the cache: other checkouts and running labs use older ones."""
@@ -70,7 +71,7 @@ def locked(name: str, console: Console | None = None, stop: threading.Event | No
 def build_environment(ambient: dict[str, str]) -> dict[str, str]:
     """The environment of a build: the pins decide, not the user's Go settings; module proxy and caches stay the user's."""
     unlisted = [ambient["GONOSUMDB"]] if ambient.get("GONOSUMDB") else []
-    go = parts.go_program()
+    go = golang.program()
     path = ambient.get("PATH", os.defpath)
     return {
         # a GOROOT names the library of one Go, and another may be the one that builds
@@ -78,7 +79,7 @@ def build_environment(ambient: dict[str, str]) -> dict[str, str]:
         "PATH": f"{go.parent}{os.pathsep}{path}" if go else path,
         "CGO_ENABLED": "0",
         "GO111MODULE": "on",
-        "GOFLAGS": parts.GO_FLAGS,
+        "GOFLAGS": golang.FLAGS,
         # the checksum database has no entry for some of these modules; go.sum pins them all the same
         "GONOSUMDB": ",".join([*unlisted, "github.com/pulumi/*"]),
         "GOTOOLCHAIN": "local",
@@ -88,12 +89,12 @@ def build_environment(ambient: dict[str, str]) -> dict[str, str]:
 
 def commands(group: Sequence[Part], out: Path) -> list[list[str]]:
     """What builds these parts of one module, to be run in a copy of its folder: its build.sh, else a `go build` for each binary."""
-    folder, binaries = group[0].folder, [name for part in group for name in part.binaries]
-    if (folder / "build.sh").is_file():
+    files, binaries = group[0].module.files(parts.ROOT), [name for part in group for name in part.binaries]
+    if "build.sh" in files:
         return [["bash", "build.sh", str(out), *binaries]]
     built = []
     for name in binaries:
-        package = f"./cmd/{name}" if (folder / "cmd" / name).is_dir() else "."
+        package = f"./cmd/{name}" if any(file.startswith(f"cmd/{name}/") for file in files) else "."
         built.append(["go", "build", "-ldflags", "-s -w", "-o", str(out / name), package])
     return built
 
@@ -167,12 +168,12 @@ class Builds:
             Stopped: another build failed first.
         """
         for group in by_module(wanted):
-            folder = group[0].folder
+            module = group[0].module
             if not parts.has_module(group[0]):
-                raise ToolMissing(f"tools/{folder.name} has no go.mod: the checkout is not complete.")
+                raise ToolMissing(f"{module.folder} has no go.mod: the checkout is not complete.")
             if all(parts.is_built(part) for part in group):
                 continue
-            with locked(folder.name, self.console, self._stop):
+            with locked(module.name, self.console, self._stop):
                 if missing := [part for part in group if not parts.is_built(part)]:
                     self._build(missing)
 
@@ -192,7 +193,7 @@ class Builds:
         self.console.print(f"      {title}: done in {seconds:.0f} s", highlight=False, markup=False)
 
     def _into_the_cache(self, group: Sequence[Part], title: str) -> None:
-        cache, module = parts.cache_root(), group[0].folder
+        cache, module = parts.cache_root(), group[0].module
         # before the sources are copied: an edit during the build makes another key
         targets = [parts.directory(part).parent for part in group]
         log = cache / "logs" / f"{module.name}.log"
@@ -202,7 +203,7 @@ class Builds:
         work = Path(tempfile.mkdtemp(prefix=f".{module.name}.", dir=cache))
         try:
             source, out = work / "source", work / "out"
-            shutil.copytree(module, source)
+            module.copy(parts.ROOT, source)
             out.mkdir()
             with log.open("wb") as output:
                 for command in commands(group, out):
@@ -250,11 +251,31 @@ class Builds:
         return code
 
 
+def tidy(part: Part) -> None:
+    """Runs `go mod tidy` where what modules share is in place; go.mod and go.sum in the checkout become what it makes of them.
+
+    Raises:
+        BuildFailed: Go refused; the message has its words.
+        ToolMissing: no Go.
+    """
+    with tempfile.TemporaryDirectory(prefix="tidy.") as work:
+        copy = Path(work) / "module"
+        part.module.copy(parts.ROOT, copy)
+        command = [str(golang.found()[0]), "mod", "tidy"]
+        environment = build_environment(dict(os.environ))
+        done = subprocess.run(command, cwd=copy, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise BuildFailed(f"`go mod tidy` of {part.name} ended with status {done.returncode}: {done.stderr.strip()}")
+        for name in ("go.mod", "go.sum"):
+            if (copy / name).is_file():
+                shutil.copyfile(copy / name, part.folder / name)
+
+
 def by_module(wanted: Iterable[Part]) -> list[list[Part]]:
     """The parts in groups of one module each, in the order of each group's first."""
-    groups: dict[Path, list[Part]] = {}
+    groups: dict[str, list[Part]] = {}
     for part in wanted:
-        groups.setdefault(part.folder, []).append(part)
+        groups.setdefault(part.module.name, []).append(part)
     return list(groups.values())
 
 

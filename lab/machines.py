@@ -36,7 +36,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from devtools import doctor
+from devtools import doctor, releases
 from lab import cgroups, checks, disk, images, package
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -46,8 +46,8 @@ DEFAULT_NETWORK = "198.51.100.0/24"  # TEST-NET-2: nobody's network
 FIRST_HOST = 11  # sealos01 is .11; the host's own end is .1
 CONTOUR = "contour"  # there as far as it is built: few stacks install it
 OF_KUBERNETES = {"kube", *package.PROGRAMS}
-ISTIO = "1.5.0"
-# What is needed of tools/: what the machines are made of, the images, and what a person brings.
+ISTIO = releases.ISTIO[0].version
+# What must be built: what the machines are made of, the images, and what a person brings.
 BINARIES = (
     "usr", "images", "etcd", "kube", "kubeadm", "kubelet", "kubectl", "istio", "envoy-bootstrap", "istio-cni", "istio-cni-iptables",
     "istioctl", "sealos",
@@ -516,7 +516,7 @@ class Lab:
         return ("crictl",) if self.release.runtime is package.CONTAINERD else ()
 
     def _layer(self) -> Path:
-        """What lies between this host's /usr and the machines' own: a copy, since what tools/ built goes when it is built anew."""
+        """What lies between this host's /usr and the machines' own: a copy, since what is built goes when it is built anew."""
         from devtools import parts
 
         kept = self.directory / "layer"
@@ -528,14 +528,14 @@ class Lab:
 
     def _built(self, name: str) -> Iterator[tuple[str, Path]]:
         """A program that the lab can do without: its name and path, or nothing when it isn't built."""
-        from devtools.parts import ToolMissing
+        from devtools.golang import ToolMissing
 
         with contextlib.suppress(ToolMissing, LabError):
             yield name, self._binary(name)
 
     def _unavailable(self) -> Iterator[str]:
-        """What is missing of the lab's own programs; one line for all that tools/ has not built."""
-        from devtools.parts import ToolMissing
+        """What is missing of the lab's own programs; one line for all that is not built."""
+        from devtools.golang import ToolMissing
 
         unbuilt, others = [], dict[str, None]()
         for name in (*BINARIES, self.release.coredns, *self._of_runtime()):
@@ -550,7 +550,7 @@ class Lab:
                 others[str(error)] = None
         if unbuilt:
             late = self.release.suffix and {*OF_KUBERNETES, self.release.coredns, *self._of_runtime()}.intersection(unbuilt)
-            fix = "make tools" + (", then python -m devtools build --only late" if late else "")
+            fix = "make tools" + (", then python -m devtools build --only istio-later" if late else "")
             yield f"not built yet: {', '.join(unbuilt)}. Fix: {fix}"
         yield from others
 

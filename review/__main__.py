@@ -13,7 +13,7 @@ from rich.console import Console
 from devtools import engine as engines
 from devtools import parts, stack
 from devtools.builder import BuildFailed
-from devtools.parts import ToolMissing
+from devtools.golang import ToolMissing
 from review import picture, previews, summary
 from review.comment import CommentFailed, PullRequest
 from review.plan import LABELS, Plan

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from devtools import releases
 from lab import disk, images
 
 HERE = Path(__file__).parent
@@ -64,12 +65,12 @@ class Release:
 
     @property
     def suffix(self) -> str:
-        """What the names of its programs end with, among those that tools/ builds (devtools/parts.py)."""
+        """What the names of its programs end with, among those that are built (toolchain/releases.toml)."""
         return "" if self is RELEASES[0] else self.version.replace("v", "-")
 
     @property
     def coredns(self) -> str:
-        """The name of its CoreDNS among what tools/ built."""
+        """The name of its CoreDNS among what is built."""
         return "coredns" if self is RELEASES[0] else f"coredns-{self.tags['coredns']}"
 
     @property
@@ -88,26 +89,23 @@ class Release:
         return {"k8sVersion": self.version, "cniVersion": CALICO, "cniName": "calico"}
 
 
-RELEASES: tuple[Release, ...] = (
-    Release(
-        version="v1.16.3",
-        released=1573603200,  # 2019-11-13
-        tags={"etcd": "3.3.15-0", "coredns": "1.6.2", "pause": "3.1"},
-        istios=("1.6.5", "1.7.8", "1.8.0"),
-    ),
-    Release(
-        version="v1.19.16",
-        released=1635292800,  # 2021-10-27
-        tags={"etcd": "3.4.13-0", "coredns": "1.7.0", "pause": "3.2"},
-        istios=("1.8.0", "1.9.4"),
-    ),
-    Release(
-        version="v1.20.15",
-        released=1642550400,  # 2022-01-19
-        tags={"etcd": "3.4.13-0", "coredns": "1.7.0", "pause": "3.2"},
-        istios=("1.9.4", "1.11.4", "1.12.7", "1.13.4"),
-    ),
-)
+_TAGS = {
+    "1.16.3": {"etcd": "3.3.15-0", "coredns": "1.6.2", "pause": "3.1"},
+    "1.19.16": {"etcd": "3.4.13-0", "coredns": "1.7.0", "pause": "3.2"},
+    "1.20.15": {"etcd": "3.4.13-0", "coredns": "1.7.0", "pause": "3.2"},
+}
+
+
+def _release(row: releases.Kubernetes) -> Release:
+    return Release(
+        version=f"v{row.version}",
+        released=int(row.date.replace(hour=0, minute=0, second=0).timestamp()),
+        tags=_TAGS[row.version],
+        istios=tuple(istio.version for istio in releases.ISTIO[1:] if row.version in istio.kubernetes),
+    )
+
+
+RELEASES: tuple[Release, ...] = tuple(_release(row) for row in releases.KUBERNETES)
 """The first is the one that a lab has unless it is told another."""
 
 

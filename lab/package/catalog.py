@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from devtools import parts
+from devtools import parts, releases
 from lab.images import Image, Layer, libraries
 from lab.package import CALICO, Release
 
@@ -15,7 +15,7 @@ def kubernetes(release: Release, binary: Callable[[str], Path]) -> list[Image]:
 
     Args:
         release: whose package.
-        binary: finds a program that tools/ built; ToolMissing when there is none.
+        binary: finds a program that is built; ToolMissing when there is none.
     """
     made, usr = binary("images"), binary("usr")
     pods, busybox = made / "pods", made / "busybox"
@@ -82,7 +82,7 @@ def contour(binary: Callable[[str], Path]) -> list[Image]:
     """Contour, and what stands in for its Envoy, which answers where Contour would have it listen.
 
     Args:
-        binary: finds a program that tools/ built; ToolMissing when there is none.
+        binary: finds a program that is built; ToolMissing when there is none.
     """
     envoy = "docker.io/envoyproxy/envoy:v1.15.1"
     return [
@@ -114,11 +114,11 @@ def istio(version: str, binary: Callable[[str], Path]) -> list[Image]:
 
     Args:
         version: Istio's.
-        binary: finds a program that tools/ built; ToolMissing when there is none.
+        binary: finds a program that is built; ToolMissing when there is none.
     """
     minor = int(version.split(".")[1])
     suffix = "" if minor == 5 else f"-{version}"
-    plugin = "" if version in parts.WITH_PLUGIN_OF_1_7 else suffix
+    plugin = suffix if "istio-cni" in releases.istio(version).binaries else ""
     made = binary("images")
     hub, local, cni = "docker.io/istio", "usr/local/bin", "opt/cni/bin"
     shell = Layer({"bin/busybox": made / "busybox", "bin/sh": "busybox", "tmp": None})

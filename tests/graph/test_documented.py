@@ -16,7 +16,7 @@ from tests.project import ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 README = ("README.md", "Try it: the embedded lab")
-TOOLS = ("docs/tools.md", "tools/: what is built, and why")
+TOOLS = ("docs/toolchain.md", "toolchain/, standins/, devtools/: what is built, and why")
 NEW = ("docs/environments.md", "A new stack")
 ANSWERS = [
     ("Masters", "m1=192.168.30.11"),
@@ -86,6 +86,15 @@ def test_the_renderer_shows_the_objects(clone: Terminal) -> None:
     assert {"Deployment", "Service", "ConfigMap"} <= kinds
 
 
+def test_a_modules_pins_are_made_complete(clone: Terminal) -> None:
+    pins = Path("standins", "machine", "go.mod")
+    whole = (ROOT / pins).read_text()
+    (clone.directory / pins).write_text(f"{whole}\n\n\nrequire example.org/thing v1.0.0\n\nreplace example.org/thing => ./thing\n")
+    assert clone.documented(*TOOLS, "python -m devtools tidy PART", replace={"PART": "machine"}) == ""
+    assert (clone.directory / pins).read_text() == f"{whole}\nreplace example.org/thing => ./thing\n"
+    (clone.directory / pins).write_text(whole)
+
+
 def test_a_group_of_parts_that_is_built_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To build them takes half an hour, so here their places are taken."""
     monkeypatch.setenv("SEALOS_ISTIO_CACHE", str(tmp_path))
@@ -93,6 +102,6 @@ def test_a_group_of_parts_that_is_built_is_not_built_again(tmp_path: Path, monke
         parts.directory(part).mkdir(parents=True)
     terminal = Terminal(ROOT, {**os.environ, "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"})
     assert terminal.documented(*TOOLS, "python -m devtools build --only dashboards") == ""
-    assert terminal.documented(*TOOLS, "python -m devtools build --only versions") == ""
-    assert terminal.documented(*TOOLS, "python -m devtools build --only late") == ""
-    assert terminal.documented(*TOOLS, "python -m devtools build --only rendered") == ""
+    assert terminal.documented(*TOOLS, "python -m devtools build --only istio-on-1.16") == ""
+    assert terminal.documented(*TOOLS, "python -m devtools build --only istio-later") == ""
+    assert terminal.documented(*TOOLS, "python -m devtools build --only istioctl-only") == ""

@@ -25,7 +25,7 @@ from tests.project import ROOT
 DASHBOARD = ("docs/dashboards.md", "istioctl dashboard")
 README = ("README.md", "Try it: the embedded lab")
 LAB = ("docs/lab.md", "Commands")
-TOOLS = ("docs/tools.md", "tools/: what is built, and why")
+TOOLS = ("docs/toolchain.md", "toolchain/, standins/, devtools/: what is built, and why")
 
 OTHER = "198.19.{}.0/24".format(100 + int(NETWORK.split(".")[2]) % 100)
 """Beside the lab of the other tests; its addresses are as long as those in the docs, so that tables are as wide."""
@@ -146,10 +146,10 @@ def test_what_is_built_is_found_and_as_pinned(clone: Terminal) -> None:
     clone.documented(*TOOLS, "make tools")
     clone.documented(*TOOLS, "python -m devtools list")
     clone.documented(*TOOLS, "python -m devtools build")
-    clone.documented(*TOOLS, "python -m devtools go -C tools/sealos test ./...")
+    clone.documented(*TOOLS, "python -m devtools go -C standins/sealos test ./...")
     clone.documented(
-        "docs/tools.md",
-        "tools/: what is built, and why",
+        "docs/toolchain.md",
+        "toolchain/, standins/, devtools/: what is built, and why",
         "python -m devtools build PART…",
         replace={"PART…": "sealos coredns"},
     )
@@ -157,7 +157,7 @@ def test_what_is_built_is_found_and_as_pinned(clone: Terminal) -> None:
     assert parts.binary("kubectl").samefile(found.strip())
     verified = clone.documented(*TOOLS, "python -m devtools verify")
     left = [part for part in parts.PARTS if not parts.is_built(part)]
-    assert {part.used_for for part in left} <= {"dashboards", "versions", "late", "rendered"}
+    assert {part.used_for for part in left} <= {"dashboards", "istio-on-1.16", "istio-later", "istioctl-only"}
     assert verified.count("as pinned") == len(parts.PARTS) - len(left)
     clone.documented(*TOOLS, "python -m devtools doctor", replace={" [up|test|test-fast|tools|preview]": " up"})
 

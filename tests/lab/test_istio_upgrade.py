@@ -21,7 +21,7 @@ from tests.lab.test_containers import REDIRECTED, apply, namespace, pod, rules
 from tests.lab.test_istio_lifecycle import deployments, left_behind, take_out, unchanged
 from tests.project import Project, changes
 
-PARTS = ("versions",)
+PARTS = ("istio-on-1.16",)
 
 NAME = "example-istiocontrolplane"
 LATER = package.RELEASES[0].istios

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.lab.versions_rendered import OWN, Versions
 
-PARTS = ("versions",)
+PARTS = ("istio-on-1.16",)
 
 
 class TestOfTheLabsOwnKubernetes(Versions):

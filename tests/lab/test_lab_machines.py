@@ -543,7 +543,7 @@ def test_what_a_later_kubernetes_needs_and_is_not_built_is_said_with_its_command
 ) -> None:
     monkeypatch.setenv("SEALOS_ISTIO_CACHE", str(tmp_path / "empty"))
     with pytest.raises(
-        LabError, match=r"not built yet: .*kubelet.*Fix: make tools, then python -m devtools build --only late"
+        LabError, match=r"not built yet: .*kubelet.*Fix: make tools, then python -m devtools build --only istio-later"
     ):
         Lab(tmp_path / "lab", NETWORK, kubernetes="v1.20.15").up()
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools import parts
+from devtools import golang
 from tests.documented import Terminal
 from tests.project import ROOT, Project
 
@@ -98,8 +98,8 @@ def everything(url: str) -> str:
 def gateway() -> str:
     """The gateway's program, which Go builds the first time (about a minute) and keeps."""
     done = subprocess.run(
-        [str(parts.go_program()), "tool", "-n", "versitygw"],
-        cwd=ROOT / "tools" / "versitygw",
+        [str(golang.program()), "tool", "-n", "versitygw"],
+        cwd=ROOT / "toolchain" / "versitygw",
         env={**os.environ, "GOFLAGS": "-mod=readonly", "CGO_ENABLED": "0"},
         capture_output=True,
         text=True,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,20 +17,18 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from components.istio.releases.compatibility import check_pair
-from components.istio.releases.table import RELEASES as ISTIOS
-from devtools import builder, engine, parts, stack
+from devtools import builder, engine, golang, modules, parts, stack
 from devtools.__main__ import Only
-from devtools.parts import Check, Part, ToolMissing
-from lab.machines import ISTIO
-from lab.package import RELEASES
+from devtools.golang import ToolMissing
+from devtools.modules import Module
+from devtools.parts import Check, Part
 
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own, and a fixed Go, so that no Go is needed."""
     monkeypatch.setenv("SEALOS_ISTIO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(parts, "go_facts", lambda: ("go1.26.8", "amd64"))
+    monkeypatch.setattr(golang, "facts", lambda: ("go1.26.8", "amd64"))
     return tmp_path / "cache"
 
 
@@ -37,18 +36,19 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout of the test's own."""
     root = tmp_path / "checkout"
-    (root / "tools").mkdir(parents=True)
+    (root / "toolchain").mkdir(parents=True)
     monkeypatch.setattr(parts, "ROOT", root)
     return root
 
 
 def make_part(checkout: Path, script: str, expected: str = "v1") -> Part:
     """A part whose build.sh is `script`, and whose binary `thing` must print `expected`."""
-    folder = checkout / "tools" / "thing"
+    folder = checkout / "toolchain" / "thing"
     folder.mkdir(exist_ok=True)
     (folder / "go.mod").write_text("module thing\n")
     (folder / "build.sh").write_text(script)
-    return Part("thing", "The thing 1", ("thing",), 5, "lab", (Check("thing", ("version",), expected),))
+    module = Module("thing", "toolchain/thing")
+    return Part("thing", "The thing 1", ("thing",), 5, "lab", module, (Check("thing", ("version",), expected),))
 
 
 def wait_for_end(pid: int) -> None:
@@ -71,8 +71,8 @@ class TestKeys:
         (folder / "cmd" / "main.go").write_text("package main\n")
         return folder
 
-    def key(self, folder: Path, go: str = "go1.26.8", processor: str = "amd64") -> str:
-        return parts.key_of(folder, go, processor)
+    def key(self, folder: Path, go: str = "go1.26.8", processor: str = "amd64", others: Collection[str] = ()) -> str:
+        return modules.key_of(Module("part", "part").files(folder.parent), go, processor, others)
 
     def test_same_files_give_the_same_key(self, folder: Path) -> None:
         first = self.key(folder)
@@ -109,11 +109,44 @@ class TestKeys:
         assert self.key(folder) != first
 
     def test_what_belongs_to_another_part_of_the_module_does_not_count(self, folder: Path) -> None:
-        first = parts.key_of(folder, "go1.26.8", "amd64", {"other"})
+        first = self.key(folder, others={"other"})
         (folder / "other").mkdir()
         (folder / "other" / "main.go").write_text("package main\n")
-        assert parts.key_of(folder, "go1.26.8", "amd64", {"other"}) == first
+        assert self.key(folder, others={"other"}) == first
         assert self.key(folder) != first
+
+
+class TestShared:
+    """What modules of one kind have from beside them, or from the table of releases."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        (tmp_path / "kind" / "modules" / "1.2").mkdir(parents=True)
+        (tmp_path / "kind" / "modules" / "1.2" / "go.mod").write_text("module m\n")
+        (tmp_path / "kind" / "kube").mkdir()
+        (tmp_path / "kind" / "kube" / "main.go").write_text("package main\n")
+        (tmp_path / "kind" / "build.sh").write_text("true\n")
+        (tmp_path / "kind" / "build.sh").chmod(0o755)
+        return tmp_path
+
+    def module(self, root: Path, version: bytes = b"1.2.3\n") -> Module:
+        return Module("m-1.2", "kind/modules/1.2", {**modules.shared(root, "kind"), "VERSION": version})
+
+    def test_a_build_has_all_of_it_in_one_folder(self, root: Path) -> None:
+        self.module(root).copy(root, root / "copy")
+        copied = {file.relative_to(root / "copy").as_posix(): file.read_text() for file in (root / "copy").rglob("*.*")}
+        assert copied == {"go.mod": "module m\n", "build.sh": "true\n", "kube/main.go": "package main\n"}
+        assert (root / "copy" / "VERSION").read_text() == "1.2.3\n"
+        assert os.access(root / "copy" / "build.sh", os.X_OK)
+
+    def test_the_key_is_that_of_the_folder_which_the_build_has(self, root: Path) -> None:
+        module = self.module(root)
+        module.copy(root, root / "copy")
+        whole = modules.key_of(Module("m", "copy").files(root), "go1.26.8", "amd64")
+        assert modules.key_of(module.files(root), "go1.26.8", "amd64") == whole
+        assert modules.key_of(self.module(root, b"1.2.4\n").files(root), "go1.26.8", "amd64") != whole
+        (root / "kind" / "kube" / "main.go").write_text("package main // changed\n")
+        assert modules.key_of(module.files(root), "go1.26.8", "amd64") != whole
 
 
 class TestTable:
@@ -125,34 +158,6 @@ class TestTable:
     def test_names_are_unique(self) -> None:
         binaries = [name for part in parts.PARTS for name in part.binaries]
         assert len(set(binaries)) == len(binaries)
-
-    def test_the_lab_has_each_kubernetes_that_is_built_with_the_istios_that_fit_it(self) -> None:
-        built = {part.checks[-1].expected: part for part in parts.PARTS if part.name.startswith("istio-")}
-        for release in RELEASES:
-            minor = "" if release is RELEASES[0] else f"-{release.version.removeprefix('v').rpartition('.')[0]}"
-            plane = parts.part(f"kubernetes{minor}")
-            assert (plane.folder / "VERSION").read_text().split()[0] == release.version.removeprefix("v")
-            assert plane.binaries[-1] == f"kubectl{release.suffix}"
-            assert {version for version in release.istios if check_pair(version, release.version)} == set()
-            for version in release.istios:
-                assert (built[version].folder / "VERSION").read_text().strip() == version
-                assert {f"{name}-{version}" for name in ("istio-operator", "istioctl")} < set(built[version].binaries)
-        with_operator = {version for version, part in built.items() if len(part.binaries) > 1}
-        assert {version for release in RELEASES for version in release.istios} == with_operator
-
-    def test_a_version_of_istio_was_tested_where_its_operator_is_built(self) -> None:
-        operators = {
-            part.checks[-1].expected
-            for part in parts.PARTS
-            if part.name.startswith("istio-") and len(part.binaries) > 1
-        }
-        assert {version for known in ISTIOS.values() for version in known.tested} == {ISTIO, *operators}
-        rendered = {
-            part.checks[-1].expected
-            for part in parts.PARTS
-            if part.name.startswith("istio-") and len(part.binaries) == 1
-        }
-        assert {version for known in ISTIOS.values() for version in known.rendered} == rendered
 
     def test_every_use_of_parts_is_known_to_the_command_that_builds(self) -> None:
         assert {part.used_for for part in parts.PARTS} == {only.value for only in Only}
@@ -195,7 +200,34 @@ class TestTable:
         [("go1.26.8", (1, 26)), ("go1.27rc1", (1, 27)), ("go1.26", (1, 26)), ("devel +abc", (0, 0)), ("", (0, 0))],
     )
     def test_go_versions(self, text: str, version: tuple[int, int]) -> None:
-        assert parts.go_version(text) == version
+        assert golang.version_of(text) == version
+
+
+class TestTidy:
+    def part(self, checkout: Path, uses: str) -> Part:
+        """A module of its own pins, whose program is beside it, and which names a module that nobody asks a registry for."""
+        (checkout / "toolchain" / "thing" / "modules" / "1").mkdir(parents=True)
+        (checkout / "toolchain" / "other").mkdir()
+        (checkout / "toolchain" / "other" / "go.mod").write_text("module example.org/other\n\ngo 1.22\n")
+        (checkout / "toolchain" / "other" / "other.go").write_text("package other\n")
+        (checkout / "toolchain" / "thing" / "main.go").write_text(f'package main\n\nimport _ "{uses}"\n\nfunc main() {{}}\n')
+        replaced = f"replace example.org/other => {checkout}/toolchain/other\n"
+        (checkout / "toolchain" / "thing" / "modules" / "1" / "go.mod").write_text(f"module thing\n\ngo 1.22\n\n{replaced}")
+        module = Module("thing", "toolchain/thing/modules/1", modules.shared(checkout, "toolchain/thing"))
+        return Part("thing", "The thing 1", ("thing",), 5, "lab", module)
+
+    def test_what_the_shared_program_needs_comes_into_the_modules_pins(self, checkout: Path) -> None:
+        part = self.part(checkout, "example.org/other")
+        builder.tidy(part)
+        assert "require example.org/other v0.0.0-" in (part.folder / "go.mod").read_text()
+        assert [file.name for file in part.folder.iterdir()] == ["go.mod"]
+
+    def test_gos_own_words_are_told_and_nothing_is_changed(self, checkout: Path) -> None:
+        part = self.part(checkout, "example.org/other/absent")
+        before = (part.folder / "go.mod").read_text()
+        with pytest.raises(builder.BuildFailed, match=r"(?s)`go mod tidy` of thing ended with status 1: .*other/absent"):
+            builder.tidy(part)
+        assert (part.folder / "go.mod").read_text() == before
 
 
 @pytest.mark.usefixtures("cache")
@@ -219,7 +251,7 @@ class TestBuilding:
             checkout, f"""echo "$@" >>{runs}; for name in "${{@:2}}"; do touch "$1/$name"; chmod +x "$1/$name"; done"""
         )
         one = replace(one, checks=())
-        other = replace(one, name="other", binaries=("other",), module="thing")
+        other = replace(one, name="other", binaries=("other",))
         builder.build_all([one, other], Console(file=io.StringIO()))
         [run] = runs.read_text().splitlines()
         assert run.split()[1:] == ["thing", "other"]
@@ -231,11 +263,12 @@ class TestBuilding:
     def test_when_one_fails_the_other_is_ended(self, checkout: Path, tmp_path: Path) -> None:
         pid = tmp_path / "pid"
         long = replace(make_part(checkout, f"sleep 60 & echo $! >{pid}; wait"), seconds=500)
-        folder = checkout / "tools" / "broken"
+        folder = checkout / "toolchain" / "broken"
         folder.mkdir()
         (folder / "go.mod").write_text("module broken\n")
         (folder / "build.sh").write_text(f"until test -s {pid}; do sleep 0.01; done; exit 7")
-        broken = replace(long, name="broken", title="The broken 1", seconds=1)
+        module = Module("broken", "toolchain/broken")
+        broken = replace(long, name="broken", title="The broken 1", seconds=1, module=module)
         with pytest.raises(builder.BuildFailed, match=r"(?s)The broken 1 was not built.*status 7"):
             builder.build_all([broken, long], Console(file=io.StringIO()))
         wait_for_end(int(pid.read_text()))
@@ -307,6 +340,7 @@ class TestBuilding:
         part = make_part(checkout, "")
         (part.folder / "build.sh").unlink()
         (part.folder / "cmd" / "thing").mkdir(parents=True)
+        (part.folder / "cmd" / "thing" / "main.go").write_text("package main\n")
         assert builder.commands([part], tmp_path) == [
             ["go", "build", "-ldflags", "-s -w", "-o", str(tmp_path / "thing"), "./cmd/thing"]
         ]

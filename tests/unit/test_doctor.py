@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from devtools import doctor, parts
+from devtools import doctor, golang, parts
 from devtools.__main__ import Purpose
 from devtools.doctor import Package
 from lab import cgroups
@@ -245,7 +245,7 @@ class TestGo:
     @pytest.fixture(autouse=True)
     def _alone(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A checkout and a Python environment of the test's own."""
-        monkeypatch.setattr(parts, "ROOT", tmp_path / "checkout")
+        monkeypatch.setattr(golang, "ROOT", tmp_path / "checkout")
         monkeypatch.setattr(sys, "path", [str(tmp_path / "site-packages")])
         monkeypatch.setattr(sys, "prefix", str(tmp_path / "venv"))
         monkeypatch.setenv("GOROOT", "/another")
@@ -267,17 +267,17 @@ class TestGo:
         for name, version in zip(("first", "second"), on_path, strict=False):
             places[name] = go(f"{name}/go", version)
         path = f"{tmp_path}/first:{tmp_path}/second"
-        programs = [found for found in parts.go_programs(path) if found.is_relative_to(tmp_path)]
-        assert parts.find_go(programs)[0] == places[taken]
+        programs = [found for found in golang.candidates(path) if found.is_relative_to(tmp_path)]
+        assert golang.find(programs)[0] == places[taken]
 
     def test_the_wheel_is_found_by_a_python_outside_its_environment(self, tmp_path: Path, go: Program) -> None:
         wheel = go("checkout/.venv/lib/python3.13/site-packages/go/bin/go", "go1.27.3")
-        assert wheel in parts.go_programs("")
+        assert wheel in golang.candidates("")
 
     def test_a_virtual_environments_starter_is_no_go_of_the_machine(self, tmp_path: Path, go: Program) -> None:
         ours = {go("checkout/.venv/bin/go", "go1.27.3"), go("venv/bin/go", "go1.27.3")}
         path = f"{tmp_path}/checkout/.venv/bin:{tmp_path}/venv/bin"
-        assert not ours.intersection(parts.go_programs(path))
+        assert not ours.intersection(golang.candidates(path))
 
     def test_none_that_is_new_enough_is_said_with_those_there_are(self, go: Program, program: Program) -> None:
         old, broken = go("old/go", "go1.19.8"), program("broken/go", "echo 'no such library' >&2; exit 2")
@@ -285,5 +285,5 @@ class TestGo:
             rf"Go 1\.26 or later is missing \({re.escape(str(old))} is go1\.19\.8; "
             rf"{re.escape(str(broken))} does not work: no such library\)\. Fix: `make venv`"
         )
-        with pytest.raises(parts.ToolMissing, match=said):
-            parts.find_go([old, broken])
+        with pytest.raises(golang.ToolMissing, match=said):
+            golang.find([old, broken])

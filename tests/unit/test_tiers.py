@@ -79,7 +79,7 @@ def test_a_part_that_there_is_not_is_said(world: Path) -> None:
 
 def test_a_group_is_all_its_parts() -> None:
     needed = tiers.parts_of("tests/lab/test_istio_upgrade.py")
-    assert needed == tuple(part.name for part in parts.PARTS if part.used_for == "versions")
+    assert needed == tuple(part.name for part in parts.PARTS if part.used_for == "istio-on-1.16")
 
 
 @pytest.mark.parametrize(

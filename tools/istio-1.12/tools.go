@@ -1,1 +1,0 @@
-../istio-1.13/tools.go

@@ -1,1 +1,0 @@
-../istio-1.6/build.sh

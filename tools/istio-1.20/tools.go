@@ -1,1 +1,0 @@
-../istio-1.16/tools.go

@@ -1,1 +1,0 @@
-../istio-1.7/tools.go
