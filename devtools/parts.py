@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from devtools import golang, releases
@@ -182,6 +182,21 @@ PARTS: tuple[Part, ...] = (
         seconds=60,
         used_for="lab",
         module=_istio_module(_PLUGIN),
+    ),
+    Part(
+        name="istio-separate",
+        title=f"Istio {releases.ISTIO[0].version} profile separate",
+        binaries=("galley", "istio_ca", "sidecar-injector"),
+        seconds=60,
+        used_for="istio-on-1.16",
+        module=replace(
+            _istio_module(releases.ISTIO[0]),
+            name="istio-separate",
+            added={"VERSION": f"{releases.ISTIO[0].version}\n".encode(), "build.sh": Path("toolchain/istio/separate.sh")},
+        ),
+        checks=tuple(
+            Check(program, ("version",), f'Version:"{releases.ISTIO[0].version}"') for program in ("galley", "istio_ca", "sidecar-injector")
+        ),
     ),
     *(_istio(row) for row in releases.ISTIO[1:]),
     Part(

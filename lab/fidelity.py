@@ -43,7 +43,7 @@ STAND_INS: tuple[tuple[str, str], ...] = (
         "install-cni.sh",
         "of 1.5.0 and 1.6.5: our own code, which appends istio-cni to the chain from the ConfigMap and ends when its work is undone, as their script does",
     ),
-    ("Grafana, Kiali, Prometheus, Jaeger", "a small server that answers on their ports; real pods, probes and Services"),
+    ("Grafana, Kiali, Prometheus, Jaeger, Mixer", "a small server that answers on their ports; real pods, probes and Services"),
     (
         "kube-proxy's connection tables",
         "left as they are, since they are this host's; and runc starts what lacks a right that this host's root has not",

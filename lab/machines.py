@@ -507,6 +507,8 @@ class Lab:
         if not self.release.suffix:
             versions.insert(0, ISTIO)
         listed = [image for version in versions for image in catalog.istio(version, self._binary)]
+        if not self.release.suffix and any(self._built("galley")):
+            listed += catalog.separate(ISTIO, self._binary)
         if any(self._built(CONTOUR)):
             listed += catalog.contour(self._binary)
         return images.archive(parts.cache_root() / "packages" / self.release.version, "brought", listed) if listed else None

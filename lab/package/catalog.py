@@ -95,6 +95,33 @@ def contour(binary: Callable[[str], Path]) -> list[Image]:
     ]
 
 
+def separate(version: str, binary: Callable[[str], Path]) -> list[Image]:
+    """What the profile `separate` runs beside the images of `istio`: all real but Mixer, in whose place a server answers on its ports.
+
+    Args:
+        version: Istio's, which is the oldest: later ones have no such profile.
+        binary: finds a program that is built; ToolMissing when there is none.
+    """
+    programs = {"citadel": "istio_ca", "galley": "galley", "sidecar_injector": "sidecar-injector"}
+    local, folder, mixer = "usr/local/bin", Layer({"tmp": None}), f"docker.io/istio/mixer:{version}"
+    return [
+        *(
+            Image(
+                (f"docker.io/istio/{name}:{version}",),
+                (Layer({f"{local}/{program}": binary(program)}), folder),
+                (f"/{local}/{program}",),
+                user="1337:1337",
+            )
+            for name, program in programs.items()
+        ),
+        Image((mixer,), (_served(binary),), ("/serve",), env=("PORTS=9091,15014,42422", f"STANDS_FOR={mixer}")),
+    ]
+
+
+def _served(binary: Callable[[str], Path]) -> Layer:
+    return Layer({"serve": binary("images") / "pods", "opt/kiali/kiali": "/serve"})
+
+
 # Beside Istio's own images: those of the dashboards and what they keep, with the ports that they answer on.
 _SERVED = {
     "docker.io/prom/prometheus": "9090",
@@ -152,6 +179,5 @@ def istio(version: str, binary: Callable[[str], Path]) -> list[Image]:
         Image((f"{hub}/install-cni:{version}",), (shell, plugins, installer), (f"/{local}/install-cni" if minor > 6 else "/install-cni.sh",)),
     ]
     for (name, ports), tag in zip(_SERVED.items(), _DASHBOARDS.get(version, ()), strict=False):
-        layer = Layer({"serve": made / "pods", "opt/kiali/kiali": "/serve"})
-        images.append(Image((f"{name}:{tag}",), (layer,), ("/serve",), env=(f"PORTS={ports}", f"STANDS_FOR={name}:{tag}")))
+        images.append(Image((f"{name}:{tag}",), (_served(binary),), ("/serve",), env=(f"PORTS={ports}", f"STANDS_FOR={name}:{tag}")))
     return images

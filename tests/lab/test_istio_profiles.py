@@ -16,6 +16,8 @@ from tests.lab.conftest import Kubectl, listed, standing
 from tests.lab.test_istio_lifecycle import deployments, good, left_behind, mesh, status, take_out, typing
 from tests.project import ROOT, Project
 
+PARTS = ("istio-separate",)
+
 
 @pytest.fixture(scope="module")
 def project(lab: Lab, dev_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
