@@ -6,7 +6,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv/bin
 GO := $(VENV)/python -m devtools go
-OUR_GO := toolchain/pulumi/pulumi-resource-command standins/sealos standins/machine
+OUR_GO := $(addprefix standins/,pulumi-resource-command sealos machine)
 PYTEST := $(VENV)/python -m pytest
 # one of them has the lab (tests/conftest.py); in the order that tests/conftest.py gives
 PROCESSES := --numprocesses=2 --no-loadscope-reorder

@@ -161,7 +161,7 @@ PARTS: tuple[Part, ...] = (
         binaries=("pulumi-resource-command",),
         seconds=20,
         used_for="engine",
-        module=_PULUMI,
+        module=_own("pulumi-resource-command"),
     ),
     Part(
         name="pulumi-resource-kubernetes",

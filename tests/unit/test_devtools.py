@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -171,6 +172,15 @@ class TestTable:
         assert engine.COMMAND.version == pins["pulumi-command"]
         assert engine.KUBERNETES.version == pins["pulumi-kubernetes"]
         assert parts.part("pulumi").checks[0].expected == "v" + pins["pulumi"]
+
+    def test_our_command_provider_is_built_with_the_cli_s_versions(self) -> None:
+        """So that the engine speaks with its own SDK, and what both need is compiled once."""
+        engine_s, ours = (
+            dict(re.findall(r"^\t(\S+) (v\S+)", (parts.part(name).folder / "go.mod").read_text(), re.MULTILINE))
+            for name in ("pulumi", "pulumi-resource-command")
+        )
+        assert "github.com/pulumi/pulumi/sdk/v3" in ours
+        assert {name: version for name, version in ours.items() if engine_s.get(name, version) != version} == {}
 
     def test_requirements_name_no_place_to_download_from(self) -> None:
         for name in ("requirements.txt", "requirements-dev.txt", "requirements-go.txt"):

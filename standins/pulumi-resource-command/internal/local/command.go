@@ -8,8 +8,8 @@ import (
 	"github.com/pulumi/pulumi-go-provider/infer/types"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/standin"
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/stream"
+	"sealos-istio/standins/pulumi-resource-command/internal/standin"
+	"sealos-istio/standins/pulumi-resource-command/internal/stream"
 )
 
 // Command is the resource command:local:Command.

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
 
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/sshtest"
+	"sealos-istio/standins/pulumi-resource-command/internal/sshtest"
 )
 
 func TestWaysToLogIn(t *testing.T) {

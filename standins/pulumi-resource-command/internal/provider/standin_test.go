@@ -11,8 +11,8 @@ import (
 
 	p "github.com/pulumi/pulumi-go-provider"
 
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/sshtest"
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/standin"
+	"sealos-istio/standins/pulumi-resource-command/internal/sshtest"
+	"sealos-istio/standins/pulumi-resource-command/internal/standin"
 )
 
 func TestRunsNothingUnlessTold(t *testing.T) {

@@ -6,9 +6,9 @@ import (
 	"github.com/pulumi/pulumi-go-provider/infer"
 	"github.com/pulumi/pulumi-go-provider/middleware/schema"
 
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/local"
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/remote"
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/standin"
+	"sealos-istio/standins/pulumi-resource-command/internal/local"
+	"sealos-istio/standins/pulumi-resource-command/internal/remote"
+	"sealos-istio/standins/pulumi-resource-command/internal/standin"
 )
 
 // Name is the package name, the real provider's: programs find the stand-in under it.

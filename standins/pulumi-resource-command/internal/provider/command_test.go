@@ -11,7 +11,7 @@ import (
 	p "github.com/pulumi/pulumi-go-provider"
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/sshtest"
+	"sealos-istio/standins/pulumi-resource-command/internal/sshtest"
 )
 
 // scope is one of the two command resources with what it needs to run.

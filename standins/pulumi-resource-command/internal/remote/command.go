@@ -11,8 +11,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"golang.org/x/crypto/ssh"
 
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/standin"
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/stream"
+	"sealos-istio/standins/pulumi-resource-command/internal/standin"
+	"sealos-istio/standins/pulumi-resource-command/internal/stream"
 )
 
 // Command is the resource command:remote:Command. It has no WireDependencies, like the real one.

@@ -8,8 +8,8 @@ import (
 	"fmt"
 	"os"
 
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/provider"
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/standin"
+	"sealos-istio/standins/pulumi-resource-command/internal/provider"
+	"sealos-istio/standins/pulumi-resource-command/internal/standin"
 )
 
 // version is what the engine is told: the version of the real provider whose contract is kept.

@@ -12,8 +12,8 @@ import (
 	"github.com/pulumi/pulumi-go-provider/infer/types"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/standin"
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/stream"
+	"sealos-istio/standins/pulumi-resource-command/internal/standin"
+	"sealos-istio/standins/pulumi-resource-command/internal/stream"
 )
 
 // run runs command and fills result, which holds the outputs of the run before, if any.

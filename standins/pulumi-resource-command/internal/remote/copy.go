@@ -17,7 +17,7 @@ import (
 	"github.com/pulumi/pulumi-go-provider/infer/types"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/standin"
+	"sealos-istio/standins/pulumi-resource-command/internal/standin"
 )
 
 // CopyToRemote is the resource command:remote:CopyToRemote. It has no delete: what was copied stays.

@@ -11,7 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/asset"
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/sshtest"
+	"sealos-istio/standins/pulumi-resource-command/internal/sshtest"
 )
 
 func textAsset(t testing.TB, text string) property.Value {

@@ -20,9 +20,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/provider"
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/sshtest"
-	"sealos-istio/tools/pulumi/pulumi-resource-command/internal/standin"
+	"sealos-istio/standins/pulumi-resource-command/internal/provider"
+	"sealos-istio/standins/pulumi-resource-command/internal/sshtest"
+	"sealos-istio/standins/pulumi-resource-command/internal/standin"
 )
 
 const (
