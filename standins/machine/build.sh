@@ -2,7 +2,7 @@
 # build.sh OUTDIR: what a machine of the lab has above this host's /usr, out of Debian's packages and installed nowhere: the network
 # programs that kubelet and kube-proxy call (usr/), Docker and containerd apart (usr/lib/lab-containers/, where the offline package
 # finds what a real one carries), and what container images are made of (images/). Our own programs for both are in cmd/. Run by
-# `python -m tools build` in a copy of this folder.
+# `python -m devtools build` in a copy of this folder.
 set -euo pipefail
 out=$1
 network=(iptables libip4tc2 libip6tc2 libxtables12 nftables libnftables1 libnftnl11 libnfnetlink0 libnetfilter-conntrack3 conntrack ebtables ethtool socat libseccomp2)

@@ -1,3 +1,3 @@
-module sealos-istio/tools/machine
+module sealos-istio/standins/machine
 
 go 1.25.0

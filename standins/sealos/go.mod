@@ -1,4 +1,4 @@
-module sealos-istio/tools/sealos
+module sealos-istio/standins/sealos
 
 go 1.25.0
 

@@ -6,7 +6,7 @@ package main
 import (
 	"os"
 
-	"sealos-istio/tools/sealos/cmd"
+	"sealos-istio/standins/sealos/cmd"
 )
 
 func main() { os.Exit(cmd.Execute()) }

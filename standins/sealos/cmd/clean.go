@@ -3,9 +3,9 @@ package cmd
 import (
 	"github.com/spf13/cobra"
 
-	"sealos-istio/tools/sealos/internal/address"
-	"sealos-istio/tools/sealos/internal/cluster"
-	"sealos-istio/tools/sealos/internal/config"
+	"sealos-istio/standins/sealos/internal/address"
+	"sealos-istio/standins/sealos/internal/cluster"
+	"sealos-istio/standins/sealos/internal/config"
 )
 
 func (p *program) cleanCommand() *cobra.Command {

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"sealos-istio/tools/sealos/internal/sshtest"
+	"sealos-istio/standins/sealos/internal/sshtest"
 )
 
 // What ends a clean with 255 before anything is done.

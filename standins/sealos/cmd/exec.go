@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sealos-istio/tools/sealos/internal/config"
-	"sealos-istio/tools/sealos/internal/faults"
-	"sealos-istio/tools/sealos/internal/hosts"
+	"sealos-istio/standins/sealos/internal/config"
+	"sealos-istio/standins/sealos/internal/faults"
+	"sealos-istio/standins/sealos/internal/hosts"
 )
 
 type execFlags struct {

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/crypto/ssh"
 	"gopkg.in/yaml.v3"
 
-	"sealos-istio/tools/sealos/internal/sshtest"
+	"sealos-istio/standins/sealos/internal/sshtest"
 )
 
 // The order of an init of two masters and a node; and what it leaves.

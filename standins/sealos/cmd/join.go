@@ -3,9 +3,9 @@ package cmd
 import (
 	"github.com/spf13/cobra"
 
-	"sealos-istio/tools/sealos/internal/address"
-	"sealos-istio/tools/sealos/internal/config"
-	"sealos-istio/tools/sealos/internal/console"
+	"sealos-istio/standins/sealos/internal/address"
+	"sealos-istio/standins/sealos/internal/config"
+	"sealos-istio/standins/sealos/internal/console"
 )
 
 func (p *program) joinCommand() *cobra.Command {

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"sealos-istio/tools/sealos/internal/sshtest"
+	"sealos-istio/standins/sealos/internal/sshtest"
 )
 
 // What join says before it does anything.

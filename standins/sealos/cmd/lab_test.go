@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"sealos-istio/tools/sealos/internal/config"
-	"sealos-istio/tools/sealos/internal/sshtest"
+	"sealos-istio/standins/sealos/internal/config"
+	"sealos-istio/standins/sealos/internal/sshtest"
 )
 
 // The test binary is sealos itself when this is set: the tests see real exit statuses, files and standard streams.

@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sealos-istio/tools/sealos/internal/console"
-	"sealos-istio/tools/sealos/internal/ipvs"
-	"sealos-istio/tools/sealos/internal/pki"
+	"sealos-istio/standins/sealos/internal/console"
+	"sealos-istio/standins/sealos/internal/ipvs"
+	"sealos-istio/standins/sealos/internal/pki"
 )
 
 // The commands of this file run on the hosts, called by a sealos elsewhere.

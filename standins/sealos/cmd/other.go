@@ -5,8 +5,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sealos-istio/tools/sealos/internal/console"
-	"sealos-istio/tools/sealos/internal/manifests"
+	"sealos-istio/standins/sealos/internal/console"
+	"sealos-istio/standins/sealos/internal/manifests"
 )
 
 func versionCommand() *cobra.Command {

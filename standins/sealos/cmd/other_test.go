@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"sealos-istio/tools/sealos/internal/config"
+	"sealos-istio/standins/sealos/internal/config"
 )
 
 // The small commands and their exit statuses.

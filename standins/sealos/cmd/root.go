@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"sealos-istio/tools/sealos/internal/cluster"
-	"sealos-istio/tools/sealos/internal/config"
-	"sealos-istio/tools/sealos/internal/console"
-	"sealos-istio/tools/sealos/internal/faults"
+	"sealos-istio/standins/sealos/internal/cluster"
+	"sealos-istio/standins/sealos/internal/config"
+	"sealos-istio/standins/sealos/internal/console"
+	"sealos-istio/standins/sealos/internal/faults"
 )
 
 // Version is the release that this program stands in for, with a mark that it does.

@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"sealos-istio/tools/machine/internal/cni"
+	"sealos-istio/standins/machine/internal/cni"
 )
 
 const (

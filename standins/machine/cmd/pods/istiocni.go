@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"sealos-istio/tools/machine/internal/cni"
+	"sealos-istio/standins/machine/internal/cni"
 )
 
 // Up to Istio 1.6 the CNI plugin is installed by a script of istio/cni, a repository that can't be had; this stands for it. The plugins

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"sync"
 
-	"sealos-istio/tools/sealos/internal/address"
-	"sealos-istio/tools/sealos/internal/console"
-	"sealos-istio/tools/sealos/internal/faults"
-	"sealos-istio/tools/sealos/internal/hosts"
+	"sealos-istio/standins/sealos/internal/address"
+	"sealos-istio/standins/sealos/internal/console"
+	"sealos-istio/standins/sealos/internal/faults"
+	"sealos-istio/standins/sealos/internal/hosts"
 )
 
 // Selection is what `clean` is asked to clean.

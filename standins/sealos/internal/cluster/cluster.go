@@ -10,12 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"sealos-istio/tools/sealos/internal/address"
-	"sealos-istio/tools/sealos/internal/config"
-	"sealos-istio/tools/sealos/internal/console"
-	"sealos-istio/tools/sealos/internal/faults"
-	"sealos-istio/tools/sealos/internal/hosts"
-	"sealos-istio/tools/sealos/internal/manifests"
+	"sealos-istio/standins/sealos/internal/address"
+	"sealos-istio/standins/sealos/internal/config"
+	"sealos-istio/standins/sealos/internal/console"
+	"sealos-istio/standins/sealos/internal/faults"
+	"sealos-istio/standins/sealos/internal/hosts"
+	"sealos-istio/standins/sealos/internal/manifests"
 )
 
 // Exit is an error with the program's exit status; its text has been printed already when it is empty.

@@ -7,12 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 
-	"sealos-istio/tools/sealos/internal/address"
-	"sealos-istio/tools/sealos/internal/console"
-	"sealos-istio/tools/sealos/internal/faults"
-	"sealos-istio/tools/sealos/internal/hosts"
-	"sealos-istio/tools/sealos/internal/manifests"
-	"sealos-istio/tools/sealos/internal/pki"
+	"sealos-istio/standins/sealos/internal/address"
+	"sealos-istio/standins/sealos/internal/console"
+	"sealos-istio/standins/sealos/internal/faults"
+	"sealos-istio/standins/sealos/internal/hosts"
+	"sealos-istio/standins/sealos/internal/manifests"
+	"sealos-istio/standins/sealos/internal/pki"
 )
 
 const (

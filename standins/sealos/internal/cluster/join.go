@@ -3,10 +3,10 @@ package cluster
 import (
 	"slices"
 
-	"sealos-istio/tools/sealos/internal/console"
-	"sealos-istio/tools/sealos/internal/faults"
-	"sealos-istio/tools/sealos/internal/hosts"
-	"sealos-istio/tools/sealos/internal/manifests"
+	"sealos-istio/standins/sealos/internal/console"
+	"sealos-istio/standins/sealos/internal/faults"
+	"sealos-istio/standins/sealos/internal/hosts"
+	"sealos-istio/standins/sealos/internal/manifests"
 )
 
 // Join adds masters, then nodes (IP:PORT each) to the cluster of the config. A host that is a member already ends it with

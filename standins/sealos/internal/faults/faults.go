@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"sealos-istio/tools/sealos/internal/address"
+	"sealos-istio/standins/sealos/internal/address"
 )
 
 // Step names one kind of remote operation; a fault is aimed at it.

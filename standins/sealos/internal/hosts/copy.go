@@ -13,8 +13,8 @@ import (
 
 	"github.com/pkg/sftp"
 
-	"sealos-istio/tools/sealos/internal/console"
-	"sealos-istio/tools/sealos/internal/faults"
+	"sealos-istio/standins/sealos/internal/console"
+	"sealos-istio/standins/sealos/internal/faults"
 )
 
 // Exists says whether host has a file at remote.

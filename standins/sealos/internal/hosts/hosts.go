@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"sealos-istio/tools/sealos/internal/console"
-	"sealos-istio/tools/sealos/internal/faults"
+	"sealos-istio/standins/sealos/internal/console"
+	"sealos-istio/standins/sealos/internal/faults"
 )
 
 // Login is how every host is logged in to: the key first when its file exists, then the password.
