@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from ipaddress import IPv4Address, IPv4Network, ip_address
 
+from components.problem import Code, Problem, Severity
 from components.remote.models import Machine
 from components.sealos.facts import Facts, Interface
-from components.sealos.findings import Finding, Severity
 from components.sealos.requests import Preflight
 
 SEALOS_PATTERN = "eth.*|en.*|em.*"
@@ -33,36 +33,34 @@ _BY_PATTERN = {"calico": "Calico", "flannel": "flannel"}
 """Pod networks to which sealos hands cluster.interface on, as a pattern of interface names."""
 
 
-def of_machine(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
+def of_machine(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Problem]:
     """The cluster's own ranges and its VIP against what the machine has and reaches already, and which of its addresses kubelet will take."""
     for code, key, ours in _ranges(request):
         for route in facts.routes:
             if _CLUSTERS_OWN.fullmatch(route.device) or route.network.prefixlen < _LARGEST or not route.network.overlaps(ours):
                 continue
-            yield Finding(
-                machine.name,
-                code,
-                "error" if route.direct else "warning",
+            yield Problem(
+                code, machine.name,
                 f"{key} {ours} overlaps {'its network' if route.direct else 'what it has a route to,'} {route.network} ({route.device})",
                 f"Choose another {key}: what is there could no longer be reached from pods, or from this machine.",
+                severity="error" if route.direct else "warning",
             )
     yield from _inside(request, machine, facts)
     yield from _nodes_address(machine, facts)
     yield from _vip(request, machine, facts)
 
 
-def of_dockers_bridge(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
+def of_dockers_bridge(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Problem]:
     """The cluster's ranges against the network that Docker, which the package brings, will take on a machine that has none yet."""
     if any(route.device == "docker0" or route.network.overlaps(_DOCKERS) for route in facts.routes):
         return
     for code, key, ours in _ranges(request):
         if ours.overlaps(_DOCKERS):
-            yield Finding(
-                machine.name,
-                code,
-                "warning",
+            yield Problem(
+                code, machine.name,
                 f"{key} {ours} overlaps {_DOCKERS}, which the package's Docker takes for its bridge",
                 f"Choose another {key}, or give Docker another bridge (`bip` in /etc/docker/daemon.json).",
+                severity="warning",
             )
 
 
@@ -71,7 +69,7 @@ def _ends(network: IPv4Network) -> set[IPv4Address]:
     return {network.network_address, network.broadcast_address} if network.prefixlen < 31 else set()
 
 
-def _vip(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
+def _vip(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Problem]:
     """Whether the VIP is somebody's. One that is the machine's own or its resolver is said here, and not once more by the range that it is in."""
     if request.vip is None:
         return
@@ -92,20 +90,20 @@ def _vip(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding
     theirs = request.vip in (*facts.addresses, *facts.nameservers)
     if theirs and (held := [key for _, key, network in _ranges(request) if IPv4Address(request.vip) in network]):
         fix += f" As long as it is there, {held[0]} must not hold it either."
-    yield Finding(machine.name, "vip", severity, f"cluster.vip {request.vip} {cause}", fix)
+    yield Problem(Code.VIP, machine.name, f"cluster.vip {request.vip} {cause}", fix, severity=severity)
 
 
-def _ranges(request: Preflight) -> Iterator[tuple[str, str, IPv4Network]]:
+def _ranges(request: Preflight) -> Iterator[tuple[Code, str, IPv4Network]]:
     """Code, key and network of the cluster's ranges."""
     for code, key, text in (
-        ("pod-cidr", "cluster.podCidr", request.pod_cidr),
-        ("service-cidr", "cluster.serviceCidr", request.service_cidr),
+        (Code.POD_CIDR, "cluster.podCidr", request.pod_cidr),
+        (Code.SERVICE_CIDR, "cluster.serviceCidr", request.service_cidr),
     ):
         if text is not None:
             yield code, key, IPv4Network(text)
 
 
-def _inside(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
+def _inside(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Problem]:
     """The machine's own addresses, and the resolvers it asks, against the cluster's ranges."""
     own = [one for one in facts.interfaces if not _CLUSTERS_OWN.fullmatch(one.device) and one.address != request.vip]
     for code, key, network in _ranges(request):
@@ -113,21 +111,17 @@ def _inside(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Find
             if IPv4Address(one.address) in network and not any(
                 route.direct and route.network.overlaps(network) and IPv4Address(one.address) in route.network for route in facts.routes
             ):  # that route is named already
-                yield Finding(
-                    machine.name,
-                    code,
-                    "error",
+                yield Problem(
+                    code, machine.name,
                     f"{key} {network} holds its address {one.address} ({one.device})",
                     f"Choose another {key}: a pod or Service would get that address.",
                 )
         for resolver in facts.nameservers:
             if ip_address(resolver) in network and resolver != request.vip:
-                yield Finding(
-                    machine.name,
-                    code,
-                    "error",
+                yield Problem(
+                    code, machine.name,
                     f"{key} {network} holds {resolver}, the name server in its /etc/resolv.conf",
-                    f"Choose another {key} (as {'10.244.0.0/16' if code == 'pod-cidr' else '10.112.0.0/12'}): neither pods nor the machine "
+                    f"Choose another {key} (as {'10.244.0.0/16' if code is Code.POD_CIDR else '10.112.0.0/12'}): neither pods nor the machine "
                     f"could resolve names any more.",
                 )
 
@@ -166,7 +160,7 @@ def _mend(request: Preflight, machine: Machine, facts: Facts, pattern: str) -> s
     return f"{device} has {first} before it, so no pattern helps: make {machine.address} its first address."
 
 
-def _pod_networks_interface(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
+def _pod_networks_interface(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Problem]:
     if not facts.interfaces:
         return
     pattern, matching, who = request.interface or SEALOS_PATTERN, _matching(request, facts), _BY_PATTERN[request.network]
@@ -175,13 +169,13 @@ def _pod_networks_interface(request: Preflight, machine: Machine, facts: Facts) 
     mend = _mend(request, machine, facts, plain)
     if not matching:
         cause = f"none of its interfaces ({devices}) matches {pattern}, by which {who} looks for the machine's address"
-        yield Finding(machine.name, "interface", "error", cause, mend)
+        yield Problem(Code.INTERFACE, machine.name, cause, mend)
     elif matching[0].address != machine.address:
         cause = f"{who} would take {matching[0].address} ({matching[0].device}) for it, the first that {pattern} matches, not {machine.address}"
-        yield Finding(machine.name, "interface", "warning", cause, mend)
+        yield Problem(Code.INTERFACE, machine.name, cause, mend, severity="warning")
 
 
-def _nodes_address(machine: Machine, facts: Facts) -> Iterator[Finding]:
+def _nodes_address(machine: Machine, facts: Facts) -> Iterator[Problem]:
     """What kubelet will report: what its own name stands for, or else the address of the default route's interface.
 
     sealos writes `ADDRESS NAME` into /etc/hosts unless the name stands there already, in whatever line.
@@ -197,7 +191,7 @@ def _nodes_address(machine: Machine, facts: Facts) -> Iterator[Finding]:
         return
     if taken is not None and (facts.named_in_hosts or ":" not in taken):
         cause = f"its /etc/hosts says {taken} of its own name, which kubelet would report in the place of {machine.address}"
-        yield Finding(machine.name, "node-address", "error", cause, mend)
+        yield Problem(Code.NODE_ADDRESS, machine.name, cause, mend)
         return
     if not facts.named_in_hosts:
         return
@@ -209,13 +203,13 @@ def _nodes_address(machine: Machine, facts: Facts) -> Iterator[Finding]:
         reports += f", {by_route} ({facts.default_device}), in the place of {machine.address}"
     if facts.own_entries and (wrong or lost or ":" not in facts.own_entries[0]):
         cause = f"its /etc/hosts says {facts.own_entries[0]} of its own name, so that {reports}"
-        yield Finding(machine.name, "node-address", "error" if wrong or lost else "warning", cause, mend)
+        yield Problem(Code.NODE_ADDRESS, machine.name, cause, mend, severity="error" if wrong or lost else "warning")
     elif wrong or lost:
         cause = f"its name is part of another in /etc/hosts, or of a comment, so that sealos adds no line for it, and {reports}"
-        yield Finding(machine.name, "node-address", "error", cause, f"Write `{machine.address} {machine.name}` there, too.")
+        yield Problem(Code.NODE_ADDRESS, machine.name, cause, f"Write `{machine.address} {machine.name}` there, too.")
 
 
-def of_all(request: Preflight, facts: Mapping[str, Facts], strangers: Collection[str]) -> Iterator[Finding]:
+def of_all(request: Preflight, facts: Mapping[str, Facts], strangers: Collection[str]) -> Iterator[Problem]:
     """Machines that have the address of another, or one that several have, and which of its addresses the pod network will take for each.
 
     Args:
@@ -226,24 +220,18 @@ def of_all(request: Preflight, facts: Mapping[str, Facts], strangers: Collection
     for machine in request.fleet.machines:
         for name, others in facts.items():
             if name != machine.name and machine.address in others.addresses:
-                yield Finding(
-                    name,
-                    "same-address",
-                    "error",
-                    f"has {machine.address}, which is {machine.name}'s in the settings",
-                    "Give each machine an address of its own.",
-                )
+                yield Problem(Code.SAME_ADDRESS, name, f"has {machine.address}, which is {machine.name}'s in the settings")
     if not _by_pattern(request):
         return
     shared = list(_shared(request, facts, strangers))
     yield from shared
-    said = {finding.host for finding in shared if finding.severity == "error"}
+    said = {finding.where for finding in shared if finding.severity == "error"}
     for machine in request.fleet.machines:
         if machine.name in strangers and machine.name not in said:
             yield from _pod_networks_interface(request, machine, facts[machine.name])
 
 
-def _shared(request: Preflight, facts: Mapping[str, Facts], strangers: Collection[str]) -> Iterator[Finding]:
+def _shared(request: Preflight, facts: Mapping[str, Facts], strangers: Collection[str]) -> Iterator[Problem]:
     """An address that several machines have, as that of a NAT interface, where the pod network would look for theirs."""
     listed = {machine.address for machine in request.fleet.machines}
     owners: dict[str, dict[str, str]] = defaultdict(dict)
@@ -258,11 +246,10 @@ def _shared(request: Preflight, facts: Mapping[str, Facts], strangers: Collectio
             taken = _matching(request, facts[name])[0].address == address
             machine = request.fleet.named(name)
             plain = f"Set cluster.interface to what matches only the interface that has the machine's own address{_here(facts[name], machine.address)}."
-            yield Finding(
-                name,
-                "interface",
-                "error" if taken else "warning",
+            yield Problem(
+                Code.INTERFACE, name,
                 f"{address} ({device}), which {request.interface or SEALOS_PATTERN} matches, is {len(devices)} machines' own: "
                 f"{', '.join(devices)}",
                 f"Pods of different nodes could not reach each other. {_mend(request, machine, facts[name], plain)}",
+                severity="error" if taken else "warning",
             )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from components.driver import DriverError, progress
+from components.problem import Code
 from components.remote.connection import connect
 from components.remote.host import Host
 from components.remote.models import MachineError
@@ -191,7 +192,7 @@ async def _fitting(host: Host, path: str, kubernetes_version: str) -> None:
         return
     severity, cause = wrong
     if severity == "error":
-        raise DriverError(f"{host.machine.name}: {cause}. {package_version.FIX}")
+        raise DriverError(f"{host.machine.name}: {cause}. {Code.PACKAGE_VERSION.fix}")
     progress(host.machine.name, f"warning: {cause}")
 
 

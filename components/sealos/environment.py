@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network
 
+from components.problem import Code, Problem, Severity
 from components.remote.models import Machine
 from components.sealos.facts import Facts
-from components.sealos.findings import Finding, Severity
 from components.sealos.requests import Preflight
 
 API_NAME = "apiserver.cluster.local"
@@ -21,64 +21,46 @@ _FOR_HTTPS = {"https_proxy", "HTTPS_PROXY"}
 """What a program of Go's asks for a proxy to the API server: neither http_proxy nor all_proxy (golang.org/x/net/http/httpproxy)."""
 
 
-def judge(request: Preflight, machine: Machine, facts: Facts, *, member: bool) -> Iterator[Finding]:
+def judge(request: Preflight, machine: Machine, facts: Facts, *, member: bool) -> Iterator[Problem]:
     """What sealos and kubeadm would stumble over."""
     severity: Severity = "warning" if member else "error"
     if facts.refuses_sealos:
         code, why = facts.refuses_sealos
-        if code == "rsa-key":
+        if code is Code.RSA_KEY:
             cause = (
                 "its SSH server takes the private key from here, but not from sealos, which signs RSA keys with SHA-1 only (OpenSSH 8.8 and "
                 "later refuse that)"
             )
-            fix = (
-                "Use an ed25519 key (`ssh-keygen -t ed25519`), or a password that it lets root in by; or allow it there: "
-                "`PubkeyAcceptedAlgorithms +ssh-rsa` in sshd_config."
-            )
         else:
             cause = f"its SSH server lets us in, but not sealos, which dials from the first master with an SSH library of 2019: {why}"
-            fix = (
-                "Let the first master in (firewall, AllowUsers, `from=` of the key), and let its sshd_config allow what that library knows: a "
-                "terminal (PermitTTY), a password as such (PasswordAuthentication), and of each kind one of Ciphers aes128-ctr to aes256-ctr, "
-                "MACs hmac-sha2-256, KexAlgorithms curve25519-sha256@libssh.org or ecdh-sha2-nistp256."
-            )
-        yield Finding(machine.name, code, severity, cause, fix)
+        yield Problem(code, machine.name, cause, severity=severity)
     if not facts.forwards:
-        yield Finding(
-            machine.name,
-            "forwarding",
-            "error",
+        yield Problem(
+            Code.FORWARDING, machine.name,
             "its SSH server passes no connections on, which the tunnel to the API server (cluster.apiTunnel) takes",
-            "Allow it in its sshd_config (`AllowTcpForwarding local`, no PermitOpen without 127.0.0.1:6443), and of the key in authorized_keys "
-            "(no-port-forwarding, restrict).",
         )
     for where, said, of_it in (("output", facts.shell_said[0], severity), ("errors", facts.shell_said[1], "warning")):
         if said:
             first = said.splitlines()[0][:80]
-            yield Finding(
-                machine.name,
-                "shell",
-                "error" if of_it == "error" else "warning",
+            yield Problem(
+                Code.SHELL, machine.name,
                 f"{machine.user}'s shell prints to its {where} before any command: {first!r}",
-                "sealos takes that for the command's own. Let /root/.bashrc and what it reads be silent unless the shell is interactive "
-                "(`case $- in *i*) ;; *) return ;; esac` at its top).",
+                severity="error" if of_it == "error" else "warning",
             )
     if facts.login_shell and facts.login_shell.rpartition("/")[2] not in _SHELLS:
-        yield Finding(
-            machine.name,
-            "shell",
-            severity,
+        yield Problem(
+            Code.SHELL, machine.name,
             f"{machine.user}'s login shell is {facts.login_shell}, which sealos's commands are not written for",
             f"`usermod --shell /bin/bash {machine.user}` on it.",
+            severity=severity,
         )
     if _FOR_HTTPS & set(facts.proxies) and not member and (asked := list(_by_proxy(request, facts.no_proxy))):
-        yield Finding(
-            machine.name,
-            "proxy",
-            "warning",
+        yield Problem(
+            Code.PROXY, machine.name,
             f"root has {', '.join(facts.proxies)} set: our own calls don't go by it, but kubeadm and sealos's kubectl would ask it for "
             f"{', '.join(asked)}, and kubeadm writes it into the control plane's manifests",
             f"Take it out of root's environment (/root/.bashrc, /etc/environment), or add to no_proxy there: {','.join(asked)}",
+            severity="warning",
         )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from components.problem import Code
+
 
 @dataclass(frozen=True)
 class Route:
@@ -112,7 +114,7 @@ class Facts:
     proxies: tuple[str, ...] = ()
     no_proxy: str = ""
     shell_said: tuple[str, str] = ("", "")
-    refuses_sealos: tuple[str, str] | None = None
+    refuses_sealos: tuple[Code, str] | None = None
     forwards: bool = True
     vip_answers: str | None = None
     login_shell: str = ""

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import re
 
+from components.problem import Severity
 from components.sealos.facts import Facts
-from components.sealos.findings import Severity
-
-FIX = "Use the package of that version, or set cluster.kubernetesVersion to the package's."
 
 
 def mismatch(facts: Facts, path: str, wanted: str) -> tuple[Severity, str] | None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from statistics import median
 
+from components.problem import CODES, Code, Problem, Severity
 from components.remote.models import Machine, MachineError
 from components.sealos import addresses, environment, installation, nodes, package_version, sealos_version
 from components.sealos.facts import Facts
-from components.sealos.findings import Finding, Severity, settle
+from components.sealos.findings import settle
 from components.sealos.owner import ETCD, on_first_master, owner
 from components.sealos.requests import Artifact, Preflight
 
@@ -82,7 +83,7 @@ class Source:
 
 def judge(
     request: Preflight, seen: Mapping[str, Seen | MachineError], sources: Mapping[str, Source] | None = None
-) -> list[Finding]:
+) -> list[Problem]:
     """Everything wrong with the machines, in their order, taken as cluster.preflight wants it.
 
     Args:
@@ -106,9 +107,9 @@ def judge(
             about = "" if result.machine == machine.name else f"{result.machine} "
             if result.gone and (node := dead.get(machine.name)):
                 cause = f"{about}{result.cause}, and its Node is not Ready: {node.why}"
-                found.append(Finding(machine.name, result.code, "warning", cause, f"{nodes.BRING_BACK}."))
+                found.append(Problem(CODES[result.code], machine.name, cause, f"{nodes.BRING_BACK}.", severity="warning"))
             else:
-                found.append(Finding(machine.name, result.code, "error", about + result.cause, result.fix))
+                found.append(Problem(CODES[result.code], machine.name, about + result.cause, result.fix))
             continue
         member = _is_member(request, facts.get(first.name), machine, first, result.facts)
         found += _host(machine, result.facts, masters=sum(m.role == "master" for m in request.fleet.machines))
@@ -131,7 +132,7 @@ def judge(
     found += _skews(clocks, request.max_clock_skew)
     order = {machine.name: position for position, machine in enumerate(request.fleet.machines)}
     found = settle(found, warnings_as_errors=request.warnings_as_errors, waive=request.waive)
-    return sorted(found, key=lambda finding: (order[finding.host], finding.waived is not None, finding.severity))
+    return sorted(found, key=lambda finding: (order[finding.where], finding.waived is not None, finding.severity))
 
 
 def _is_member(request: Preflight, lead: Facts | None, machine: Machine, first: Machine, facts: Facts) -> bool:
@@ -158,15 +159,9 @@ def _minor(version: str) -> tuple[int, int]:
     return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
-def _versions(request: Preflight, first: Machine) -> Iterator[Finding]:
+def _versions(request: Preflight, first: Machine) -> Iterator[Problem]:
     if _minor(request.kubernetes_version) < OLDEST_KUBERNETES:
-        yield Finding(
-            first.name,
-            "kubernetes-version",
-            "error",
-            f"cluster.kubernetesVersion is {request.kubernetes_version}, older than v1.14",
-            "Use v1.14 or later; Istio's operator needs it.",
-        )
+        yield Problem(Code.KUBERNETES_VERSION, first.name, f"cluster.kubernetesVersion is {request.kubernetes_version}, older than v1.14")
 
 
 def _another_name(name: str, hostname: str) -> tuple[str, str]:
@@ -182,101 +177,59 @@ def _another_name(name: str, hostname: str) -> tuple[str, str]:
     return cause, f"`hostnamectl set-hostname {name}` on it" + (", or use its hostname as name: it becomes the Node's." if usable else ".")
 
 
-def _host(machine: Machine, facts: Facts, *, masters: int = 1) -> Iterator[Finding]:
-    def error(code: str, cause: str, fix: str) -> Finding:
-        return Finding(machine.name, code, "error", cause, fix)
+def _host(machine: Machine, facts: Facts, *, masters: int = 1) -> Iterator[Problem]:
+    def error(code: Code, cause: str, fix: str = "") -> Problem:
+        return Problem(code, machine.name, cause, fix)
 
     if facts.uid != 0:
-        yield error(
-            "root",
-            f"{machine.user} has user id {facts.uid}, not 0",
-            "Log in as root: sealos v3 writes to /root, /usr/bin and /etc.",
-        )
+        yield error(Code.ROOT, f"{machine.user} has user id {facts.uid}, not 0")
     if facts.hostname != machine.name:
-        yield error("hostname", *_another_name(machine.name, facts.hostname))
+        yield error(Code.HOSTNAME, *_another_name(machine.name, facts.hostname))
     if not facts.machine_id:
-        yield error(
-            "machine-id",
-            "/etc/machine-id is missing or empty",
-            "`systemd-machine-id-setup` on it; pod networks rely on it.",
-        )
+        yield error(Code.MACHINE_ID, "/etc/machine-id is missing or empty")
     if facts.addresses and machine.address not in facts.addresses:
-        yield error(
-            "address",
-            f"{machine.address} is none of its own addresses ({', '.join(facts.addresses)})",
-            "Use an address that the machine itself has: sealos takes it for the Node's InternalIP and the API server's.",
-        )
+        yield error(Code.ADDRESS, f"{machine.address} is none of its own addresses ({', '.join(facts.addresses)})")
     if lacking := [tool for tool in facts.missing_tools if tool not in _TOOLS_FOR_LATER]:
-        yield error(
-            "tools",
-            f"lacks {', '.join(lacking)}",
-            "Install them (coreutils, util-linux, sed, gawk or mawk, findutils, diffutils, hostname, gzip, iproute2, iptables).",
-        )
+        yield error(Code.TOOLS, f"lacks {', '.join(lacking)}")
     if machine.role == "master" and masters > 1 and (lacking := [t for t in facts.missing_tools if t in _TOOLS_FOR_LATER]):
-        yield Finding(
-            machine.name,
-            "tools",
-            "warning",
+        yield Problem(
+            Code.TOOLS, machine.name,
             f"lacks {', '.join(lacking)}, by which etcd's members are asked before a master leaves",
             "Install it; without it no master can be taken out or put in another's place.",
+            severity="warning",
         )
     if facts.swap:
-        yield Finding(
-            machine.name,
-            "swap",
-            "warning",
-            f"{facts.swap} swap area(s) in use",
-            "The package switches swap off until the next boot; take it out of /etc/fstab for good.",
-        )
+        yield Problem(Code.SWAP, machine.name, f"{facts.swap} swap area(s) in use", severity="warning")
 
 
-def _system(request: Preflight, machine: Machine, facts: Facts, lead: Facts | None) -> Iterator[Finding]:
+def _system(request: Preflight, machine: Machine, facts: Facts, lead: Facts | None) -> Iterator[Problem]:
     """Operating system, architecture, CPUs and memory; what is not known is not judged."""
 
-    def finding(code: str, severity: Severity, cause: str, fix: str) -> Finding:
-        return Finding(machine.name, code, severity, cause, fix)
+    def finding(code: Code, severity: Severity, cause: str, fix: str = "") -> Problem:
+        return Problem(code, machine.name, cause, fix, severity=severity)
 
     if facts.kernel not in ("", "Linux"):
-        yield finding("os", "error", f"runs {facts.kernel}, not Linux", "Use a Linux machine.")
+        yield finding(Code.OS, "error", f"runs {facts.kernel}, not Linux", "Use a Linux machine.")
     elif facts.kernel and not _KNOWN_SYSTEMS & set(facts.os):
         yield finding(
-            "os",
+            Code.OS,
             "warning",
             f"its distribution ({facts.os[0] if facts.os else 'no /etc/os-release'}) is none that sealos's packages are made for",
-            "Its docker.sh may not know how to install Docker there; try it on a machine to spare first.",
         )
     if facts.cgroups == "cgroup2fs" and _minor(request.kubernetes_version) < _CGROUPS_2:
         yield finding(
-            "cgroups",
+            Code.CGROUPS,
             "error",
             f"it has cgroups of version 2 alone, on which the kubelet of {request.kubernetes_version} does not start",
-            "Boot it with systemd.unified_cgroup_hierarchy=0 on the kernel's command line (systemd before 256), or use Kubernetes 1.19 or later.",
         )
     if facts.arch and facts.arch not in _ARCHITECTURES:
-        yield finding(
-            "arch", "error", f"its architecture is {facts.arch}", "There are packages for x86_64 and aarch64 only."
-        )
+        yield finding(Code.ARCH, "error", f"its architecture is {facts.arch}", "There are packages for x86_64 and aarch64 only.")
     elif facts.arch and lead and lead.arch and facts.arch != lead.arch:
-        yield finding(
-            "arch",
-            "error",
-            f"its architecture is {facts.arch}, the first master's {lead.arch}",
-            "A package has programs and images of one architecture; use machines of the same.",
-        )
+        yield finding(Code.ARCH, "error", f"its architecture is {facts.arch}, the first master's {lead.arch}")
     if machine.role == "master" and facts.cpus is not None and facts.cpus < _LEAST_CPUS:
-        yield finding(
-            "cpu",
-            "error",
-            f"has {facts.cpus} CPU, a master needs {_LEAST_CPUS}",
-            "Give it more: `kubeadm init` and a master's join stop at their own check of it (NumCPU).",
-        )
+        yield finding(Code.CPU, "error", f"has {facts.cpus} CPU, a master needs {_LEAST_CPUS}")
     if facts.memory is not None and facts.memory < _LEAST_MEMORY:
-        yield finding(
-            "memory",
-            "warning",
-            f"has {facts.memory >> 20} MiB of memory, kubeadm wants {_LEAST_MEMORY >> 20} MiB",
-            "Give it more; kubeadm refuses a master with less from v1.20 on.",
-        )
+        yield finding(Code.MEMORY, "warning", f"has {facts.memory >> 20} MiB of memory, kubeadm wants {_LEAST_MEMORY >> 20} MiB")
 
 
 def _listener(facts: Facts, port: int) -> str:
@@ -284,7 +237,7 @@ def _listener(facts: Facts, port: int) -> str:
     return f" by {who[0]} (process {who[1]})" if who else ""
 
 
-def _gateway_ports(request: Preflight, machine: Machine, facts: Facts, *, member: bool) -> Iterator[Finding]:
+def _gateway_ports(request: Preflight, machine: Machine, facts: Facts, *, member: bool) -> Iterator[Problem]:
     """The ports that a gateway in the node's network takes; on a member the gateway itself may be who listens."""
     for wanted in request.host_ports:
         if wanted.port not in facts.ports or (machine.role if wanted.host is None else wanted.host) not in (
@@ -295,12 +248,10 @@ def _gateway_ports(request: Preflight, machine: Machine, facts: Facts, *, member
         who = facts.listeners.get(wanted.port)
         if member and (who is None or who[0] in _PROXIES):
             continue
-        yield Finding(
-            machine.name,
-            "gateway-port",
-            "error" if wanted.host else "warning",
+        yield Problem(
+            Code.GATEWAY_PORT, machine.name,
             f"port {wanted.port} is taken{_listener(facts, wanted.port)}, which {wanted.gateway} needs on its node (host network)",
-            "Stop what listens there, or pin the gateway to another node (k8s.nodeSelector).",
+            severity="error" if wanted.host else "warning",
         )
 
 
@@ -310,25 +261,21 @@ def _alive(request: Preflight, facts: Facts) -> bool:
     return not ours and facts.nodes is not None and any(n.ready for n in nodes.parse(facts.nodes).values())
 
 
-def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool) -> Iterator[Finding]:
+def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool) -> Iterator[Problem]:
     """Traces of a cluster, on a machine that is no member of ours."""
     if member:
         return
     severity: Severity = "warning" if request.recover else "error"
     if facts.marker is not None and facts.marker.get("name") != request.cluster:
-        yield Finding(
-            machine.name,
-            "other-cluster",
-            "error",
+        yield Problem(
+            Code.OTHER_CLUSTER, machine.name,
             f"it is the first master of cluster {facts.marker.get('name')!r}, not {request.cluster!r}",
             "Use another machine, or destroy that cluster where it was made.",
         )
         return
     if _alive(request, facts) and machine == request.fleet.first_master and facts.sealos_config is None:
-        yield Finding(
-            machine.name,
-            "leftovers",
-            "error",
+        yield Problem(
+            Code.LEFTOVERS, machine.name,
             "it is a master of a live cluster, but what sealos knows of that cluster is not on it",
             "To let it take the place of a first master that is gone for good, put that back first: `pulumi stack output "
             f'sealosBackup --show-secrets | ssh root@{machine.address} "$(cat components/sealos/restore.sh)"` '
@@ -336,27 +283,24 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
         )
         return
     if _alive(request, facts):
-        yield Finding(
-            machine.name,
-            "leftovers",
-            "error",
+        yield Problem(
+            Code.LEFTOVERS, machine.name,
             "it is a master of a live cluster that this program did not make; it is never wiped or installed over",
             "To take that cluster over as it is, set cluster.adopt: true. Otherwise use another machine.",
         )
         return
     whose = owner(facts, request.cluster, None)
     if kept := installation.keeps(facts, machine, whose.kind == "other"):
-        yield Finding(machine.name, "other-cluster", "error", f"it {kept}: {whose.seen}", f"{installation.KEPT}.")
+        yield Problem(Code.OTHER_CLUSTER, machine.name, f"it {kept}: {whose.seen}", f"{installation.KEPT}.")
         return
     if facts.leftovers:
-        yield Finding(
-            machine.name,
-            "leftovers",
-            severity,
+        yield Problem(
+            Code.LEFTOVERS, machine.name,
             f"holds what another or a half-made cluster left: {', '.join(facts.leftovers)}",
             "They are wiped before the installation (cluster.recover)."
             if request.recover
             else "Clean the machine (`kubeadm reset -f`, then remove these), or set cluster.recover: true to have it wiped.",
+            severity=severity,
         )
     needed = {10250: PORTS[10250]} if machine.role == "node" else dict(PORTS)
     if request.network == "calico":
@@ -364,16 +308,15 @@ def _traces(request: Preflight, machine: Machine, facts: Facts, *, member: bool)
     for port in sorted(set(needed) & facts.ports):
         if port in (10251, 10252) and _minor(request.kubernetes_version) >= _INSECURE_UNTIL:
             continue
-        yield Finding(
-            machine.name,
-            "port",
-            severity,
+        yield Problem(
+            Code.PORT, machine.name,
             f"port {port} is taken{_listener(facts, port)}, which {needed[port]} needs",
             f"Stop it; `ss -ltnp sport = :{port}` on the machine shows it.",
+            severity=severity,
         )
 
 
-def _room(request: Preflight, machine: Machine, facts: Facts, package: int) -> Iterator[Finding]:
+def _room(request: Preflight, machine: Machine, facts: Facts, package: int) -> Iterator[Problem]:
     images = "/var/lib/docker" if _minor(request.kubernetes_version) < _DOCKER_UNTIL else "/var/lib/containerd"
     disks = [
         (place, free, _LEAST_FREE if place == images else _LEAST_FREE_WITHOUT_IMAGES)
@@ -386,20 +329,14 @@ def _room(request: Preflight, machine: Machine, facts: Facts, package: int) -> I
         ("/root", facts.free_root, _PACKAGE_ROOM * package),
     ):
         if free is not None and free < needed:
-            yield Finding(
-                machine.name,
-                "disk",
-                "error",
-                f"{what} has {free >> 20} MiB free, {needed >> 20} MiB are needed",
-                "Make room or mount a larger disk there.",
-            )
+            yield Problem(Code.DISK, machine.name, f"{what} has {free >> 20} MiB free, {needed >> 20} MiB are needed")
 
 
-def _mounts(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
+def _mounts(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Problem]:
     """Folders where sealos, kubelet and containers could not write, or not run what is there."""
 
-    def error(cause: str, fix: str) -> Finding:
-        return Finding(machine.name, "mounts", "error", cause, fix)
+    def error(cause: str, fix: str) -> Problem:
+        return Problem(Code.MOUNTS, machine.name, cause, fix)
 
     era = _minor(request.kubernetes_version) < _DOCKER_UNTIL
     images, others = ("/var/lib/docker", "/var/lib/containerd") if era else ("/var/lib/containerd", "/var/lib/docker")
@@ -414,7 +351,7 @@ def _mounts(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Find
             yield error(f"{place} is a link to {target}, which is not there", f"Make that folder (is its disk mounted?), or remove the link: nothing could be put into {place}.")
 
 
-def _istioctl(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
+def _istioctl(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Problem]:
     """It is installed last of all, which would be late to find it missing."""
     if (wanted := request.istioctl) is None:
         return
@@ -425,51 +362,43 @@ def _istioctl(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Fi
     else:
         return
     fix = f"Copy istioctl to {machine.name}, or take istio.istioctl out of the settings."
-    yield Finding(machine.name, "istioctl", "error", cause, fix)
+    yield Problem(Code.ISTIOCTL, machine.name, cause, fix)
 
 
-def _artifacts(request: Preflight, machine: Machine, facts: Facts, sources: Mapping[str, Source]) -> Iterator[Finding]:
-    def error(code: str, cause: str, fix: str) -> Finding:
-        return Finding(machine.name, code, "error", cause, fix)
+def _artifacts(request: Preflight, machine: Machine, facts: Facts, sources: Mapping[str, Source]) -> Iterator[Problem]:
+    def error(code: Code, cause: str, fix: str = "") -> Problem:
+        return Problem(code, machine.name, cause, fix)
 
-    pairs: list[tuple[str, Artifact, int | None, str | None]] = [
-        ("package", request.package, facts.package_bytes, facts.package_sha256),
-        ("sealos", request.sealos, facts.sealos_bytes, facts.sealos_sha256),
+    pairs: list[tuple[Code, Code, Artifact, int | None, str | None]] = [
+        (Code.PACKAGE, Code.PACKAGE_SHA256, request.package, facts.package_bytes, facts.package_sha256),
+        (Code.SEALOS, Code.SEALOS_SHA256, request.sealos, facts.sealos_bytes, facts.sealos_sha256),
     ]
-    for what, artifact, size, sha256 in pairs:
+    for what, another, artifact, size, sha256 in pairs:
         if artifact.file or artifact.url:
             # it is sent when it is not there yet, or is another file
             if sha256 != artifact.sha256 and what in sources and (problem := sources[what].problem):
-                yield error(
-                    what, problem, "Put it there, or correct the setting; it is sent from here to the first master."
-                )
+                yield error(what, problem, "Put it there, or correct the setting; it is sent from here to the first master.")
         elif size is None:
             yield error(
                 what,
                 f"{artifact.path} (cluster.{what}.path) is not there",
-                f"Copy the {'offline package' if what == 'package' else 'sealos binary'} to {machine.name}, or set cluster.{what}.file or .url to have it sent.",
+                f"Copy the {'offline package' if what is Code.PACKAGE else 'sealos binary'} to {machine.name}, or set cluster.{what}.file or .url to have it sent.",
             )
         elif not size:
             yield error(what, f"{artifact.path} is empty", "Copy it again.")
         elif artifact.sha256 and sha256 != artifact.sha256:
-            yield error(
-                f"{what}-sha256",
-                f"{artifact.path} has SHA-256 {sha256}, not {artifact.sha256} (cluster.{what}.sha256)",
-                "It is another file or was cut off on its way; copy it again.",
-            )
-    if unchecked := [f"cluster.{what}.sha256" for what, artifact, size, _ in pairs if size and not artifact.sha256]:
-        yield Finding(
-            machine.name,
-            "unchecked",
-            "warning",
+            yield error(another, f"{artifact.path} has SHA-256 {sha256}, not {artifact.sha256} (cluster.{what}.sha256)")
+    if unchecked := [f"cluster.{what}.sha256" for what, _, artifact, size, _ in pairs if size and not artifact.sha256]:
+        yield Problem(
+            Code.UNCHECKED, machine.name,
             f"{' and '.join(unchecked)} {'is' if len(unchecked) == 1 else 'are'} not set: a file cut off on its way, or another one, would not be noticed",
-            "Set it to what `sha256sum` prints where the file comes from.",
+            severity="warning",
         )
 
 
 def _their_versions(
     request: Preflight, machine: Machine, facts: Facts, sources: Mapping[str, Source]
-) -> Iterator[Finding]:
+) -> Iterator[Problem]:
     """What package and sealos say they are; one that is to be sent in their place is asked when it has come."""
     package, sealos = request.package, request.sealos
     for artifact, sent, arch in (
@@ -479,34 +408,26 @@ def _their_versions(
     ):
         if artifact and not sent and arch and facts.arch and arch != facts.arch:
             cause = f"{artifact.path} is for {arch}, and this machine is {facts.arch}"
-            yield Finding(machine.name, "arch", "error", cause, f"Get the one for {facts.arch}.")
+            yield Problem(Code.ARCH, machine.name, cause, f"Get the one for {facts.arch}.")
             if artifact is sealos:
                 return
     if facts.package_bytes and not (sources.get("package") and facts.package_sha256 != package.sha256):
         wrong = package_version.mismatch(facts, package.path, request.kubernetes_version)
         if wrong:
-            yield Finding(machine.name, "package-version", wrong[0], wrong[1], package_version.FIX)
+            yield Problem(Code.PACKAGE_VERSION, machine.name, wrong[1], severity=wrong[0])
     if not facts.sealos_bytes or (sources.get("sealos") and facts.sealos_sha256 != sealos.sha256):
         return
     if facts.sealos_why:
         fix = "Put it where programs are run, as /usr/local/bin/sealos (cluster.sealos.path); or mount its folder without noexec."
-        yield Finding(machine.name, "sealos", "error", f"{sealos.path} can't be run there ({facts.sealos_why})", fix)
+        yield Problem(Code.SEALOS, machine.name, f"{sealos.path} can't be run there ({facts.sealos_why})", fix)
     elif facts.sealos_version is None:
-        yield Finding(
-            machine.name, "sealos", "error", f"{sealos.path} is not executable", f"`chmod 0755 {sealos.path}` on it."
-        )
+        yield Problem(Code.SEALOS, machine.name, f"{sealos.path} is not executable", f"`chmod 0755 {sealos.path}` on it.")
     elif refused := sealos_version.refusal(facts.sealos_version):
         code, why = refused
-        yield Finding(
-            machine.name,
-            code,
-            "error",
-            f"{sealos.path} {why}",
-            f"This program drives sealos v{sealos_version.SUPPORTED} (and its pre-releases).",
-        )
+        yield Problem(code, machine.name, f"{sealos.path} {why}")
 
 
-def _runtimes(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Finding]:
+def _runtimes(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Problem]:
     minor = _minor(request.kubernetes_version)
     if not any(minor):
         return
@@ -514,50 +435,39 @@ def _runtimes(request: Preflight, machine: Machine, facts: Facts) -> Iterator[Fi
     if docker_era:
         yield from addresses.of_dockers_bridge(request, machine, facts)
     if not docker_era and "dockerd" in facts.runtimes:
-        yield Finding(
-            machine.name,
-            "runtime",
-            "error",
+        yield Problem(
+            Code.RUNTIME, machine.name,
             f"Docker is installed, and sealos refuses that for {request.kubernetes_version}, which runs on containerd",
             "Remove Docker from it.",
         )
     if "containerd" in facts.runtimes and not (docker_era and "dockerd" in facts.runtimes):
-        yield Finding(
-            machine.name,
-            "runtime",
-            "warning",
+        yield Problem(
+            Code.RUNTIME, machine.name,
             "containerd is installed already; the package brings its own and may clash with it",
             "Prefer a machine without it.",
+            severity="warning",
         )
     if facts.nameservers and all(ip_address(address).is_loopback for address in facts.nameservers):
-        yield Finding(
-            machine.name,
-            "nameserver",
-            "warning",
+        yield Problem(
+            Code.NAMESERVER, machine.name,
             f"its /etc/resolv.conf names nobody but itself ({', '.join(facts.nameservers)}), and CoreDNS, which is given that list, would ask "
             f"itself and end (its plugin `loop`)",
             "Name the resolver behind it there, `nameserver ADDRESS`.",
+            severity="warning",
         )
     if not docker_era and facts.no_nameserver:  # Docker puts a public one there, containerd leaves it out
-        yield Finding(
-            machine.name,
-            "nameserver",
-            "error",
+        yield Problem(
+            Code.NAMESERVER, machine.name,
             "/etc/resolv.conf names no nameserver, and CoreDNS does not start on containerd without one",
             "Add one, `nameserver ADDRESS`; where there is none, an address where nobody answers (not 127.0.0.1) serves CoreDNS as well.",
         )
 
 
-def _doubles(facts: Mapping[str, Facts]) -> Iterator[Finding]:
+def _doubles(facts: Mapping[str, Facts]) -> Iterator[Problem]:
     """Machines that can't be told apart. Each is named on every host that has it."""
-    clones = "One machine listed twice, or clones: `rm /etc/machine-id && systemd-machine-id-setup` on all but one."
-    for what, values, fix in (
-        (
-            "hostname",
-            {n: f.hostname.lower() for n, f in facts.items()},
-            "Give each machine its own: Nodes are told apart by it.",
-        ),
-        ("machine-id", {n: f.machine_id for n, f in facts.items()}, clones),
+    for code, what, values in (
+        (Code.SAME_HOSTNAME, "hostname", {n: f.hostname.lower() for n, f in facts.items()}),
+        (Code.SAME_MACHINE_ID, "machine-id", {n: f.machine_id for n, f in facts.items()}),
     ):
         owners = defaultdict(list)
         for name, value in values.items():
@@ -565,20 +475,17 @@ def _doubles(facts: Mapping[str, Facts]) -> Iterator[Finding]:
         for value, names in owners.items():
             for name in names if value and len(names) > 1 else ():
                 others = ", ".join(other for other in names if other != name)
-                yield Finding(name, f"same-{what}", "error", f"has the same {what} as {others}: {value}", fix)
+                yield Problem(code, name, f"has the same {what} as {others}: {value}")
 
 
-def _skews(clocks: Mapping[str, Clock], limit: float) -> Iterator[Finding]:
+def _skews(clocks: Mapping[str, Clock], limit: float) -> Iterator[Problem]:
     if len(clocks) < 2:
         return
     middle = median(clock.offset for clock in clocks.values())
     for name, clock in clocks.items():
         skew = clock.offset - middle
         if abs(skew) - clock.uncertainty > limit:
-            yield Finding(
-                name,
-                "clock",
-                "error",
+            yield Problem(
+                Code.CLOCK, name,
                 f"its clock is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} the median of all machines (cluster.maxClockSkew is {limit:g} s)",
-                "Synchronise the clocks (chrony or systemd-timesyncd): certificates and etcd need them together.",
             )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+
+from components.problem import Code
 
 SUPPORTED = "3.3.9"
 """The release whose contract the drivers keep to; its pre-releases (v3.3.9-rc.11 is the last tag of v3) count as it."""
 
 
-def refusal(said: str) -> tuple[Literal["sealos-version", "sealos-unversioned"], str] | None:
+def refusal(said: str) -> tuple[Code, str] | None:
     """Why a sealos is not driven, as a finding's code and reason; None when it is.
 
     Args:
@@ -17,7 +18,7 @@ def refusal(said: str) -> tuple[Literal["sealos-version", "sealos-unversioned"],
     """
     match = re.search(r"\bv?((\d+)\.(\d+)\.(\d+)(-[\w.]+)?)(?![\w.])", said)
     if match is None:
-        return "sealos-unversioned", "does not say which version it is; a build without version fields does that"
+        return Code.SEALOS_UNVERSIONED, "does not say which version it is; a build without version fields does that"
     full, numbers = match[1], (int(match[2]), int(match[3]), int(match[4]))
     if numbers == (3, 3, 9):
         return None
@@ -35,4 +36,4 @@ def refusal(said: str) -> tuple[Literal["sealos-version", "sealos-unversioned"],
             "it ignores --config, so the password would stand on the command line, mixes up pod and service CIDR after "
             "the first join, joins a known member twice, and sends no sealos to the nodes"
         )
-    return "sealos-version", f"is version {full}: {why}"
+    return Code.SEALOS_VERSION, f"is version {full}: {why}"

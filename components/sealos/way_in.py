@@ -7,6 +7,7 @@ from typing import Final
 import asyncssh
 
 from components.printable import know
+from components.problem import Code
 from components.remote.connection import connect, private_key
 from components.remote.errors import reason
 from components.remote.host import Host
@@ -50,7 +51,7 @@ _LIKE_SEALOS: Final = {
 (pkg/sshcmd/sshutil/connect.go), which leaves chacha20-poly1305 out."""
 
 
-async def refuses_sealos(machine: Machine, login: Login, by: Host | None = None) -> tuple[str, str] | None:
+async def refuses_sealos(machine: Machine, login: Login, by: Host | None = None) -> tuple[Code, str] | None:
     """Why a machine that lets us in would not let sealos in: `rsa-key` or `sealos-login`, and the cause. None when it would.
 
     Tried by a log-in of that kind, because nothing else tells for sure what an SSH server, or a firewall, allows whom.
@@ -68,14 +69,14 @@ async def refuses_sealos(machine: Machine, login: Login, by: Host | None = None)
     except MachineError as error:
         why = error.__context__
         if error.code == "auth":
-            return "rsa-key" if rsa else "sealos-login", error.cause
+            return Code.RSA_KEY if rsa else Code.SEALOS_LOGIN, error.cause
         if by and isinstance(why, asyncssh.ChannelOpenError) and why.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
             return await refuses_sealos(machine, login)
         if by and error.gone and not isinstance(why, asyncssh.KeyExchangeFailed):
-            return "sealos-login", f"{by.machine.name}, where sealos runs, does not get to {machine.address}:{machine.port} ({reason(why if isinstance(why, Exception) else error)})"
+            return Code.SEALOS_LOGIN, f"{by.machine.name}, where sealos runs, does not get to {machine.address}:{machine.port} ({reason(why if isinstance(why, Exception) else error)})"
         if isinstance(why, asyncssh.KeyExchangeFailed):
-            return "sealos-login", reason(why)
+            return Code.SEALOS_LOGIN, reason(why)
         if isinstance(why, asyncssh.ChannelOpenError):
-            return "sealos-login", error.cause
+            return Code.SEALOS_LOGIN, error.cause
         raise
     return None
