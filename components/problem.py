@@ -180,7 +180,7 @@ class Code(StrEnum):
     DRAIN_POD = ("drain-pod", "membership", "a pod on a machine that leaves has not ended in time", "Look at that pod, or raise cluster.timeouts.drain.")
     # the mesh
     OPERATOR_ERROR = ("operator-error", "mesh", "Istio's operator reports an error, or can't carry out the IstioOperator, again and again",
-        "Its reason is in the message, and most name the key of the IstioOperator; more is in its log.")
+        "Most reasons name the key of the IstioOperator; more is in the operator's log.")
     MESH_STATUS = ("mesh-status", "mesh", "the operator has not reported HEALTHY yet, or is at work again",
         "It takes some minutes; what it waits for is named beside it.")
     OPERATOR_MISSING = ("operator-missing", "mesh", "Istio's operator is not there", "`pulumi up --refresh` makes it again.")
@@ -188,7 +188,7 @@ class Code(StrEnum):
     OBJECT_DIFFERS = ("object-differs", "mesh", "an object of the mesh differs from what was asked for",
         "Something else wrote it, or an overlay did not reach it: compare it with `make render`. `pulumi up --refresh`.")
     WORKLOAD_UNREADY = ("workload-unready", "mesh", "a workload of the mesh is not available in its current form",
-        "Kubernetes' own reason follows. A taken host port or a node selector that fits no node are the usual causes.")
+        "Look at its pods (`kubectl describe pods`): a taken host port or a node selector that fits no node are the usual causes.")
     EARLIER_SETTING = ("earlier-setting", "mesh", "what earlier settings asked for is still in a Deployment",
         "`pulumi up` takes it away; by hand `kubectl -n istio-system edit deployment NAME`.")
     WEBHOOK_CA = ("webhook-ca", "mesh", "a webhook of Istio's has no CA bundle yet, so the API server can't call it",
@@ -219,7 +219,7 @@ class Code(StrEnum):
         "Is the addon on (`istio.addonComponents`), and does its pod run?")
     ROUTE = ("route", "dashboards", "an Ingress, HTTPProxy, Gateway or VirtualService that leads to a dashboard is missing", "`pulumi up --refresh`.")
     PROXY_INVALID = ("proxy-invalid", "dashboards", "Contour does not take an HTTPProxy, or has not judged it yet",
-        "Contour's own reason follows. Is one running, and does it watch this ingress class (docs/dashboards.md)?")
+        "Is a Contour running, and does it watch this ingress class (docs/dashboards.md)?")
     # what drift finds besides
     NOT_APPLIED = ("not-applied", "settings", "the settings ask for what the state doesn't have", "Review it (`make preview`) and run `pulumi up`.")
     OBJECT_GONE = ("object-gone", "objects", "an object of the stack is gone from the cluster", "Run `pulumi up --refresh`, which makes it anew.")

@@ -143,4 +143,4 @@ async def _mesh(host: Host, settings: Settings) -> Sequence[Finding]:
     fix = "Run `pulumi up --refresh`; see docs/troubleshooting.md."
     if not isinstance(view, View):
         return [Finding("mesh", settings.istio.name, view, fix)]
-    return [Finding("mesh", settings.istio.name, problem.text, fix) for problem in judge_mesh(wanted, view).problems]
+    return [Finding("mesh", settings.istio.name, str(problem), fix) for problem in judge_mesh(wanted, view).problems]

@@ -16,8 +16,9 @@ from components.driver import DriverError
 from components.istio.match import covers
 from components.istio.readiness import change_detection, probe
 from components.istio.readiness.judge import judge, leftovers
-from components.istio.readiness.model import Problem, View, Wanted
+from components.istio.readiness.model import View, Wanted
 from components.istio.readiness.report import last_words, report, warnings
+from components.problem import Code, Problem
 from components.remote.host import Result
 
 NAME = "istio-ingressgateway"
@@ -168,77 +169,77 @@ def _set(*path: Any, value: Any) -> Callable[[dict[str, Any]], None]:
 
 
 @pytest.mark.parametrize(
-    ("change", "sort", "words"),
+    ("change", "code", "words"),
     [
-        pytest.param(_set("istioOperator", value=None), "status", "does not exist", id="no IstioOperator"),
-        pytest.param(_set("istioOperator", "status", value=None), "status", "has no status yet", id="no status"),
-        pytest.param(_set("istioOperator", "status", "status", value=1), "status", "is UPDATING", id="updating"),
-        pytest.param(_set("settled", value=False), "status", "at work on it again", id="old status"),
+        pytest.param(_set("istioOperator", value=None), Code.MESH_STATUS, "does not exist", id="no IstioOperator"),
+        pytest.param(_set("istioOperator", "status", value=None), Code.MESH_STATUS, "has no status yet", id="no status"),
+        pytest.param(_set("istioOperator", "status", "status", value=1), Code.MESH_STATUS, "is UPDATING", id="updating"),
+        pytest.param(_set("settled", value=False), Code.MESH_STATUS, "at work on it again", id="old status"),
         pytest.param(
             _set(
                 "istioOperator",
                 "status",
                 value={"status": 4, "componentStatus": {"Pilot": {"status": 4, "error": "boom"}}},
             ),
-            "error",
+            Code.OPERATOR_ERROR,
             "Pilot: boom",
             id="error by number",
         ),
         pytest.param(
-            _set("istioOperator", "status", value={"status": "ERROR"}), "error", "without a reason", id="error by word"
+            _set("istioOperator", "status", value={"status": "ERROR"}), Code.OPERATOR_ERROR, "without a reason", id="error by word"
         ),
         pytest.param(
             lambda d: d["mesh"].pop(0),
-            "missing",
-            "Deployment istio-system/istiod does not exist",
+            Code.OBJECT_MISSING,
+            "Deployment istio-system/istiod: does not exist",
             id="missing Deployment",
         ),
-        pytest.param(_set("daemonSet", value=None), "missing", "istio-cni-node does not exist", id="missing DaemonSet"),
+        pytest.param(_set("daemonSet", value=None), Code.OBJECT_MISSING, "istio-cni-node: does not exist", id="missing DaemonSet"),
         pytest.param(
             lambda d: d["nodes"].append({"metadata": {"name": "n"}}),
-            "waiting",
+            Code.WORKLOAD_UNREADY,
             "1 wanted on 2 nodes",
             id="a node without",
         ),
         pytest.param(
-            _set("mesh", 0, "status", "observedGeneration", value=1), "waiting", "not been seen", id="stale Deployment"
+            _set("mesh", 0, "status", "observedGeneration", value=1), Code.WORKLOAD_UNREADY, "not been seen", id="stale Deployment"
         ),
         pytest.param(
-            _set("mesh", 0, "status", "availableReplicas", value=0), "waiting", "0 of 1 replicas", id="unavailable"
+            _set("mesh", 0, "status", "availableReplicas", value=0), Code.WORKLOAD_UNREADY, "0 of 1 replicas", id="unavailable"
         ),
         pytest.param(
             _set("mesh", 1, "spec", "template", "spec", value={}),
-            "field",
+            Code.OBJECT_DIFFERS,
             "is not set, wanted True",
             id="host network lost",
         ),
         pytest.param(
             lambda d: d["mesh"][2]["spec"]["ports"].append({"name": "tls", "port": 15443}),
-            "field",
+            Code.OBJECT_DIFFERS,
             "has http2 80, tls 15443, wanted exactly http2 80",
             id="a port too many",
         ),
-        pytest.param(_set("operator", value=[]), "status", "istio-operator does not exist", id="no operator"),
-        pytest.param(_set("webhooks", value=[]), "missing", "istio-sidecar-injector does not exist", id="no injector"),
+        pytest.param(_set("operator", value=[]), Code.OPERATOR_MISSING, "istio-operator: does not exist", id="no operator"),
+        pytest.param(_set("webhooks", value=[]), Code.OBJECT_MISSING, "istio-sidecar-injector: does not exist", id="no injector"),
         pytest.param(
             _set("webhooks", 0, "webhooks", 0, "clientConfig", "caBundle", value=""),
-            "waiting",
+            Code.WEBHOOK_CA,
             "webhook sidecar-injector.istio.io has no CA bundle yet; istiod fills it in (failurePolicy Fail)",
             id="no authority in the webhook",
         ),
         pytest.param(
             _set("refused", value=["patch error: path not found"] * 3),
-            "error",
+            Code.OPERATOR_ERROR,
             "can't carry it out: patch error: path not found",
             id="refused for good",
         ),
-        pytest.param(_set("refused", value=["the object has been modified"]), "status", "modified", id="refused once"),
+        pytest.param(_set("refused", value=["the object has been modified"]), Code.MESH_STATUS, "modified", id="refused once"),
     ],
 )
-def test_each_problem_names_the_object(change: Callable[[dict[str, Any]], object], sort: str, words: str) -> None:
+def test_each_problem_names_the_object(change: Callable[[dict[str, Any]], object], code: Code, words: str) -> None:
     [problem] = judge(WANTED, view(change)).problems
-    assert problem.sort == sort
-    assert words in problem.text
+    assert problem.code is code
+    assert words in str(problem)
 
 
 def test_a_later_version_takes_its_status_away_before_it_refuses() -> None:
@@ -251,7 +252,7 @@ def test_a_later_version_takes_its_status_away_before_it_refuses() -> None:
 
     assert judge(later, view(change)).problems == (), "what was refused before it got HEALTHY"
     healthy["status"] = "RECONCILING"
-    assert [problem.sort for problem in judge(later, view(change)).problems] == ["status", "error"]
+    assert [problem.code for problem in judge(later, view(change)).problems] == [Code.MESH_STATUS, Code.OPERATOR_ERROR]
 
 
 def test_a_pod_says_why_it_waits() -> None:
@@ -285,8 +286,8 @@ def event(name: str, reason: str, message: str, at: str, namespace: str = "istio
 
 def test_kubernetes_warnings_are_those_about_what_is_not_as_wanted() -> None:
     problems = [
-        Problem("waiting", "Deployment istio-system/istiod: 0 of 1 replicas; pod istiod-1: Unschedulable: 0/4 nodes"),
-        Problem("waiting", "DaemonSet kube-system/istio-cni-node: 0 ready"),
+        Problem(Code.WORKLOAD_UNREADY, "Deployment istio-system/istiod", "0 of 1 replicas; pod istiod-1: Unschedulable: 0/4 nodes"),
+        Problem(Code.WORKLOAD_UNREADY, "DaemonSet kube-system/istio-cni-node", "0 ready"),
     ]
     events = [
         event("istiod-2", "Unhealthy", "Readiness probe failed", "00:00:09"),
@@ -409,7 +410,7 @@ def test_healthy_without_the_objects_restarts_the_operator_once() -> None:
     host.cured = ready()
     found, said = host.gate()
     assert (host.restarted, found["operatorRestarted"]) == ([(b"istio-operator", b"name=istio-operator")], True)
-    assert any("istiod does not exist" in text and "started anew" in text for text in said)
+    assert any("istiod: does not exist" in text and "started anew" in text for text in said)
 
 
 def test_an_operator_that_hangs_over_what_is_as_wanted_is_restarted_once() -> None:
@@ -488,7 +489,7 @@ def test_the_message_says_what_kubernetes_says_and_has_an_end() -> None:
     assert "  - and 11 more" in lines
     assert "    00:00:01 Pod istio-system/istiod-1: Unhealthy: Readiness probe failed" in lines
     assert len(lines) < 30
-    assert max(map(len, lines)) < 1000
+    assert max(map(len, lines)) < 2000
 
 
 def test_without_the_log_all_must_stay_as_wanted_for_a_while() -> None:
@@ -564,7 +565,7 @@ def test_what_earlier_settings_left_in_a_pod_is_found(
     looked = asyncio.run(probe.look(view, wanted))
     assert isinstance(looked, View)
     assert leftovers(wanted, looked) == ({NAME: [f"{TEMPLATE}/{pointer}" for pointer in left]} if left else {})
-    assert [p.text for p in judge(wanted, looked).problems] == [
+    assert [str(p) for p in judge(wanted, looked).problems] == [
         f"Deployment istio-system/{NAME}: {TEMPLATE}/{pointer} is still there, and nothing asks for it"
         for pointer in left
     ]

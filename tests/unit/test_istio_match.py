@@ -11,6 +11,7 @@ from components.istio.readiness.judge import judge
 from components.istio.readiness.model import View, Wanted
 from components.istio.renderer import Rendered, unfulfilled
 from components.kubernetes.quantities import quantity
+from components.problem import Code
 from tests.unit.test_istio_gate import NAME, WANTED, ready
 
 CONTAINER = ("spec", "template", "spec", "containers", "[name:istio-proxy]")
@@ -66,7 +67,7 @@ def test_the_gate_takes_what_the_api_server_makes_of_usual_quantities(path: list
     assert judge(wanted, View.model_validate(live)).problems == ()
     pod["containers"][0]["resources"] = {"limits": {"cpu": "3", "memory": "3Gi"}}
     pod["volumes"][0]["emptyDir"]["sizeLimit"] = "3Gi"
-    assert [problem.sort for problem in judge(wanted, View.model_validate(live)).problems] == ["field"]
+    assert [problem.code for problem in judge(wanted, View.model_validate(live)).problems] == [Code.OBJECT_DIFFERS]
 
 
 def test_the_preview_takes_them_as_well() -> None:

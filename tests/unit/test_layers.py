@@ -28,6 +28,7 @@ KNOWN = (
 """The circles that there are still; a new one is not taken, and these may only get smaller."""
 
 ROOMS = {
+    "components.problem": set(),
     "components.kubernetes": {"components.kubernetes"},
     "components.remote.models": {"components.printable"},
     "components.remote.script": set(),
@@ -35,13 +36,14 @@ ROOMS = {
     "components.remote.host": {"components.printable", "components.remote"},
     "components.remote.connection": {"components.remote"},
     "components.istio.releases": {"components.istio.releases", "components.kubernetes.versions"},
-    "components.istio.readiness.model": {"components.remote.models", "components.sealos.nodes"},
+    "components.istio.readiness.model": {"components.problem", "components.remote.models", "components.sealos.nodes"},
     "components.istio.readiness.judge": {
         "components.istio.match",
         "components.istio.readiness.model",
         "components.istio.releases",
         "components.istio.shapes",
         "components.kubernetes",
+        "components.problem",
     },
 }
 """What of the program a room may import."""

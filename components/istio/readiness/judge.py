@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from components.istio.match import APPENDED, find, holds
-from components.istio.readiness.model import CniDaemonSet, Object, Pod, Problem, Verdict, View, Wanted
+from components.istio.readiness.model import CniDaemonSet, Object, Pod, Verdict, View, Wanted
 from components.istio.releases.table import release
 from components.istio.shapes import protocol_of
 from components.kubernetes.workloads import unready
+from components.problem import Code, Problem
+
+ABSENT = "does not exist"
 
 
 def judge(wanted: Wanted, view: View) -> Verdict:
@@ -26,18 +29,16 @@ def judge(wanted: Wanted, view: View) -> Verdict:
         deployment = view.named("Deployment", wanted.titled(name))
         where = f"Deployment {wanted.titled(name)}"
         if deployment is None:
-            problems.append(Problem("missing", f"{where} does not exist"))
+            problems.append(Problem(Code.OBJECT_MISSING, where, ABSENT))
         else:
-            problems += [
-                Problem("waiting", f"{where}: {text}") for text in unready(deployment, view.pods_of(deployment))
-            ]
+            problems += [Problem(Code.WORKLOAD_UNREADY, where, text) for text in unready(deployment, view.pods_of(deployment))]
     if wanted.cni:
         problems += list(_daemon_set(wanted.cni, view))
     problems += list(_webhooks(wanted, view))
     problems += list(_fields(wanted, view))
     left = leftovers(wanted, view)
     problems += [
-        Problem("waiting", f"Deployment {wanted.titled(name)}: {pointer} is still there, and nothing asks for it")
+        Problem(Code.EARLIER_SETTING, f"Deployment {wanted.titled(name)}", f"{pointer} is still there, and nothing asks for it")
         for name, pointers in left.items()
         for pointer in pointers
     ]
@@ -48,22 +49,21 @@ def judge(wanted: Wanted, view: View) -> Verdict:
 def _status(wanted: Wanted, view: View) -> tuple[str, list[Problem]]:
     where = f"IstioOperator {wanted.namespace}/{wanted.name}"
     if view.istio_operator is None:
-        return "NONE", [Problem("status", f"{where} does not exist")]
+        return "NONE", [Problem(Code.MESH_STATUS, where, ABSENT)]
     words = release(wanted.version).status_words
     status = view.istio_operator.get("status") or {}
     word = words.get(str(status.get("status")), "NONE")
     if word == "HEALTHY":
-        at_work = Problem("status", f"{where} is HEALTHY, but the operator is at work on it again")
+        at_work = Problem(Code.MESH_STATUS, where, "it is HEALTHY, but the operator is at work on it again")
         return word, [at_work] if view.settled is False else []
     if word == "ERROR":
         failed = [
-            Problem("error", f"{where}: {name}: {str(component.get('error', 'no reason given')).strip()}")
+            Problem(Code.OPERATOR_ERROR, where, f"{name}: {str(component.get('error', 'no reason given')).strip()}")
             for name, component in sorted((status.get("componentStatus") or {}).items())
             if words.get(str(component.get("status"))) == "ERROR"
         ]
-        return word, failed or [Problem("error", f"{where}: status ERROR without a reason")]
-    shown = "has no status yet" if word == "NONE" else f"is {word}"
-    return word, [Problem("status", f"{where} {shown}")]
+        return word, failed or [Problem(Code.OPERATOR_ERROR, where, "status ERROR without a reason")]
+    return word, [Problem(Code.MESH_STATUS, where, "it has no status yet" if word == "NONE" else f"it is {word}")]
 
 
 REFUSED_OFTEN = 3
@@ -79,23 +79,22 @@ def _refused(wanted: Wanted, view: View) -> Iterator[Problem]:
     if status.get("status") == "HEALTHY" and not release(wanted.version).says_when_done:
         return
     for reason, count in Counter(view.refused).items():
-        sort: Literal["error", "status"] = "error" if count >= REFUSED_OFTEN else "status"
-        yield Problem(
-            sort, f"IstioOperator {wanted.namespace}/{wanted.name}: the operator can't carry it out: {reason[:600]}"
-        )
+        code = Code.OPERATOR_ERROR if count >= REFUSED_OFTEN else Code.MESH_STATUS
+        yield Problem(code, f"IstioOperator {wanted.namespace}/{wanted.name}", f"the operator can't carry it out: {reason[:600]}")
 
 
 def _webhooks(wanted: Wanted, view: View) -> Iterator[Problem]:
     """Istio's programs fill in their own authority; until then the API server can't call them."""
     names = {(o["kind"], o["metadata"]["name"]) for o in view.webhooks}
     if wanted.injector and ("MutatingWebhookConfiguration", wanted.injector) not in names:
-        yield Problem("missing", f"MutatingWebhookConfiguration {wanted.injector} does not exist")
+        yield Problem(Code.OBJECT_MISSING, f"MutatingWebhookConfiguration {wanted.injector}", ABSENT)
     for server, unfilled in _unfilled(wanted, view).items():
         for configuration, webhook in unfilled:
             yield Problem(
-                "waiting",
-                f"{configuration['kind']} {configuration['metadata']['name']}: webhook {webhook['name']} has no CA bundle yet; "
-                f"{server.rpartition('/')[2]} fills it in (failurePolicy {webhook.get('failurePolicy', 'Ignore')})",
+                Code.WEBHOOK_CA,
+                f"{configuration['kind']} {configuration['metadata']['name']}",
+                f"webhook {webhook['name']} has no CA bundle yet; {server.rpartition('/')[2]} fills it in "
+                f"(failurePolicy {webhook.get('failurePolicy', 'Ignore')})",
             )
 
 
@@ -112,49 +111,49 @@ def _unfilled(wanted: Wanted, view: View) -> dict[str, list[tuple[Object, Object
 
 
 def _operator(view: View) -> Iterator[Problem]:
+    where = "Deployment istio-operator/istio-operator"
     deployment = next((o for o in view.operator if o["kind"] == "Deployment"), None)
     if deployment is None:
-        yield Problem("status", "Deployment istio-operator/istio-operator does not exist")
+        yield Problem(Code.OPERATOR_MISSING, where, ABSENT)
         return
     for text in unready(deployment, view.pods_of(deployment)):
-        yield Problem("waiting", f"Deployment istio-operator/istio-operator: {text}")
+        yield Problem(Code.WORKLOAD_UNREADY, where, text)
 
 
 def _daemon_set(cni: CniDaemonSet, view: View) -> Iterator[Problem]:
     where = f"DaemonSet {cni.namespace}/{cni.name}"
     if (daemon_set := view.daemon_set) is None:
-        yield Problem("missing", f"{where} does not exist")
+        yield Problem(Code.OBJECT_MISSING, where, ABSENT)
         return
     status = daemon_set.get("status", {})
     if status.get("observedGeneration", 0) < daemon_set["metadata"].get("generation", 0):
-        yield Problem("waiting", f"{where}: its last change has not been seen by the controller yet")
+        yield Problem(Code.WORKLOAD_UNREADY, where, "its last change has not been seen by the controller yet")
         return
     nodes, desired = len(view.nodes), status.get("desiredNumberScheduled", 0)
     ready, updated = status.get("numberReady", 0), status.get("updatedNumberScheduled", 0)
     if not (desired == nodes and min(ready, updated) >= nodes - len(view.silent())):
-        yield Problem(
-            "waiting", f"{where}: {ready} ready and {updated} up to date of {desired} wanted on {nodes} nodes"
-        )
+        yield Problem(Code.WORKLOAD_UNREADY, where, f"{ready} ready and {updated} up to date of {desired} wanted on {nodes} nodes")
 
 
 def _fields(wanted: Wanted, view: View) -> Iterator[Problem]:
     for field_ in wanted.fields:
         title = wanted.titled(field_.name)
+        where = f"{field_.kind} {title}"
         if (live := view.named(field_.kind, title)) is None:
             if field_.kind != "Deployment" or field_.name not in wanted.deployments:
-                yield Problem("missing", f"{field_.kind} {title} does not exist")
+                yield Problem(Code.OBJECT_MISSING, where, ABSENT)
             continue
         found = find(live, field_.path)
-        where = f"{field_.kind} {title}: {'.'.join(field_.path)}"
+        path = ".".join(field_.path)
         if field_.path[-1] == "ports" and isinstance(field_.value, list):
             if (has := _ports(found)) != (asked := _ports(field_.value)):
-                yield Problem("field", f"{where} has {_shown(has)}, wanted exactly {_shown(asked)}")
+                yield Problem(Code.OBJECT_DIFFERS, where, f"{path} has {_shown(has)}, wanted exactly {_shown(asked)}")
         elif holds(live, field_.path, field_.value):
             continue
         elif field_.path[-1] == APPENDED:
-            yield Problem("field", f"{where.removesuffix('.' + APPENDED)} has no {field_.value!r}")
+            yield Problem(Code.OBJECT_DIFFERS, where, f"{path.removesuffix('.' + APPENDED)} has no {field_.value!r}")
         else:
-            yield Problem("field", f"{where} is {'not set' if found is None else repr(found)}, wanted {field_.value!r}")
+            yield Problem(Code.OBJECT_DIFFERS, where, f"{path} is {'not set' if found is None else repr(found)}, wanted {field_.value!r}")
 
 
 PLACING = ("nodeSelector", "affinity", "tolerations", "priorityClassName", "hostNetwork", "dnsPolicy")

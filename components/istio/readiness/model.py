@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from components.problem import Code, Problem
 from components.remote.models import Request
 from components.sealos import nodes as cluster_nodes
 
@@ -172,31 +173,12 @@ class View(Request):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One thing that isn't as wanted.
-
-    Attributes:
-        sort: `error` the operator reports it; `status` there is no HEALTHY yet; `missing` an object isn't there; `field` an
-            object differs from what was asked for; `waiting` Kubernetes is at work.
-        text: begins with the object's kind and name, and says the reason.
-    """
-
-    sort: Literal["error", "status", "missing", "field", "waiting"]
-    text: str
-
-    @property
-    def where(self) -> str:
-        """The object's namespace and name, or its name alone where it has no namespace."""
-        return self.text.split()[1].rstrip(":")
-
-
-@dataclass(frozen=True)
 class Verdict:
     """All problems of one look; none means ready.
 
     Attributes:
         status: Istio's word for the status, NONE when there is none.
-        problems: what isn't as wanted.
+        problems: what isn't as wanted; `where` is the object's kind and its name, with its namespace where it has one.
         leftovers: where in Deployments earlier settings still stand, by their names (see `leftovers`); a problem each.
         deaf: names of Deployments that run, though webhooks that they serve have no CA bundle of theirs; a problem each.
         silent: nodes of machines that have died; nothing on them is waited for.
@@ -211,15 +193,15 @@ class Verdict:
     @property
     def failed(self) -> tuple[Problem, ...]:
         """What the operator itself calls an error."""
-        return tuple(p for p in self.problems if p.sort == "error")
+        return tuple(p for p in self.problems if p.code is Code.OPERATOR_ERROR)
 
     @property
     def hanging(self) -> tuple[Problem, ...]:
         """The operator's being at work, when all that it works at is as wanted: it hangs when that lasts."""
-        at_work = self.status in ("RECONCILING", "UPDATING") and all(p.sort == "status" for p in self.problems)
+        at_work = self.status in ("RECONCILING", "UPDATING") and all(p.code in (Code.MESH_STATUS, Code.OPERATOR_MISSING) for p in self.problems)
         return self.problems if at_work else ()
 
     @property
     def ignored(self) -> tuple[Problem, ...]:
         """What the operator calls done although it isn't: its cache's doing when it lasts."""
-        return tuple(p for p in self.problems if p.sort in ("missing", "field")) if self.status == "HEALTHY" else ()
+        return tuple(p for p in self.problems if p.code in (Code.OBJECT_MISSING, Code.OBJECT_DIFFERS)) if self.status == "HEALTHY" else ()

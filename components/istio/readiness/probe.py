@@ -16,6 +16,7 @@ from components.istio.readiness.judge import REFUSED_OFTEN, judge
 from components.istio.readiness.model import Object, RenderedSet, Verdict, View, Wanted, with_rendered
 from components.istio.readiness.report import last_words, report, warnings
 from components.istio.releases.table import release
+from components.problem import Problem, first_of, told
 from components.remote.connection import connect
 from components.remote.host import Result
 from components.remote.models import Fleet, Request
@@ -61,9 +62,6 @@ RECORD = "sealos-istio"
 
 LISTED = 20
 """Problems that a message lists."""
-
-LONGEST = 800
-"""Characters of one problem in a message: a whole object may be what differs."""
 
 _TOO_LATE = "the mesh was not ready after {:g} s"
 
@@ -116,7 +114,7 @@ async def wait(
 ) -> dict[str, Any]:
     """`gate` on an open connection."""
     end = clock() + wanted.timeout
-    since: dict[str, float] = {}
+    since: dict[Problem | str, float] = {}  # of problems, and of Deployments by name
     restarted: set[str] = set()
     said = ""
     verdict: Verdict | None = None
@@ -145,15 +143,15 @@ async def wait(
                 await sleep(INTERVAL)
                 continue
             good_since = None
-            current = {*(p.text for p in (*verdict.failed, *verdict.ignored, *verdict.hanging)), *verdict.deaf}
-            since = {text: since.get(text, now) for text in current}
+            current: set[Problem | str] = {*verdict.failed, *verdict.ignored, *verdict.hanging, *verdict.deaf}
+            since = {what: since.get(what, now) for what in current}
             done = looked.settled or len(looked.refused) >= REFUSED_OFTEN
             error_lasts, ignored_lasts = (DONE_LASTS, DONE_LASTS) if done else (ERROR_LASTS, IGNORED_LASTS)
-            if any(now - since[p.text] >= error_lasts for p in verdict.failed):
+            if any(now - since[p] >= error_lasts for p in verdict.failed):
                 raise DriverError(
                     await _message("the operator could not apply the mesh", host, wanted, verdict, trouble)
                 )
-            lasted = {text: now - began for text, began in since.items()}
+            lasted = {what: now - began for what, began in since.items()}
             stuck = {OPERATOR: why} if (why := _why_it_is_stuck(wanted, verdict, lasted, ignored_lasts)) else {}
             stuck |= {
                 name: f"{name} runs, but has left its webhooks without a CA bundle for {DEAF_AFTER:g} s" for name in verdict.deaf if lasted[name] >= DEAF_AFTER
@@ -163,9 +161,7 @@ async def wait(
                 say(f"{stuck[name]}, so it is started anew")
                 await _restart(host, looked, name)
                 since = {}
-            first = verdict.problems[0].text + (
-                f" (and {len(verdict.problems) - 1} more)" if len(verdict.problems) > 1 else ""
-            )
+            first = first_of(verdict.problems)
         else:
             trouble = first = looked
         if first != said:
@@ -176,15 +172,15 @@ async def wait(
         await sleep(min(INTERVAL, max(0.1, end - now)))
 
 
-def _why_it_is_stuck(wanted: Wanted, verdict: Verdict, lasted: Mapping[str, float], ignored_lasts: float) -> str:
+def _why_it_is_stuck(wanted: Wanted, verdict: Verdict, lasted: Mapping[Problem | str, float], ignored_lasts: float) -> str:
     """Why only a new pod of the operator will help, or nothing."""
-    if release(wanted.version).forgets_recreated and any(lasted[p.text] >= ignored_lasts for p in verdict.ignored):
-        texts = "; ".join(p.text for p in verdict.ignored)
+    if release(wanted.version).forgets_recreated and any(lasted[p] >= ignored_lasts for p in verdict.ignored):
+        texts = "; ".join(map(str, verdict.ignored))
         return (
             f"the operator says HEALTHY although this is not so: {texts}. Istio {wanted.version} compares with a cache "
             f"instead of the cluster (istio#22325)"
         )
-    if any(lasted[p.text] >= HANGS_AFTER for p in verdict.hanging):
+    if any(lasted[p] >= HANGS_AFTER for p in verdict.hanging):
         return f"all is as wanted, but the operator has not ended for {HANGS_AFTER:g} s"
     return ""
 
@@ -281,14 +277,11 @@ async def _restart(host: _Host, view: View, name: str) -> None:
 
 async def _message(what: str, host: _Host, wanted: Wanted, verdict: Verdict | None, trouble: str) -> str:
     problems = verdict.problems if verdict else ()
-    texts = [trouble] if trouble else []
-    texts += [problem.text for problem in problems]
+    lines = [f"{what}:", *([f"  - {trouble}"] if trouble else ()), *told(problems[:LISTED])]
+    if len(problems) > LISTED:
+        lines.append(f"  - and {len(problems) - LISTED} more")
     if verdict and (dead := nodes.warning(verdict.silent)):
-        texts.append(dead)
-    lines = [f"{what}:"]
-    lines += [f"  - {text if len(text) <= LONGEST else text[:LONGEST] + ' …'}" for text in texts[:LISTED]]
-    if len(texts) > LISTED:
-        lines.append(f"  - and {len(texts) - LISTED} more")
+        lines.append(f"  - {dead}")
     if said := warnings(await _events(host, wanted), problems):
         lines += ["Kubernetes' last warnings about it:", *(f"    {warning}" for warning in said)]
     result = await host.run(SCRIPT, {"verb": b"logs"}, 60)

@@ -7,7 +7,8 @@ from typing import Any
 
 from components.istio.match import find
 from components.istio.readiness.judge import judge
-from components.istio.readiness.model import Object, Problem, View, Wanted
+from components.istio.readiness.model import Object, View, Wanted
+from components.problem import Problem
 
 
 def report(wanted: Wanted, view: View, restarted: bool) -> dict[str, Any]:
@@ -92,10 +93,11 @@ def warnings(events: Sequence[Object], problems: Sequence[Problem], limit: int =
     """
     said: dict[str, str] = {}
     known = "\n".join(problem.text for problem in problems)
+    names = {problem.where.partition(" ")[2] for problem in problems}
     for event in sorted(events, key=_time):
         about, message = event["involvedObject"], " ".join(str(event.get("message", "")).split())
         where = f"{about.get('namespace')}/{about.get('name')}"
-        if message and message not in known and any(f"{where}-".startswith(f"{p.where}-") for p in problems):
+        if message and message not in known and any(f"{where}-".startswith(f"{name}-") for name in names):
             text = f"{event.get('reason')}: {message[:400]}"
             said.pop(text, None)  # the latest of those that say the same
             said[text] = f"{_time(event)[11:19]} {about.get('kind')} {where}: {text}"
