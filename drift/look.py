@@ -102,8 +102,7 @@ async def at_machines(stack: Stack, own: str, within: timedelta, now: datetime |
             raise MachineError(name, f"it can't be looked at: {result.last_words}", "Look at the machine.")
         found = []
         if chain:
-            told = await cni_probe.wrong_with(host, chain, LIMIT)
-            found += [Finding("cni", name, what, "Restart its istio-cni-node pod, then `pulumi up`.") for what in told]
+            found += [Finding("cni", one.where, one.text, one.step) for one in await cni_probe.wrong_with(host, chain, LIMIT)]
         if name == first and settings.istio:
             found += await _mesh(host, settings)
         return judge.parse(result.stdout), found

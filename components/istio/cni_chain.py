@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.istio.releases.table import release
 from components.kubernetes.values import as_map
+from components.problem import Code, Problem
 from components.remote.models import Request
 
 if TYPE_CHECKING:
@@ -160,63 +161,60 @@ class NodeFiles(Request):
     rights: str | None = None
 
 
-def problems(chain: CniChain, files: NodeFiles) -> list[str]:
+def problems(node: str, chain: CniChain, files: NodeFiles) -> list[Problem]:
     """Everything that is wrong on a node; empty when its chain is as wanted."""
-    return list(_problems(chain, files))
+    return [Problem(code, node, text) for code, text in _problems(chain, files)]
 
 
-def _problems(chain: CniChain, files: NodeFiles) -> Iterator[str]:
+def _problems(chain: CniChain, files: NodeFiles) -> Iterator[tuple[Code, str]]:
     path = f"{CONFIG_FOLDER}/{chain.config_file}"
     if files.conflist is None:
         others = f"; there are {', '.join(files.listed)}" if files.listed else ""
-        yield f"{path} does not exist{others}. Is the pod network running on this node?"
+        yield Code.CNI_FILE, f"{path} does not exist{others}"
     else:
         yield from _plugins(chain, path, files.conflist)
         if files.listed and files.listed[0] != chain.config_file:
-            yield f"{CONFIG_FOLDER}/{files.listed[0]} comes before {chain.config_file}, so kubelet uses that one"
+            yield Code.CNI_ORDER, f"{CONFIG_FOLDER}/{files.listed[0]} comes before {chain.config_file}, so kubelet uses that one"
     if files.binary is None:
-        yield f"{BINARY} does not exist"
+        yield Code.CNI_PLUGIN, f"{BINARY} does not exist"
     elif not int(files.binary, 8) & 0o111:
-        yield f"{BINARY} is not executable (mode {files.binary})"
+        yield Code.CNI_PLUGIN, f"{BINARY} is not executable (mode {files.binary})"
     if files.kubeconfig is None:
-        yield f"{chain.kubeconfig} does not exist, so the plugin can't ask the API server"
+        yield Code.CNI_PLUGIN, f"{chain.kubeconfig} does not exist, so the plugin can't ask the API server"
     elif int(files.kubeconfig, 8) & 0o077:
-        yield f"{chain.kubeconfig} holds a token and has mode {files.kubeconfig}, not 600"
+        yield Code.CNI_PLUGIN, f"{chain.kubeconfig} holds a token and has mode {files.kubeconfig}, not 600"
     if files.rights not in (None, "yes"):
-        yield (
-            f"with {chain.kubeconfig} the plugin may not get pods ({files.rights}), so pods would start without Istio's rules "
-            f"(istio#17583); the right comes from ClusterRole and ClusterRoleBinding istio-cni"
-        )
+        yield Code.CNI_RIGHTS, f"with {chain.kubeconfig} the plugin may not get pods ({files.rights}), so pods would start without Istio's rules (istio#17583)"
 
 
-def _plugins(chain: CniChain, path: str, text: str) -> Iterator[str]:
+def _plugins(chain: CniChain, path: str, text: str) -> Iterator[tuple[Code, str]]:
     try:
         plugins: list[dict[str, Any]] = json.loads(text)["plugins"]
         types = [plugin.get("type") for plugin in plugins]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        yield f"{path} is no list of plugins ({type(error).__name__}: {error}); a half-written file looks like this"
+        yield Code.CNI_FILE, f"{path} is no list of plugins ({type(error).__name__}: {error})"
         return
     if PLUGIN not in types:
-        yield f"{path} has no {PLUGIN}, only {', '.join(map(str, types))}"
+        yield Code.CNI_CHAIN, f"{path} has no {PLUGIN}, only {', '.join(map(str, types))}"
         return
     if (count := types.count(PLUGIN)) > 1:
-        yield f"{path} has {PLUGIN} {count} times"
+        yield Code.CNI_CHAIN, f"{path} has {PLUGIN} {count} times"
     if set(types) == {PLUGIN}:
         # so 1.5's installer writes the file when it comes before the pod network's own (istio#11037)
-        yield f"{path} has {PLUGIN} alone, so nothing gives pods a network. Is the pod network running on this node?"
+        yield Code.CNI_CHAIN, f"{path} has {PLUGIN} alone, so nothing gives pods a network: is the pod network running on this node?"
     if types[-1] != PLUGIN:
-        yield f"{path} ends with {types[-1]}, not {PLUGIN}: something wrote to the chain after it"
+        yield Code.CNI_CHAIN, f"{path} ends with {types[-1]}, not {PLUGIN}: something wrote to the chain after it"
     plugin = plugins[types.index(PLUGIN)]
     holder, level = (plugin, "plugin_log_level") if chain.agent else (plugin.get("kubernetes"), "log_level")
     listed = holder.get("exclude_namespaces") if isinstance(holder, dict) else None
     excluded = {str(name) for name in listed or ()}
     wanted = set(chain.excluded_namespaces)
     if missing := sorted(wanted - excluded):
-        yield f"{path}: {PLUGIN} does not exclude {', '.join(missing)}"
+        yield Code.CNI_SETTINGS, f"{path}: {PLUGIN} does not exclude {', '.join(missing)}"
     if more := sorted(excluded - wanted):
-        yield f"{path}: {PLUGIN} also excludes {', '.join(more)}"
+        yield Code.CNI_SETTINGS, f"{path}: {PLUGIN} also excludes {', '.join(more)}"
     if plugin.get(level) != chain.log_level:
-        yield f"{path}: {PLUGIN} logs at {plugin.get(level)!r}, wanted {chain.log_level!r}"
+        yield Code.CNI_SETTINGS, f"{path}: {PLUGIN} logs at {plugin.get(level)!r}, wanted {chain.log_level!r}"
 
 
 def without_plugin(conflist: str) -> str | None:

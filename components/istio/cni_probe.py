@@ -11,6 +11,7 @@ from time import monotonic
 
 from components.driver import DriverError, progress
 from components.istio.cni_chain import CniChain, NodeFiles, problems
+from components.problem import Code, Problem, told
 from components.remote.connection import connect, on_all
 from components.remote.host import Host
 from components.remote.models import Fleet, MachineError, Request
@@ -19,10 +20,7 @@ from components.sealos.steps.ask import nodes_of
 
 SCRIPT = Path(__file__).with_name("cni_look.sh")
 INTERVAL = 3.0
-_ADVICE = (
-    "Pods that start there would not be in the mesh. Look at the node's istio-cni-node pod (container install-cni), "
-    "and run `pulumi up` again."
-)
+_ADVICE = "Pods that start there would not be in the mesh. Put right what is named above, and run `pulumi up` again."
 
 
 class CniRequest(Request):
@@ -58,10 +56,11 @@ def parse(text: str) -> NodeFiles:
     return NodeFiles(listed=tuple(sorted(listed)), conflist=conflist, **single)
 
 
-async def wrong_with(host: Host, chain: CniChain, limit: float = 30) -> list[str]:
+async def wrong_with(host: Host, chain: CniChain, limit: float = 30) -> list[Problem]:
     """One look at a node, of at most `limit` seconds: every problem of its chain."""
     result = await host.run(SCRIPT, chain.asked(), limit)
-    return [result.last_words] if result.status else problems(chain, parse(result.stdout))
+    name = host.machine.name
+    return [Problem(Code.CNI_UNKNOWN, name, result.last_words)] if result.status else problems(name, chain, parse(result.stdout))
 
 
 async def cni_check(request: CniRequest) -> str:
@@ -71,7 +70,7 @@ async def cni_check(request: CniRequest) -> str:
         DriverError: with every problem of every node, when time is up.
     """
 
-    async def one(host: Host) -> list[str]:
+    async def one(host: Host) -> list[Problem]:
         """What is still wrong on a node when its time is up: one connection for all looks."""
         end = monotonic() + request.timeout
         while True:
@@ -82,23 +81,12 @@ async def cni_check(request: CniRequest) -> str:
 
     answers = await on_all(request.fleet, one, [request.fleet.named(request.node)] if request.node else None)
     dead = await _dead(request.fleet, answers)
-    wrong: list[str] = []
-    for name, answer in answers.items():
-        if name in dead:
-            continue
-        if isinstance(answer, MachineError):
-            wrong.append(f"  - {answer}")
-        else:
-            wrong += [f"  - {name}: {problem}" for problem in answer]
+    wrong: list[Problem] = []
+    for answer in (answer for name, answer in answers.items() if name not in dead):
+        wrong += [answer.problem] if isinstance(answer, MachineError) else answer
     if wrong:
         raise DriverError(
-            "\n".join(
-                [
-                    f"istio-cni does not end the CNI chain of {', '.join(answers)} as wanted after {request.timeout:g} s:",
-                    *wrong,
-                    _ADVICE,
-                ]
-            )
+            "\n".join((f"istio-cni does not end the CNI chain of {', '.join(answers)} as wanted after {request.timeout:g} s:", *told(wrong), _ADVICE))
         )
     if said := nodes.warning(dead.values()):
         progress("cni", f"warning: {said}")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
 from components.printable import know
+from components.problem import CODES, Problem
 
 Cause = Literal["unreachable", "mute", "auth", "host-key", "unknown-host", "login", "lost", "timeout", "failed"]
 
@@ -32,6 +33,11 @@ class MachineError(Exception):
         self.cause = cause
         self.fix = fix
         self.code: Cause = code
+
+    @property
+    def problem(self) -> Problem:
+        """The same for a judge's list."""
+        return Problem(CODES[self.code], self.machine, self.cause, self.fix)
 
     @property
     def gone(self) -> bool:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from statistics import median
 
-from components.problem import CODES, Code, Problem, Severity
+from components.problem import Code, Problem, Severity
 from components.remote.models import Machine, MachineError
 from components.sealos import addresses, environment, installation, nodes, package_version, sealos_version
 from components.sealos.facts import Facts
@@ -104,12 +104,12 @@ def judge(
     for machine in request.fleet.machines:
         result = seen[machine.name]
         if isinstance(result, MachineError):
-            about = "" if result.machine == machine.name else f"{result.machine} "
+            text = result.cause if result.machine == machine.name else f"{result.machine} {result.cause}"
+            problem = replace(result.problem, where=machine.name, text=text)
             if result.gone and (node := dead.get(machine.name)):
-                cause = f"{about}{result.cause}, and its Node is not Ready: {node.why}"
-                found.append(Problem(CODES[result.code], machine.name, cause, f"{nodes.BRING_BACK}.", severity="warning"))
-            else:
-                found.append(Problem(CODES[result.code], machine.name, about + result.cause, result.fix))
+                text = f"{text}, and its Node is not Ready: {node.why}"
+                problem = replace(problem, text=text, fix=f"{nodes.BRING_BACK}.", severity="warning")
+            found.append(problem)
             continue
         member = _is_member(request, facts.get(first.name), machine, first, result.facts)
         found += _host(machine, result.facts, masters=sum(m.role == "master" for m in request.fleet.machines))

@@ -216,7 +216,7 @@ def test_every_race_of_the_plugin_is_found(project: Project, kubectl: Kubectl, l
     done = driver(project, "cni-check", json.dumps(request | {"timeout": 1}))
     assert done.returncode == 1
     for words in (
-        "sealos01: with /etc/cni/net.d/ZZZ-istio-cni-kubeconfig the plugin may not get pods (no",
+        "with /etc/cni/net.d/ZZZ-istio-cni-kubeconfig the plugin may not get pods (no",
         "sealos02: /etc/cni/net.d/05-other.conf comes before 10-calico.conflist",
         "sealos03: /etc/cni/net.d/10-calico.conflist has istio-cni alone",
         "sealos04: /opt/cni/bin/istio-cni does not exist",

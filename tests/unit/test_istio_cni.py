@@ -13,6 +13,7 @@ import pytest
 from components.driver import DriverError
 from components.istio import cni_probe, sweep
 from components.istio.cni_chain import CniChain, NodeFiles, problems, without_plugin
+from components.problem import Code, Problem
 from components.remote.host import Result
 from components.remote.models import Fleet, Machine, MachineError
 from components.sealos.nodes import Node
@@ -43,13 +44,13 @@ def test_a_late_agent_writes_a_flat_entry_and_keeps_its_kubeconfig_elsewhere() -
         "exclude_namespaces": ["kube-system", "istio-system"],
         "cni_agent_run_dir": "/var/run/istio-cni",
     }
-    assert problems(chain, files([CALICO, entry])) == []
-    early = problems(chain, files([CALICO, ISTIO], kubeconfig=None))
-    assert [text for text in early if "does not exclude istio-system, kube-system" in text]
-    assert [text for text in early if text.startswith("/var/run/istio-cni/istio-cni-kubeconfig does not exist")]
+    assert problems("n1", chain, files([CALICO, entry])) == []
+    early = problems("n1", chain, files([CALICO, ISTIO], kubeconfig=None))
+    assert [one for one in early if "does not exclude istio-system, kube-system" in one.text]
+    assert [one for one in early if one.text.startswith("/var/run/istio-cni/istio-cni-kubeconfig does not exist")]
     # what 1.23.2 writes when nothing tells it the namespaces
-    [untold] = problems(chain, files([CALICO, {**entry, "exclude_namespaces": [""]}]))[:1]
-    assert "does not exclude istio-system, kube-system" in untold
+    [untold] = problems("n1", chain, files([CALICO, {**entry, "exclude_namespaces": [""]}]))[:1]
+    assert "does not exclude istio-system, kube-system" in untold.text
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -71,45 +72,46 @@ def test_the_script_finds_the_kubeconfig_of_a_late_agent(tmp_path: Path, told: b
 
 
 def test_an_appended_plugin_is_fine() -> None:
-    assert problems(CHAIN, files([CALICO, ISTIO])) == []
-    assert problems(CHAIN, files([CALICO, ISTIO], rights="yes")) == []
+    assert problems("n1", CHAIN, files([CALICO, ISTIO])) == []
+    assert problems("n1", CHAIN, files([CALICO, ISTIO], rights="yes")) == []
 
 
 @pytest.mark.parametrize(
-    ("found", "words"),
+    ("found", "code", "words"),
     [
-        pytest.param(files([CALICO]), "no istio-cni, only calico", id="never installed"),
-        pytest.param(files([ISTIO]), "has istio-cni alone", id="before calico, in its file"),
-        pytest.param(files([ISTIO, CALICO]), "ends with calico", id="a later writer"),
-        pytest.param(files([ISTIO, CALICO, ISTIO]), "2 times", id="twice"),
+        pytest.param(files([CALICO]), Code.CNI_CHAIN, "no istio-cni, only calico", id="never installed"),
+        pytest.param(files([ISTIO]), Code.CNI_CHAIN, "has istio-cni alone", id="before calico, in its file"),
+        pytest.param(files([ISTIO, CALICO]), Code.CNI_CHAIN, "ends with calico", id="a later writer"),
+        pytest.param(files([ISTIO, CALICO, ISTIO]), Code.CNI_CHAIN, "2 times", id="twice"),
         pytest.param(
-            files([CALICO, {**ISTIO, "kubernetes": {}}]), "does not exclude istio-system, kube-system", id="defaults lost"
+            files([CALICO, {**ISTIO, "kubernetes": {}}]), Code.CNI_SETTINGS, "does not exclude istio-system, kube-system", id="defaults lost"
         ),
         pytest.param(
             files([CALICO, {**ISTIO, "kubernetes": {"exclude_namespaces": ["kube-system", "istio-system", "shop"]}}]),
-            "also excludes shop",
+            Code.CNI_SETTINGS, "also excludes shop",
             id="one too many",
         ),
-        pytest.param(files([CALICO, {**ISTIO, "log_level": "debug"}]), "logs at 'debug', wanted 'info'", id="log level"),
-        pytest.param(files('{"plugins": ['), "half-written", id="half written"),
+        pytest.param(files([CALICO, {**ISTIO, "log_level": "debug"}]), Code.CNI_SETTINGS, "logs at 'debug', wanted 'info'", id="log level"),
+        pytest.param(files('{"plugins": ['), Code.CNI_FILE, "is no list of plugins", id="half written"),
         pytest.param(
-            files(None, listed=("YYY-istio-cni.conflist",)), "there are YYY-istio-cni.conflist", id="before calico, in a file of its own"
+            files(None, listed=("YYY-istio-cni.conflist",)), Code.CNI_FILE, "there are YYY-istio-cni.conflist", id="before calico, in a file of its own"
         ),
         pytest.param(
             files([CALICO, ISTIO], listed=("05-other.conf", "10-calico.conflist")),
-            "05-other.conf comes before",
+            Code.CNI_ORDER, "05-other.conf comes before",
             id="pre-empted",
         ),
-        pytest.param(files([CALICO, ISTIO], binary=None), "/opt/cni/bin/istio-cni does not exist", id="no binary"),
-        pytest.param(files([CALICO, ISTIO], binary="644"), "not executable", id="not executable"),
-        pytest.param(files([CALICO, ISTIO], kubeconfig=None), "kubeconfig does not exist", id="no kubeconfig"),
-        pytest.param(files([CALICO, ISTIO], kubeconfig="644"), "mode 644, not 600", id="readable token"),
-        pytest.param(files([CALICO, ISTIO], rights="no - RBAC: not found"), "may not get pods (no - RBAC: not found)", id="no rights"),
+        pytest.param(files([CALICO, ISTIO], binary=None), Code.CNI_PLUGIN, "/opt/cni/bin/istio-cni does not exist", id="no binary"),
+        pytest.param(files([CALICO, ISTIO], binary="644"), Code.CNI_PLUGIN, "not executable", id="not executable"),
+        pytest.param(files([CALICO, ISTIO], kubeconfig=None), Code.CNI_PLUGIN, "kubeconfig does not exist", id="no kubeconfig"),
+        pytest.param(files([CALICO, ISTIO], kubeconfig="644"), Code.CNI_PLUGIN, "mode 644, not 600", id="readable token"),
+        pytest.param(files([CALICO, ISTIO], rights="no - RBAC: not found"), Code.CNI_RIGHTS, "may not get pods (no - RBAC: not found)", id="no rights"),
     ],
 )
-def test_every_trouble_is_named(found: NodeFiles, words: str) -> None:
-    [problem] = problems(CHAIN, found)
-    assert words in problem
+def test_every_trouble_is_named(found: NodeFiles, code: Code, words: str) -> None:
+    [problem] = problems("n1", CHAIN, found)
+    assert (problem.where, problem.code) == ("n1", code)
+    assert words in problem.text
 
 
 def test_the_script_prints_what_the_judge_reads(tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ def test_a_machine_that_is_dead_holds_nothing_up(
 ) -> None:
     async def on_all(fleet: Fleet, action: Any, machines: Any) -> dict[str, Any]:
         assert [machine.name for machine in machines] == ["sealos02"]
-        return {"sealos02": ["wrong"] if answers else MachineError("sealos02", "does not answer", "Look.", "unreachable")}
+        return {"sealos02": [Problem(Code.CNI_CHAIN, "sealos02", "wrong")] if answers else MachineError("sealos02", "does not answer", "Look.", "unreachable")}
 
     @contextlib.asynccontextmanager
     async def connect(machine: Machine, login: object) -> AsyncIterator[str]:
@@ -186,18 +188,21 @@ def test_a_machine_that_is_dead_holds_nothing_up(
 
 def test_the_report_names_every_problem_of_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
     class Host:
+        def __init__(self, machine: Machine) -> None:
+            self.machine = machine
+
         async def run(self, script: Path, files: dict[str, bytes], timeout: float) -> Result:  # noqa: ASYNC109
             return Result("listed 10-calico.conflist\n", "", 0)
 
     async def on_all(fleet: Fleet, action: Any, machines: Any) -> dict[str, Any]:
         assert machines is None
-        return {machine.name: await action(Host()) for machine in fleet.machines}
+        return {machine.name: await action(Host(machine)) for machine in fleet.machines}
 
     monkeypatch.setattr(cni_probe, "on_all", on_all)
     request = cni_probe.CniRequest.model_validate({"fleet": FLEET, "chain": CHAIN.model_dump(), "timeout": 0})
     with pytest.raises(DriverError) as failed:
         asyncio.run(cni_probe.cni_check(request))
-    assert str(failed.value).count("sealos01: ") == str(failed.value).count("sealos02: ") == 3
+    assert str(failed.value).count("] sealos01, sealos02: ") == 3, "what both have is said once"
 
 
 def test_a_chain_without_the_plugin_keeps_all_else() -> None:

@@ -30,7 +30,7 @@ KNOWN = (
 ROOMS = {
     "components.problem": set(),
     "components.kubernetes": {"components.kubernetes"},
-    "components.remote.models": {"components.printable"},
+    "components.remote.models": {"components.printable", "components.problem"},
     "components.remote.script": set(),
     "components.remote.errors": {"components.printable", "components.remote.models"},
     "components.remote.host": {"components.printable", "components.remote"},
