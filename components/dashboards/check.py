@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from components.problem import Code, Problem
 from components.remote.models import Request
 
 Object = Mapping[str, Any]
@@ -62,47 +63,47 @@ TLS_TYPE = "kubernetes.io/tls"
 TLS_KEYS = ("tls.crt", "tls.key")
 
 
-def judge(wanted: Wanted, view: View) -> list[str]:
+def judge(wanted: Wanted, view: View) -> list[Problem]:
     """Every problem, each naming the object; none means that all ways lead somewhere."""
     return [*_secret(wanted, view), *_backends(wanted, view), *_ways(wanted, view)]
 
 
-def _secret(wanted: Wanted, view: View) -> Iterator[str]:
+def _secret(wanted: Wanted, view: View) -> Iterator[Problem]:
     if wanted.secret is None:
         return
     where = f"Secret {wanted.secret_namespace or wanted.namespace}/{wanted.secret}"
     if view.secret is None:
-        yield f"{where} does not exist; create it (`kubectl create secret tls`), or give dashboards.tls.certificate"
+        yield Problem(Code.TLS_SECRET, where, "does not exist")
         return
     kind, *keys = view.secret
     if kind != TLS_TYPE:
-        yield f"{where} is of type {kind}, not {TLS_TYPE}"
+        yield Problem(Code.TLS_SECRET, where, f"is of type {kind}, not {TLS_TYPE}")
     if missing := [key for key in TLS_KEYS if key not in keys]:
-        yield f"{where} lacks {' and '.join(missing)}"
+        yield Problem(Code.TLS_SECRET, where, f"lacks {' and '.join(missing)}")
 
 
-def _backends(wanted: Wanted, view: View) -> Iterator[str]:
+def _backends(wanted: Wanted, view: View) -> Iterator[Problem]:
     found = {(o["kind"], o["metadata"]["name"]): o for o in view.services}
     for backend in wanted.backends:
         where = f"{backend.dashboard}: Service {wanted.namespace}/{backend.service}"
         service = found.get(("Service", backend.service))
         if service is None:
-            yield f"{where} does not exist"
+            yield Problem(Code.BACKEND, where, "does not exist")
         elif backend.port not in (ports := [port["port"] for port in service["spec"].get("ports", [])]):
-            yield f"{where} has no port {backend.port}, only {', '.join(map(str, ports))}"
+            yield Problem(Code.BACKEND, where, f"has no port {backend.port}, only {', '.join(map(str, ports))}")
         elif not any(
             subset.get("addresses") for subset in found.get(("Endpoints", backend.service), {}).get("subsets") or []
         ):
-            yield f"{where} has no ready pod behind it"
+            yield Problem(Code.BACKEND, where, "has no ready pod behind it")
 
 
-def _ways(wanted: Wanted, view: View) -> Iterator[str]:
+def _ways(wanted: Wanted, view: View) -> Iterator[Problem]:
     found = {f"{o['kind']}/{o['metadata']['name']}": o for o in view.ways}
     for name in wanted.objects:
         if (way := found.get(name)) is None:
-            yield f"{name} does not exist in {wanted.namespace}"
-        elif way["kind"] == "HTTPProxy" and (problem := _proxy(way)):
-            yield f"{name}: {problem}"
+            yield Problem(Code.ROUTE, name, f"does not exist in {wanted.namespace}")
+        elif way["kind"] == "HTTPProxy" and (text := _proxy(way)):
+            yield Problem(Code.PROXY_INVALID, name, text)
 
 
 def _proxy(proxy: Object) -> str | None:
@@ -112,7 +113,7 @@ def _proxy(proxy: Object) -> str | None:
     judged = [c.get("observedGeneration", 0) for c in status.get("conditions", []) if c.get("type") == "Valid"]
     stale = bool(judged) and max(judged) < proxy["metadata"].get("generation", 0)
     if word in (None, "NotReconciled") or stale:
-        return "Contour has not judged it yet: is one running, and does it watch this ingress class?"
+        return "Contour has not judged it yet"
     if word == "valid":
         return None
     reasons = [

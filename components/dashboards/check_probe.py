@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from components.dashboards.check import View, Wanted, judge
 from components.driver import DriverError, progress
+from components.problem import Code, Problem, first_of, told
 from components.remote.connection import connect
 from components.remote.host import Result
 from components.remote.models import Fleet, Request
@@ -62,12 +63,12 @@ async def wait(
     end = clock() + wanted.timeout
     said = ""
     while problems := await _look(host, wanted):
-        first = problems[0] + (f" (and {len(problems) - 1} more)" if len(problems) > 1 else "")
+        first = first_of(problems)
         if first != said:
             say(f"waiting: {first}")
             said = first
         if clock() >= end:
-            lines = [f"the dashboards can't be reached after {wanted.timeout:g} s:", *(f"  - {p}" for p in problems)]
+            lines = [f"the dashboards can't be reached after {wanted.timeout:g} s:", *told(problems)]
             lines.append(
                 "Mend what is named above, or give it more time (dashboards.readyTimeout), and run `pulumi up` again."
             )
@@ -76,19 +77,20 @@ async def wait(
     say("every way in leads to a dashboard")
 
 
-async def _look(host: _Host, wanted: Wanted) -> list[str]:
+async def _look(host: _Host, wanted: Wanted) -> list[Problem]:
     files = {"namespace": wanted.namespace.encode(), "objects": "".join(f"{o}\n" for o in wanted.objects).encode()}
     if wanted.secret:
         files["secret"] = wanted.secret.encode()
         files["secret_namespace"] = (wanted.secret_namespace or wanted.namespace).encode()
     result = await host.run(SCRIPT, files, 90)
+    name = "the first master"
     if result.status != 0:
         words = (result.stderr.strip() or result.stdout.strip() or f"exit status {result.status}").splitlines()
-        return [f"the API server did not answer kubectl on the first master: {words[-1]}"]
+        return [Problem(Code.DASHBOARDS_UNKNOWN, name, f"the API server did not answer kubectl: {words[-1]}")]
     try:
         found: dict[str, Any] = json.loads(result.stdout)
     except ValueError:
-        return [f"kubectl on the first master printed no JSON: {result.stdout[:200]!r}"]
+        return [Problem(Code.DASHBOARDS_UNKNOWN, name, f"kubectl printed no JSON: {result.stdout[:200]!r}")]
     return judge(
         wanted,
         View(ways=_items(found["ways"]), services=_items(found["services"]), secret=(found["secret"] or {}).get("is")),

@@ -188,7 +188,7 @@ def test_an_http_proxy_that_contour_refuses_stops_the_update_with_its_reason(up:
     up.project.edit_config(lambda config: config.pop("dashboardsTlsKey", None))
     done = up.project.up()
     assert done.status != 0
-    assert "Secret istio-system/not-there does not exist" in done.text
+    assert "Secret istio-system/not-there: does not exist" in done.text
     assert "HTTPProxy/dashboard-grafana: invalid" in done.text
     assert "not-there" in done.text.split("HTTPProxy/dashboard-grafana", 1)[1]
     assert "Traceback" not in done.text

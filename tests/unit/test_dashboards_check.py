@@ -19,6 +19,7 @@ from components.dashboards import check_probe
 from components.dashboards.check import View, Wanted, judge
 from components.dashboards.made import CertificatesRequest, HtpasswdRequest, htpasswd, xds_certificates
 from components.driver import DriverError
+from components.problem import Code, Problem
 from components.remote.host import Result
 
 WANTED = Wanted.model_validate(
@@ -49,7 +50,7 @@ GOOD: dict[str, Any] = {
 }
 
 
-def found(change: Callable[[dict[str, Any]], object] = lambda view: None) -> list[str]:
+def found(change: Callable[[dict[str, Any]], object] = lambda view: None) -> list[Problem]:
     view = copy.deepcopy(GOOD)
     change(view)
     return judge(WANTED, View(**{k: tuple(v) if v is not None else None for k, v in view.items()}))
@@ -75,23 +76,24 @@ def test_all_is_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "expected"),
+    ("change", "code", "expected"),
     [
-        (lambda v: v.update(ways=[]), "HTTPProxy/dashboard-grafana does not exist"),
-        (lambda v: v["ways"][0].pop("status"), "is one running"),
-        (lambda v: v["ways"][0]["metadata"].update(generation=3), "has not judged it yet"),
-        (invalid, 'ServiceUnresolvedReference: service "grafana" not found'),
-        (lambda v: v["services"].pop(0), "Service istio-system/grafana does not exist"),
-        (lambda v: v["services"][0]["spec"].update(ports=[{"port": 80}]), "has no port 3000, only 80"),
-        (lambda v: v["services"][1].update(subsets=[{"notReadyAddresses": [{}]}]), "no ready pod behind it"),
-        (lambda v: v.update(secret=None), "Secret istio-system/wildcard does not exist"),
-        (lambda v: v["secret"].__setitem__(0, "Opaque"), "is of type Opaque"),
-        (lambda v: v["secret"].remove("tls.key"), "lacks tls.key"),
+        (lambda v: v.update(ways=[]), Code.ROUTE, "HTTPProxy/dashboard-grafana: does not exist"),
+        (lambda v: v["ways"][0].pop("status"), Code.PROXY_INVALID, "has not judged it yet"),
+        (lambda v: v["ways"][0]["metadata"].update(generation=3), Code.PROXY_INVALID, "has not judged it yet"),
+        (invalid, Code.PROXY_INVALID, 'ServiceUnresolvedReference: service "grafana" not found'),
+        (lambda v: v["services"].pop(0), Code.BACKEND, "Service istio-system/grafana: does not exist"),
+        (lambda v: v["services"][0]["spec"].update(ports=[{"port": 80}]), Code.BACKEND, "has no port 3000, only 80"),
+        (lambda v: v["services"][1].update(subsets=[{"notReadyAddresses": [{}]}]), Code.BACKEND, "no ready pod behind it"),
+        (lambda v: v.update(secret=None), Code.TLS_SECRET, "Secret istio-system/wildcard: does not exist"),
+        (lambda v: v["secret"].__setitem__(0, "Opaque"), Code.TLS_SECRET, "is of type Opaque"),
+        (lambda v: v["secret"].remove("tls.key"), Code.TLS_SECRET, "lacks tls.key"),
     ],
 )
-def test_what_is_wrong_is_named(change: Callable[[dict[str, Any]], object], expected: str) -> None:
+def test_what_is_wrong_is_named(change: Callable[[dict[str, Any]], object], code: Code, expected: str) -> None:
     [problem] = found(change)
-    assert expected in problem
+    assert problem.code is code
+    assert expected in str(problem)
 
 
 class Played:
