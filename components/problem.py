@@ -171,13 +171,13 @@ class Code(StrEnum):
     WANTED_LIST = ("wanted-list", "membership", "the first master's list of wanted machines (/etc/sealos-istio/wanted.json) is not that of the settings",
         "Run `pulumi up`.")
     IDENTITY = ("identity", "membership", "the cluster that is there has another identity than the settings (name, ranges, VIP, version, masters …)",
-        "Set the key back, or write the settings as the cluster is; another value needs another cluster (`pulumi destroy`, then `pulumi up`).")
+        "Write the settings as the cluster is; another value needs another cluster (`pulumi destroy`, then `pulumi up`).")
     SEALOS_STATE = ("sealos-state", "membership", ("/root/.sealos/config.yaml is missing or no YAML: without it, and the keys beside it, sealos can neither join "
         "nor clean"),
         "Run the program where sealos ran, as first master, or put the folder back from there.")
     DRAIN_BUDGET = ("drain-budget", "membership", "a PodDisruptionBudget lets a pod not be moved off a machine that leaves",
-        "The machine is in service again. Give the pods another place, or the budget another number.")
-    DRAIN_POD = ("drain-pod", "membership", "a pod on a machine that leaves has not ended in time", "Look at that pod, or raise cluster.timeouts.drain.")
+        "Give the pods another place, or the budget another number.")
+    DRAIN_POD = ("drain-pod", "membership", "a pod on a machine that leaves has not ended in time", "Look at that pod, or raise `cluster.timeouts.drain`.")
     # the mesh
     OPERATOR_ERROR = ("operator-error", "mesh", "Istio's operator reports an error, or can't carry out the IstioOperator, again and again",
         "Most reasons name the key of the IstioOperator; more is in the operator's log.")
@@ -219,7 +219,7 @@ class Code(StrEnum):
         "Is the addon on (`istio.addonComponents`), and does its pod run?")
     ROUTE = ("route", "dashboards", "an Ingress, HTTPProxy, Gateway or VirtualService that leads to a dashboard is missing", "`pulumi up --refresh`.")
     PROXY_INVALID = ("proxy-invalid", "dashboards", "Contour does not take an HTTPProxy, or has not judged it yet",
-        "Is a Contour running, and does it watch this ingress class (docs/dashboards.md)?")
+        "Contour's own reason says what it lacks. Not judged: is one running, and does it watch this ingress class (docs/dashboards.md)?")
     # what drift finds besides
     NOT_APPLIED = ("not-applied", "settings", "the settings ask for what the state doesn't have", "Review it (`make preview`) and run `pulumi up`.")
     OBJECT_GONE = ("object-gone", "objects", "an object of the stack is gone from the cluster", "Run `pulumi up --refresh`, which makes it anew.")

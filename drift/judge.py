@@ -189,8 +189,7 @@ def membership(machines: Sequence[Machine], version: str, seen: Seen) -> Iterato
         return
     present = nodes.parse(seen.nodes)
     for problem in nodes.problems(machines, present, version):
-        area = "versions" if " runs Kubernetes " in problem else "membership"
-        yield Finding(area, problem.split(" ")[0], problem, "Run `pulumi up`; see docs/operations.md.")
+        yield Finding(problem.code.area, problem.where, problem.text, problem.step)
     names = {machine.name for machine in machines}
     for name in sorted(set(present) - names):
         yield Finding(

@@ -468,7 +468,7 @@ def _refuse_another_identity(args: pulumi.ResourceHookArgs) -> None:
     )
     if old and (found := installation.changes(old, new)):
         raise ValueError(
-            f"this can't be changed on a live cluster: {'; '.join(found)}. Set it back; or set cluster.identityChange: replace to "
+            f"this can't be changed on a live cluster: {'; '.join(map(str, found))}. Set it back; or set cluster.identityChange: replace to "
             f"have the whole cluster destroyed and made anew with everything in it; or `pulumi destroy` and `pulumi up`"
         )
 

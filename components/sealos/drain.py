@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.kubernetes.versions import minor_of
+from components.problem import Code, Problem
 
 
 def arguments(version: str, limit: float) -> bytes:
@@ -19,8 +20,8 @@ def arguments(version: str, limit: float) -> bytes:
     return f"--ignore-daemonsets\n{volumes}\n--force\n--timeout={limit:.0f}s\n".encode()
 
 
-def blockers(node: str, pods: Mapping[str, Any], budgets: Mapping[str, Any]) -> list[str]:
-    """One line per pod that a drain of the node would have to move, with the PodDisruptionBudget that keeps it.
+def blockers(node: str, pods: Mapping[str, Any], budgets: Mapping[str, Any]) -> list[Problem]:
+    """One per pod that a drain of the node would have to move, with the PodDisruptionBudget that keeps it.
 
     Args:
         node: the Node's name.
@@ -36,21 +37,15 @@ def blockers(node: str, pods: Mapping[str, Any], budgets: Mapping[str, Any]) -> 
         keeping = [b for b in budgets.get("items", []) if _covers(b, metadata) and not _allowed(b)]
         for budget in keeping:
             status = budget.get("status", {})
-            found.append(
-                f"pod {name}: PodDisruptionBudget {budget['metadata']['name']} allows no disruption now "
-                f"({status.get('currentHealthy', 0)} of {status.get('expectedPods', 0)} pods are healthy, "
-                f"{status.get('desiredHealthy', 0)} must be)"
+            text = (
+                f"PodDisruptionBudget {budget['metadata']['name']} allows no disruption now ({status.get('currentHealthy', 0)} of "
+                f"{status.get('expectedPods', 0)} pods are healthy, {status.get('desiredHealthy', 0)} must be)"
             )
+            found.append(Problem(Code.DRAIN_BUDGET, f"pod {name}", text))
         if not keeping:
             grace = metadata.get("deletionGracePeriodSeconds")
-            found.append(
-                f"pod {name}: has not ended yet"
-                + (
-                    f" (it may take {grace} s after its eviction)"
-                    if metadata.get("deletionTimestamp") and grace
-                    else ""
-                )
-            )
+            takes = f" (it may take {grace} s after its eviction)" if metadata.get("deletionTimestamp") and grace else ""
+            found.append(Problem(Code.DRAIN_POD, f"pod {name}", f"has not ended yet{takes}"))
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from components.problem import Code, Problem, told
 from components.remote.models import Machine
 from components.sealos import nodes
 from components.sealos.facts import Facts
@@ -119,17 +120,19 @@ def keeps(facts: Facts, machine: Machine, other: bool) -> str | None:
     return None
 
 
-def changes(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """What of a cluster's identity the settings have otherwise; one line per key.
+def changes(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[Problem]:
+    """What of a cluster's identity the settings have otherwise; one problem per key.
 
     A key that one of them does not have yet, because an older program wrote it down, has its default: nothing else was possible then.
     """
     there, asked = ({**_defaults(), **identity} for identity in (there, asked))
     return [
-        f"{name} is {there.get(key)!r} there, {asked.get(key)!r} in the settings"
-        for key, name in _NAMES.items()
-        if there.get(key) != asked.get(key)
+        _differs(name, there.get(key), asked.get(key)) for key, name in _NAMES.items() if there.get(key) != asked.get(key)
     ]
+
+
+def _differs(key: str, there: object, asked: object) -> Problem:
+    return Problem(Code.IDENTITY, key, f"{there!r} there, {asked!r} in the settings")
 
 
 def as_recorded(identity: Identity) -> dict[str, Any]:
@@ -186,39 +189,34 @@ def _of_foreign(facts: Facts, cluster: Identity, first: Machine, *, adopt: bool)
     """A live cluster that this program did not make; it is taken over as it is, or left alone, and never wiped."""
     found = differences(facts, cluster, first)
     live = f"{first.name} holds a live cluster that this program did not make; it is never wiped or installed over"
-    told = "\n".join(f"  {line}" for line in found)
+    lines = "\n".join(told(found))
     if adopt and not found:
         return Decision(
             "adopt", f"the cluster on {first.name} is as the settings say: taking it over as {cluster.name}"
         )
     if adopt:
         return Decision(
-            "refuse", f"{live}. It can't be adopted as the settings are:\n{told}\nWrite the settings as the cluster is"
+            "refuse", f"{live}. It can't be adopted as the settings are:\n{lines}"
         )
     return Decision(
         "refuse",
         f"{live}. To take it over as it is, set cluster.adopt: true"
-        + (f" and write the settings as it is; now they differ:\n{told}" if found else " (the settings are as it is)"),
+        + (f" and write the settings as it is; now they differ:\n{lines}" if found else " (the settings are as it is)"),
     )
 
 
-def differences(facts: Facts, cluster: Identity, first: Machine) -> list[str]:
-    """In what a cluster made by hand with sealos differs from the settings; one line per difference.
+def differences(facts: Facts, cluster: Identity, first: Machine) -> list[Problem]:
+    """In what a cluster made by hand with sealos differs from the settings.
 
     Not compared: what sealos does not write down (the interface), and the repository unless the settings name one.
     """
     config = facts.sealos_config
     if config is None:
-        return [
-            (
-                "/root/.sealos/config.yaml is missing or no YAML: without it, and the keys beside it, sealos can neither join nor clean. "
-                "Run the program where sealos ran, as first master, or put the folder back from there"
-            )
-        ]
+        return [Problem(Code.SEALOS_STATE, first.name, Code.SEALOS_STATE.means)]
     found = []
     masters = config.get("masters") or [""]
     if masters[0] != target(first):
-        found.append(f"the first of masters is {masters[0] or 'nobody'} there, {target(first)} in the settings")
+        found.append(_differs("the first of masters", masters[0] or None, target(first)))
     for key, value, asked in (
         ("kubernetesVersion", config.get("version"), cluster.kubernetes_version),
         ("vip", config.get("vip"), cluster.vip),
@@ -228,10 +226,10 @@ def differences(facts: Facts, cluster: Identity, first: Machine) -> list[str]:
         ("repo", config.get("repo"), cluster.repo or config.get("repo")),
     ):
         if value != asked:
-            found.append(f"cluster.{key} is {value!r} there, {asked!r} in the settings")
+            found.append(_differs(f"cluster.{key}", value, asked))
     names = config.get("apiservercertsans") or []
     if missing := [name for name in cluster.cert_sans if name not in names]:
-        found.append(f"cluster.certSans: {', '.join(missing)} is not among the certificate's names there")
+        found.append(Problem(Code.IDENTITY, "cluster.certSans", f"{', '.join(missing)} is not among the certificate's names there"))
     return found + nodes.problems([first], nodes.parse(facts.nodes or {}), cluster.kubernetes_version)
 
 
@@ -245,7 +243,7 @@ def _of_marked(facts: Facts, cluster: Identity, first: Machine, *, existing: boo
             f"Use another machine, or destroy that cluster where it was made",
         )
     if changed := changes(marker, asked):
-        lines = "; ".join(changed)
+        lines = "; ".join(map(str, changed))
         return Decision(
             "refuse",
             f"cluster {cluster.name} is installed with other values, which can't be changed on a live cluster: {lines}. "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from components.problem import Code, Problem
 from components.remote.models import Machine
 
 _MASTER_LABELS = ("node-role.kubernetes.io/master", "node-role.kubernetes.io/control-plane")
@@ -100,12 +101,6 @@ def without_images(istio: str, present: Iterable[Node]) -> Iterator[str]:
         )
 
 
-GET_READY = (
-    "Where a node is not Ready, it is the pod network most often: `kubectl -n kube-system get pods` on the first master. "
-    "Put that right and run `pulumi up` again"
-)
-"""The way out of one that has joined and does not get Ready."""
-
 BRING_BACK = "Bring it back; or, when it is gone for good, take it out of the list of machines and name it in cluster.lost"
 """The way out of a machine that is dead."""
 
@@ -116,8 +111,8 @@ def warning(silent: Iterable[Node]) -> str:
     return f"{'; '.join(found)}. It is not waited for. {BRING_BACK}" if found else ""
 
 
-def problems(wanted: Iterable[Machine], present: Mapping[str, Node], version: str, *, ready: bool = True) -> list[str]:
-    """Everything in which the cluster differs from what was asked for; one line per machine and difference.
+def problems(wanted: Iterable[Machine], present: Mapping[str, Node], version: str, *, ready: bool = True) -> list[Problem]:
+    """Everything in which the cluster differs from what was asked for.
 
     Args:
         wanted: the machines that must be nodes. Nodes beyond them are not judged: one may be about to leave.
@@ -131,21 +126,18 @@ def problems(wanted: Iterable[Machine], present: Mapping[str, Node], version: st
         node = present.get(machine.name)
         if node is None:
             other = by_address.get(machine.address)
-            found.append(
-                f"{machine.name} is not a node of the cluster"
-                + (f"; its address {machine.address} is node {other.name}'s" if other else "")
-            )
+            whose = f"; its address {machine.address} is node {other.name}'s" if other else ""
+            found.append(Problem(Code.NODE_MISSING, machine.name, f"it is not a node of the cluster{whose}"))
             continue
         if machine.address not in node.addresses:
-            found.append(
-                f"{machine.name} is in the cluster with address {node.address or 'none'}, not {machine.address}"
-            )
+            text = f"it is in the cluster with address {node.address or 'none'}, not {machine.address}"
+            found.append(Problem(Code.NODE_ELSEWHERE, machine.name, text))
         if node.role != machine.role:
-            found.append(f"{machine.name} is a {node.role} of the cluster, not a {machine.role}")
+            found.append(Problem(Code.NODE_ROLE, machine.name, f"it is a {node.role} of the cluster, not a {machine.role}"))
         if node.version != version:
-            found.append(f"{machine.name} runs Kubernetes {node.version or 'unknown'}, not {version}")
+            found.append(Problem(Code.NODE_VERSION, machine.name, f"it runs Kubernetes {node.version or 'unknown'}, not {version}"))
         if ready and not node.ready:
-            found.append(f"{machine.name} is not Ready: {node.why}")
+            found.append(Problem(Code.NODE_NOT_READY, machine.name, f"it is not Ready: {node.why}"))
     return found
 
 

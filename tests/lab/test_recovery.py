@@ -145,7 +145,7 @@ def test_a_cluster_made_by_hand_is_compared_and_then_adopted_as_it_is(project: P
     )
     done = project.up()
     assert done.status != 0
-    assert "cluster.podCidr is '100.64.0.0/10' there, '10.244.0.0/16' in the settings" in done.text
+    assert "cluster.podCidr: '100.64.0.0/10' there, '10.244.0.0/16' in the settings" in done.text
     assert "cluster.certSans: k8s.example.org is not among the certificate's names there" in done.text
     assert state_of(lab) == before
 
@@ -227,8 +227,8 @@ def test_what_a_live_cluster_keeps_previews_as_a_refusal(project: Project) -> No
     project.edit_config(lambda config: config["cluster"].update(serviceCidr="10.112.0.0/12", vip="10.103.97.9"))
     done = project.pulumi("preview", "--stack", project.stack)
     assert done.status != 0
-    assert "cluster.vip is '10.103.97.2' there, '10.103.97.9' in the settings" in done.text
-    assert "cluster.serviceCidr is '10.96.0.0/12' there, '10.112.0.0/12' in the settings" in done.text
+    assert "cluster.vip: '10.103.97.2' there, '10.103.97.9' in the settings" in done.text
+    assert "cluster.serviceCidr: '10.96.0.0/12' there, '10.112.0.0/12' in the settings" in done.text
     assert "cluster.identityChange: replace" in done.text
     assert "Traceback" not in done.text
 

@@ -66,8 +66,8 @@ def test_after_an_installation_that_failed_a_destroy_leaves_the_machine_clean(pr
     done = project.up()
     assert done.status != 0
     assert "wiping it (cluster.recover)" in done.text
-    assert "sealos02 is not Ready" in done.text
-    assert "it is the pod network most often: `kubectl -n kube-system get pods` on the first master" in done.text
+    assert "sealos02: it is not Ready" in done.text
+    assert "It is the pod network most often: `kubectl -n kube-system get pods` on the first master" in done.text
     assert "kube-apiserver" in shell(lab, "sealos01", "cat /proc/[0-9]*/comm 2>/dev/null || true")
     project.edit_config(lambda config: config["cluster"].pop("recover"))
     done = project.destroy()

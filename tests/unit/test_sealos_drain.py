@@ -25,7 +25,7 @@ def budget(selector: dict[str, Any], allowed: int = 0, namespace: str = "shop") 
 
 
 def blocked(pods: list[dict[str, Any]], *budgets: dict[str, Any]) -> list[str]:
-    return blockers("sealos02", {"items": pods}, {"items": list(budgets)})
+    return list(map(str, blockers("sealos02", {"items": pods}, {"items": list(budgets)})))
 
 
 KEPT = "pod shop/web-0: PodDisruptionBudget keep allows no disruption now (2 of 3 pods are healthy, 2 must be)"

@@ -6,13 +6,14 @@ import asyncio
 import time
 
 from components.driver import DriverError, progress
+from components.problem import told
 from components.remote.connection import connect
 from components.remote.host import Host
 from components.remote.models import MachineError
 from components.sealos import installation, nodes, requests, sealos_config
 from components.sealos.steps.ask import nodes_of, settled
 from components.sealos.steps.clean import sweep
-from components.sealos.steps.script import PAUSE, SHORT, ChangedMeanwhile, files, indented, work
+from components.sealos.steps.script import PAUSE, SHORT, ChangedMeanwhile, files, work
 
 
 async def run_install(request: requests.Install) -> str:
@@ -71,8 +72,8 @@ async def _install(request: requests.Install, *, existing: bool) -> str:
         wrong = nodes.problems([first], await nodes_of(host), request.cluster.kubernetes_version, ready=False)
         if wrong and not existing:
             raise DriverError(
-                f"{first.name}: the cluster is installed, but not as asked for:\n{indented(chr(10).join(wrong))}\n"
-                f"Put that right, there or in the settings, and run `pulumi up` again; or `pulumi destroy`, which leaves the machine clean"
+                "\n".join((f"{first.name}: the cluster is installed, but not as asked for:", *told(wrong), ""))
+                + "Put that right, there or in the settings, and run `pulumi up` again; or `pulumi destroy`, which leaves the machine clean"
             )
     return f"cluster {request.cluster.name}: first master {first.name}, Kubernetes {request.cluster.kubernetes_version}"
 

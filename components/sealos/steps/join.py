@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from components.driver import DriverError, progress
+from components.problem import Code, told
 from components.remote.connection import connect, on_all
 from components.remote.host import Host
 from components.remote.models import Machine, MachineError
@@ -44,12 +45,11 @@ async def run_join(request: requests.Member) -> str:
         while wrong := nodes.problems([member], present := await nodes_of(first), request.kubernetes_version):
             waited = time.monotonic() - begun
             # a Node that exists needs time to get Ready; any other difference does not go away by waiting
-            hopeless = member.name in present and not all(" is not Ready: " in problem for problem in wrong)
+            hopeless = member.name in present and any(problem.code is not Code.NODE_NOT_READY for problem in wrong)
             limit = request.timeouts.ready if member.name in present else _REGISTERED
             if hopeless or waited > limit:
                 said = f"\nsealos's last words:\n{indented(words.rstrip())}" if words.strip() else ""
-                way_out = "" if hopeless or member.name not in present else f"\n{nodes.GET_READY}"
-                raise DriverError(f"{member.name}: did not join as asked for: {'; '.join(wrong)}{said}{way_out}")
+                raise DriverError("\n".join((f"{member.name}: did not join as asked for:", *told(wrong))) + said)
             await asyncio.sleep(PAUSE)
         note = _member_note(request, await ca_of(first))
         tidied = await own.run(path("tidy.sh"), {**files(), "member.json": note}, SHORT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from components.driver import DriverError, progress
+from components.problem import told
 from components.remote.connection import connect
 from components.remote.host import Host
 from components.remote.models import MachineError
@@ -118,12 +119,11 @@ async def _leave(request: requests.Member, first: Host, wanted: requests.Wanted,
     except DrainBlocked as blocked:
         try:
             pods, budgets = json.loads(await show(first, "pods")), json.loads(await show(first, "budgets"))
-            why = drain.blockers(member.name, pods, budgets)
+            why = told(drain.blockers(member.name, pods, budgets))
         except (DriverError, ValueError):
             why = []
-        told = indented("\n".join(why or [str(blocked)]))
+        lines = "\n".join(why or [indented(str(blocked))])
         raise DriverError(
             f"{member.name}: could not be drained within {limit:.0f} s (cluster.timeouts.drain); it is still a member and in service. "
-            f"What blocks it:\n{told}\nGive these pods another place, or their budget another number (docs/operations.md, Remove machines), "
-            f"and run it again"
+            f"What blocks it:\n{lines}\nPut that right (docs/operations.md, Remove machines) and run it again"
         ) from None

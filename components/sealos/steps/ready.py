@@ -7,10 +7,11 @@ import json
 import time
 
 from components.driver import DriverError, progress
+from components.problem import first_of
 from components.remote.connection import connect
 from components.sealos import nodes, requests
 from components.sealos.steps.ask import nodes_of
-from components.sealos.steps.script import PAUSE, SHORT, files, indented, path
+from components.sealos.steps.script import PAUSE, SHORT, files, path
 
 
 async def run_ready(request: requests.Ready) -> str:
@@ -19,7 +20,7 @@ async def run_ready(request: requests.Ready) -> str:
     One that has died since it joined holds up nothing; it is named.
     """
     async with connect(request.fleet.first_master, request.fleet.login) as host:
-        begun, told = time.monotonic(), 0.0
+        begun, said_at = time.monotonic(), 0.0
         while True:
             present = await nodes_of(host)
             silent = [node for node in present.values() if node.silent]
@@ -28,13 +29,11 @@ async def run_ready(request: requests.Ready) -> str:
                 break
             waited = time.monotonic() - begun
             if waited > request.timeout:
-                raise DriverError(
-                    f"the cluster is not ready after {waited:.0f} s:\n{indented(chr(10).join(wrong))}\n"
-                    f"{nodes.GET_READY}; or `pulumi destroy`, which leaves the machines clean"
-                )
-            if waited - told > 10:
-                told = waited
-                progress(host.machine.name, f"waiting for {len(wrong)} thing(s), the first: {wrong[0]}")
+                way_out = "Put that right and run `pulumi up` again; or `pulumi destroy`, which leaves the machines clean"
+                raise DriverError("\n".join((f"the cluster is not ready after {waited:.0f} s:", *told(wrong), way_out)))
+            if waited - said_at > 10:
+                said_at = waited
+                progress(host.machine.name, f"waiting: {first_of(wrong)}")
             await asyncio.sleep(PAUSE)
         if said := nodes.warning(silent):
             progress(host.machine.name, f"warning: {said}")
