@@ -15,11 +15,12 @@ from rich.console import Console
 
 from components import tunnel
 from components.printable import printable
+from components.problem import Problem, told
 from devtools import engine as engines
 from devtools.builder import BuildFailed
 from devtools.golang import ToolMissing
 from drift import look
-from drift.judge import AREAS, Finding
+from drift.judge import AREAS
 from review.previews import Checkout
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -51,7 +52,7 @@ def drift(
     own = look.kubeconfig_of(checkout, stack)
     os.chdir(checkout.directory)
     findings += asyncio.run(look.at_machines(found, own, timedelta(days=within)))
-    findings.sort(key=lambda finding: (AREAS.index(finding.area), finding.where))
+    findings.sort(key=lambda finding: (AREAS.index(finding.code.area), finding.where))
     if as_json:
         print(to_json(stack, findings))
     else:
@@ -59,21 +60,17 @@ def drift(
     raise typer.Exit(DRIFTED if findings else 0)
 
 
-def to_json(stack: str, findings: list[Finding]) -> str:
+def to_json(stack: str, findings: list[Problem]) -> str:
     """What machines read; a contract, told in docs/review.md."""
-    return json.dumps({"stack": stack, "drift": bool(findings), "findings": [f.data() for f in findings]}, indent=2)
+    listed = [{"area": f.code.area, "code": f.code, "where": f.where, "what": f.text, "fix": f.step} for f in findings]
+    return json.dumps({"stack": stack, "drift": bool(findings), "findings": listed}, indent=2)
 
 
-def to_text(stack: str, findings: list[Finding]) -> str:
-    """What people read: two lines a finding, what differs and the next step."""
+def to_text(stack: str, findings: list[Problem]) -> str:
+    """What people read: what differs, each with its code and the next step."""
     if not findings:
         return f"{stack}: settings, state, cluster and machines agree."
-    width = max(len(finding.area) for finding in findings)
-    lines = [f"{stack}: {len(findings)} difference{'s' * (len(findings) > 1)}"]
-    for finding in findings:
-        lines.append(f"  {finding.area:<{width}}  {finding.where}: {finding.what}")
-        lines.append(f"  {'':<{width}}    {finding.fix}")
-    return "\n".join(lines)
+    return "\n".join((f"{stack}: {len(findings)} difference{'s' * (len(findings) > 1)}", *told(findings)))
 
 
 def main() -> None:

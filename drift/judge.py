@@ -7,14 +7,15 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import yaml
 from cryptography import x509
 
-from components.remote.models import Machine, MachineError
+from components.problem import Code, Problem
+from components.remote.models import Machine
 from components.sealos import nodes
 
 AREAS = (
@@ -29,28 +30,7 @@ AREAS = (
     "tokens",
     "certificates",
 )
-"""What is compared; each finding belongs to one."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One difference.
-
-    Attributes:
-        area: which comparison found it.
-        where: the host or the object.
-        what: the difference.
-        fix: the next step.
-    """
-
-    area: str
-    where: str
-    what: str
-    fix: str
-
-    def data(self) -> dict[str, str]:
-        """For machines."""
-        return asdict(self)
+"""What is compared, in the order of the findings; each belongs to one by its code."""
 
 
 @dataclass(frozen=True)
@@ -123,19 +103,17 @@ def _claims(text: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def settings(changed: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+def settings(changed: Iterable[tuple[str, str]]) -> Iterator[Problem]:
     """What the settings ask for and the state doesn't have.
 
     Args:
         changed: operation and name of what a preview would change.
     """
     for operation, name in changed:
-        yield Finding(
-            "settings", name, f"the settings would {operation} it", "Review it (`make preview`) and run `pulumi up`."
-        )
+        yield Problem(Code.NOT_APPLIED, name, f"the settings would {operation} it")
 
 
-def objects(document: Mapping[str, Any]) -> Iterator[Finding]:
+def objects(document: Mapping[str, Any]) -> Iterator[Problem]:
     """What `pulumi refresh --preview-only --json` says: Kubernetes objects that are not as the state has them."""
     for step in document.get("steps", []):
         urn = str(step["urn"])
@@ -143,12 +121,10 @@ def objects(document: Mapping[str, Any]) -> Iterator[Finding]:
             continue
         name = f"{urn.split('::')[-2].rpartition(':')[2]} {urn.rpartition('::')[2]}"
         if step["op"] == "delete" or not (step.get("newState") or {}).get("outputs"):
-            yield Finding(
-                "objects", name, "it is gone from the cluster", "Run `pulumi up --refresh`, which makes it anew."
-            )
+            yield Problem(Code.OBJECT_GONE, name, "it is gone from the cluster")
         elif paths := sorted(_differences(step)):
             told = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
-            yield Finding("objects", name, f"changed by hand: {told}", "Run `pulumi up --refresh`, which sets it back.")
+            yield Problem(Code.OBJECT_CHANGED, name, f"changed by hand: {told}")
 
 
 def _differences(step: Mapping[str, Any]) -> set[str]:
@@ -175,7 +151,7 @@ def _unequal(wanted: Any, there: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
-def membership(machines: Sequence[Machine], version: str, seen: Seen) -> Iterator[Finding]:
+def membership(machines: Sequence[Machine], version: str, seen: Seen) -> Iterator[Problem]:
     """Nodes that lack, are too many, or are not as the settings have them; and versions.
 
     Args:
@@ -185,50 +161,31 @@ def membership(machines: Sequence[Machine], version: str, seen: Seen) -> Iterato
     """
     first = machines[0].name
     if seen.nodes is None:
-        yield Finding("membership", first, "the cluster can't be asked", "Look at the API server on that machine.")
+        yield Problem(Code.API_SILENT, first, "the cluster can't be asked")
         return
     present = nodes.parse(seen.nodes)
-    for problem in nodes.problems(machines, present, version):
-        yield Finding(problem.code.area, problem.where, problem.text, problem.step)
+    yield from nodes.problems(machines, present, version)
     names = {machine.name for machine in machines}
     for name in sorted(set(present) - names):
-        yield Finding(
-            "membership",
-            name,
-            "it is a node of the cluster and stands in no settings",
-            "Add it to nodes, or remove it.",
-        )
+        yield Problem(Code.NODE_UNLISTED, name, "it is a node of the cluster and stands in no settings")
     for item in seen.nodes.get("items", []):
         if item.get("spec", {}).get("unschedulable") and item["metadata"]["name"] in names:
             name = item["metadata"]["name"]
-            yield Finding("membership", name, "it takes no pods (cordoned)", f"`kubectl uncordon {name}`.")
+            yield Problem(Code.CORDONED, name, "it takes no pods (cordoned)", f"`kubectl uncordon {name}`.")
     if seen.version and seen.version != version:
-        yield Finding("versions", first, f"its API server is {seen.version}, not {version}", "See docs/operations.md.")
+        yield Problem(Code.API_VERSION, first, f"its API server is {seen.version}, not {version}")
     if seen.wanted is not None and set(seen.wanted) != names:
         differ = ", ".join(sorted(set(seen.wanted) ^ names))
-        yield Finding(
-            "membership",
-            first,
-            f"its list of wanted machines (/etc/sealos-istio/wanted.json) differs in {differ}",
-            "Run `pulumi up`.",
-        )
+        yield Problem(Code.WANTED_LIST, first, f"its list of wanted machines (/etc/sealos-istio/wanted.json) differs in {differ}")
 
 
-def machine(wanted: Machine, seen: Seen) -> Iterator[Finding]:
+def machine(wanted: Machine, seen: Seen) -> Iterator[Problem]:
     """What one machine is, against the settings."""
     if seen.hostname != wanted.name:
-        yield Finding(
-            "machines", wanted.name, f"its host name is {seen.hostname}", f"`hostnamectl set-hostname {wanted.name}`."
-        )
+        yield Problem(Code.HOSTNAME, wanted.name, f"its host name is {seen.hostname}", f"`hostnamectl set-hostname {wanted.name}`.")
 
 
-def unreachable(error: MachineError) -> Finding:
-    """Why a machine could not be looked at."""
-    area = "host-keys" if error.code in ("host-key", "unknown-host") else "machines"
-    return Finding(area, error.machine, error.cause, error.fix)
-
-
-def expiries(host: str, seen: Seen, now: datetime, within: timedelta) -> Iterator[Finding]:
+def expiries(host: str, seen: Seen, now: datetime, within: timedelta) -> Iterator[Problem]:
     """Certificates and tokens that end soon, have ended, or never end though they should.
 
     Args:
@@ -241,17 +198,17 @@ def expiries(host: str, seen: Seen, now: datetime, within: timedelta) -> Iterato
         try:
             ends = min(c.not_valid_after_utc for c in x509.load_pem_x509_certificates(text.encode()))
         except ValueError:
-            yield Finding("certificates", host, f"{file} is no certificate", "Look at the file.")
+            yield Problem(Code.CERTIFICATE, host, f"{file} is no certificate", "Look at the file.")
             continue
         if ends <= now + within:
-            yield Finding("certificates", host, f"{file} {_ends(ends, now)}", "Renew it (docs/operations.md, Renew certificates).")
+            yield Problem(Code.CERTIFICATE, host, f"{file} {_ends(ends, now)}")
     yield from _token_ends(host, seen, now, within)
 
 
 ADMIN = "/etc/kubernetes/admin.conf"
 
 
-def own_kubeconfig(stack: str, kubeconfig: str, seen: Seen, now: datetime, within: timedelta) -> Iterator[Finding]:
+def own_kubeconfig(stack: str, kubeconfig: str, seen: Seen, now: datetime, within: timedelta) -> Iterator[Problem]:
     """Whether the kubeconfig in the state opens the cluster, and for how long.
 
     Args:
@@ -267,31 +224,28 @@ def own_kubeconfig(stack: str, kubeconfig: str, seen: Seen, now: datetime, withi
     on_machine = x509.load_pem_x509_certificates(seen.certificates[ADMIN].encode()) if ADMIN in seen.certificates else []
     if on_machine and own not in on_machine:
         what = f"its kubeconfig is not that of {ADMIN} any more, which was renewed; it {ends}"
-        yield Finding("certificates", stack, what, "`pulumi up` reads it anew.")
+        yield Problem(Code.KUBECONFIG, stack, what, "`pulumi up` reads it anew.")
     elif own.not_valid_after_utc <= now + within:
-        fix = "Renew it on the first master (docs/operations.md, Renew certificates); then `pulumi up` reads it anew."
-        yield Finding("certificates", stack, f"its kubeconfig {ends}", fix)
+        yield Problem(Code.KUBECONFIG, stack, f"its kubeconfig {ends}")
 
 
-def _token_ends(host: str, seen: Seen, now: datetime, within: timedelta) -> Iterator[Finding]:
+def _token_ends(host: str, seen: Seen, now: datetime, within: timedelta) -> Iterator[Problem]:
     for file, claims in seen.tokens.items():
         if isinstance(exp := claims.get("exp"), int | float):
             ends = datetime.fromtimestamp(exp, UTC)
             if ends <= now + within:
-                yield Finding(
-                    "tokens", host, f"the token in {file} {_ends(ends, now)}", "Restart the pod that writes it."
-                )
+                yield Problem(Code.TOKEN_ENDS, host, f"the token in {file} {_ends(ends, now)}")
     for name, expiration in seen.bootstrap:
         fix = f"`kubectl -n kube-system delete secret bootstrap-token-{name}`: this program makes one for each join."
         if not expiration:
-            yield Finding("tokens", host, f"the join token {name} never ends", fix)
+            yield Problem(Code.JOIN_TOKEN, host, f"the join token {name} never ends", fix)
             continue
         ends = datetime.fromisoformat(re.sub(r"Z$", "+00:00", expiration))
         # those of an installation live for a day, and the cluster takes them away by itself
         if ends <= now - timedelta(hours=1):
-            yield Finding("tokens", host, f"the join token {name} {_ends(ends, now)} and is still there", fix)
+            yield Problem(Code.JOIN_TOKEN, host, f"the join token {name} {_ends(ends, now)} and is still there", fix)
         elif ends > now + timedelta(days=2):
-            yield Finding("tokens", host, f"the join token {name} is good until {ends:%Y-%m-%d}", fix)
+            yield Problem(Code.JOIN_TOKEN, host, f"the join token {name} is good until {ends:%Y-%m-%d}", fix)
 
 
 def _ends(ends: datetime, now: datetime) -> str:

@@ -14,13 +14,14 @@ from components.istio.cni_chain import CniChain
 from components.istio.readiness import probe
 from components.istio.readiness.judge import judge as judge_mesh
 from components.istio.readiness.model import View, Wanted
+from components.problem import Code, Problem
 from components.remote.connection import on_all
 from components.remote.host import Host
 from components.remote.models import MachineError
 from components.settings import Settings, SettingsError
 from components.stacks import Stack
 from drift import judge
-from drift.judge import Finding, Seen
+from drift.judge import Seen
 from review.previews import Checkout
 
 SCRIPT = Path(__file__).with_name("look.sh")
@@ -47,7 +48,7 @@ def stack_of(checkout: Checkout, name: str) -> Stack:
         raise CannotLook(str(error)) from None
 
 
-def at_settings(checkout: Checkout, name: str) -> list[Finding]:
+def at_settings(checkout: Checkout, name: str) -> list[Problem]:
     """What the settings ask for beyond the state.
 
     Raises:
@@ -59,19 +60,19 @@ def at_settings(checkout: Checkout, name: str) -> list[Finding]:
     return list(judge.settings((change.operation, f"{change.kind} {change.name}") for change in plan.changed))
 
 
-def at_objects(checkout: Checkout, name: str) -> list[Finding]:
+def at_objects(checkout: Checkout, name: str) -> list[Problem]:
     """What the cluster's objects are beyond the state; writes nothing."""
     done = checkout.pulumi("refresh", "--preview-only", "--json", "--stack", name)
     try:
         document = json.loads(done.stdout)
     except ValueError:
         why = (done.stderr or done.stdout).strip()[-300:]
-        return [Finding("objects", name, f"they can't be compared: {why}", "Look at the API server, and at the state.")]
+        return [Problem(Code.OBJECTS_UNKNOWN, name, f"they can't be compared: {why}")]
     found = list(judge.objects(document))
     if done.returncode and not found:
         told = [d["message"].strip() for d in document.get("diagnostics", []) if d.get("severity") == "error"]
         why = "; ".join(told)[-300:]
-        return [Finding("objects", name, f"they can't be compared: {why}", "Look at the API server, and at the state.")]
+        return [Problem(Code.OBJECTS_UNKNOWN, name, f"they can't be compared: {why}")]
     return found
 
 
@@ -81,7 +82,7 @@ def kubeconfig_of(checkout: Checkout, name: str) -> str:
     return "" if done.returncode else done.stdout
 
 
-async def at_machines(stack: Stack, own: str, within: timedelta, now: datetime | None = None) -> list[Finding]:
+async def at_machines(stack: Stack, own: str, within: timedelta, now: datetime | None = None) -> list[Problem]:
     """What the machines are, the cluster that they make, and the mesh on it; one connection a machine.
 
     Args:
@@ -95,24 +96,24 @@ async def at_machines(stack: Stack, own: str, within: timedelta, now: datetime |
     first = fleet.first_master.name
     chain = _chain(settings)
 
-    async def one(host: Host) -> tuple[Seen, list[Finding]]:
+    async def one(host: Host) -> tuple[Seen, list[Problem]]:
         name = host.machine.name
         result = await host.run(SCRIPT, {}, LIMIT)
         if result.status:
             raise MachineError(name, f"it can't be looked at: {result.last_words}", "Look at the machine.")
-        found = []
+        found: list[Problem] = []
         if chain:
-            found += [Finding("cni", one.where, one.text, one.step) for one in await cni_probe.wrong_with(host, chain, LIMIT)]
+            found += await cni_probe.wrong_with(host, chain, LIMIT)
         if name == first and settings.istio:
             found += await _mesh(host, settings)
         return judge.parse(result.stdout), found
 
-    findings: list[Finding] = []
+    findings: list[Problem] = []
     answers = await on_all(fleet, one)
     for machine in fleet.machines:
         answer = answers[machine.name]
         if isinstance(answer, MachineError):
-            findings.append(judge.unreachable(answer))
+            findings.append(answer.problem)
             continue
         seen, found = answer
         findings += found
@@ -131,7 +132,7 @@ def _chain(settings: Settings) -> CniChain | None:
     return cni_chain.wanted(settings.istio)
 
 
-async def _mesh(host: Host, settings: Settings) -> Sequence[Finding]:
+async def _mesh(host: Host, settings: Settings) -> Sequence[Problem]:
     """What the ready gate would say, in one look."""
     assert settings.istio  # noqa: S101
     wanted = Wanted.model_validate(istio_operator.plan(settings.istio).wanted)
@@ -139,7 +140,4 @@ async def _mesh(host: Host, settings: Settings) -> Sequence[Finding]:
         view = await probe.look(host, wanted)
     except DriverError as error:
         view = str(error)
-    fix = "Run `pulumi up --refresh`; see docs/troubleshooting.md."
-    if not isinstance(view, View):
-        return [Finding("mesh", settings.istio.name, view, fix)]
-    return [Finding("mesh", settings.istio.name, str(problem), fix) for problem in judge_mesh(wanted, view).problems]
+    return judge_mesh(wanted, view).problems if isinstance(view, View) else [Problem(Code.MESH_UNKNOWN, settings.istio.name, view)]

@@ -492,7 +492,7 @@ def test_each_of_ten_planted_drifts_is_found(up: Stack, kubectl: Kubectl, lab: L
 
     assert has("objects", "Deployment istio-operator-deployment", "spec.replicas"), told
     assert has("objects", "Service istio-operator-service", "gone"), told
-    assert has("mesh", "example-istiocontrolplane", "kiali"), told
+    assert has("mesh", "Deployment istio-system/kiali", "does not exist"), told
     assert has("membership", "stranger", "in no settings"), told
     assert has("membership", "sealos03", "cordoned"), told
     assert has("membership", "sealos01", "wanted.json", "sealos09"), told

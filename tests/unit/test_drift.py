@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from markdown_it import MarkdownIt
 
+from components.problem import Problem
 from components.remote.models import Machine, MachineError
 from drift import judge
 from drift.__main__ import to_json, to_text
@@ -58,7 +59,7 @@ def cluster(*more: dict[str, Any], version: str = "v1.16.3") -> judge.Seen:
 
 
 def told(found: Any) -> list[tuple[str, str]]:
-    return [(f.area, f.where) for f in found]
+    return [(f.code.area, f.where) for f in found]
 
 
 def test_a_cluster_as_wanted_is_silent() -> None:
@@ -83,8 +84,8 @@ def test_members_and_versions() -> None:
 
 def test_machines() -> None:
     assert told(judge.machine(MACHINES[1], judge.parse("hostname other"))) == [("machines", "n1")]
-    assert judge.unreachable(MachineError("n1", "why", "fix", "host-key")).area == "host-keys"
-    assert judge.unreachable(MachineError("n1", "why", "fix", "mute")).area == "machines"
+    assert MachineError("n1", "why", "fix", "host-key").problem.code.area == "host-keys"
+    assert MachineError("n1", "why", "fix", "mute").problem.code.area == "machines"
 
 
 def test_what_ends() -> None:
@@ -94,7 +95,7 @@ def test_what_ends() -> None:
 
     def found(*lines: str) -> list[tuple[str, str]]:
         seen = judge.parse("\n".join(lines))
-        return [(f.area, f.what) for f in judge.expiries("m1", seen, NOW, timedelta(days=30))]
+        return [(f.code.area, f.text) for f in judge.expiries("m1", seen, NOW, timedelta(days=30))]
 
     assert found(f"token /t {claims(40)}", f"bootstrap {encoded('abcdef')} {encoded('2026-01-01T20:00:00Z')}") == []
     assert found(f"token /t {claims(2)}") == [("tokens", "the token in /t ends on 2026-01-03 00:00 UTC, in 2.0 days")]
@@ -121,7 +122,7 @@ def test_the_stacks_own_kubeconfig_is_judged_beside_the_first_masters() -> None:
         user = {"client-certificate-data": encoded(own.decode())}
         kubeconfig = json.dumps({"users": [{"name": "u", "user": user}]})
         seen = judge.parse("\n".join(lines))
-        return [(f.where, f.what, f.fix) for f in judge.own_kubeconfig("prod", kubeconfig, seen, NOW, timedelta(days=within))]
+        return [(f.where, f.text, f.step) for f in judge.own_kubeconfig("prod", kubeconfig, seen, NOW, timedelta(days=within))]
 
     assert found(own, 10) == found(None, 10) == []
     end = "on 2026-01-21 00:00 UTC, in 20.0 days"
@@ -147,7 +148,7 @@ def test_objects() -> None:
     inputs = {"spec": {"replicas": 1, "x-odd": True}}
 
     def found(document: dict[str, Any]) -> list[str]:
-        return [f.what for f in judge.objects({"steps": [document]})]
+        return [f.text for f in judge.objects({"steps": [document]})]
 
     before = {"spec": {"replicas": 1, "x_odd": True}}
     assert found(step("refresh", inputs, before, {**before, "status": {"new": 1}})) == []
@@ -157,14 +158,14 @@ def test_objects() -> None:
 
 
 @pytest.fixture
-def cordoned() -> list[judge.Finding]:
+def cordoned() -> list[Problem]:
     """What the examples of docs/review.md show."""
     machines = (MACHINES[0], Machine(name="sealos03", address="192.0.2.3"))
     seen = cluster(node("sealos03", "192.0.2.3", unschedulable=True))
     return [f for f in judge.membership(machines, "v1.16.3", seen) if f.where == "sealos03"]
 
 
-def test_the_text_is_as_the_docs_show(cordoned: list[judge.Finding]) -> None:
+def test_the_text_is_as_the_docs_show(cordoned: list[Problem]) -> None:
     claims = base64.urlsafe_b64encode(json.dumps({"exp": (NOW + timedelta(days=2)).timestamp()}).encode()).decode()
     seen = judge.parse(f"token /etc/cni/net.d/ZZZ-istio-cni-kubeconfig {claims.rstrip('=')}")
     both = [*cordoned, *judge.expiries("sealos03", seen, NOW, timedelta(days=30))]
@@ -173,12 +174,12 @@ def test_the_text_is_as_the_docs_show(cordoned: list[judge.Finding]) -> None:
     assert to_text("prod", []) == "prod: settings, state, cluster and machines agree."
 
 
-def test_the_json_is_the_contract_that_the_docs_tell(cordoned: list[judge.Finding]) -> None:
+def test_the_json_is_the_contract_that_the_docs_tell(cordoned: list[Problem]) -> None:
     [example] = [token.content for token in PAGE if token.type == "fence" and token.info == "json"]
     assert json.loads(to_json("prod", cordoned)) == json.loads(example)
     assert json.loads(to_json("prod", [])) == {"stack": "prod", "drift": False, "findings": []}
     text = (ROOT / "docs" / "review.md").read_text()
     keys = re.findall(r"^\| `([a-z.\[\]]+)` \| (?:text|true|list)", text, re.MULTILINE)
-    assert keys == ["stack", "drift", "findings", *(f"findings[].{key}" for key in cordoned[0].data())]
+    assert keys == ["stack", "drift", "findings", *(f"findings[].{key}" for key in json.loads(to_json("prod", cordoned))["findings"][0])]
     areas = re.findall(r"^\| `([a-z-]+)` \|", text.partition("\n## Drift\n")[2].partition("\n### ")[0], re.MULTILINE)
     assert tuple(areas) == judge.AREAS, "the order of the findings is the order of the table"

@@ -7,7 +7,7 @@ import json
 import time
 
 from components.driver import DriverError, progress
-from components.problem import first_of
+from components.problem import first_of, told
 from components.remote.connection import connect
 from components.sealos import nodes, requests
 from components.sealos.steps.ask import nodes_of
