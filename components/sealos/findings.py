@@ -8,7 +8,7 @@ from dataclasses import replace
 from components.problem import Code, Problem, told
 
 CODES: Mapping[str, Code] = {code.value: code for code in Code if code.area in ("machines", "host-keys")}
-"""Every code that a finding of the preflight may have; docs/operations.md lists them."""
+"""Every code that a finding of the preflight may have."""
 
 
 def settle(

@@ -870,12 +870,6 @@ def test_whatever_a_machine_says_is_read_and_judged() -> None:
         assert judge(Preflight.model_validate(asked | files | {"podCidr": "100.64.0.0/10", "serviceCidr": "10.96.0.0/12"}), seen)
 
 
-def test_the_documentation_lists_every_code() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-    for code, known in CODES.items():
-        assert f"| `{code}` | {known.means} | {'yes' if known.waivable else 'no'} |" in text
-
-
 def test_a_master_without_the_state_of_sealos_is_told_how_to_take_the_first_ones_place() -> None:
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
     alive = MINE | {"nodes": {"items": [{"metadata": {"name": "sealos01"}, "status": ready}]}}
