@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -43,6 +43,31 @@ LABELS: Mapping[str, str] = {
 """The label of a pull request that lets a loss of that kind through."""
 
 @dataclass(frozen=True)
+class Difference:
+    """One place of a resource's inputs that differs.
+
+    Attributes:
+        path: where, as `triggers[0]`.
+        old, new: what is there before and after; None where nothing is.
+    """
+
+    path: str
+    old: str | None = None
+    new: str | None = None
+
+    def __str__(self) -> str:
+        sign = "+" if self.old is None else "-" if self.new is None else "~"
+        return f"{sign} {self.path}: {self.values}"
+
+    @property
+    def values(self) -> str:
+        """Before and after, as people see them."""
+        if self.old is None or self.new is None:
+            return str(self.new if self.old is None else self.old)
+        return " → ".join(mesh.shown(self.old, self.new))
+
+
+@dataclass(frozen=True)
 class Change:
     """A resource of the preview.
 
@@ -53,7 +78,7 @@ class Change:
         dependencies: URNs that come before it.
         protect: whether Pulumi was told never to delete it.
         keys: the inputs that differ; for a replacement, those that force it come first.
-        lines: each difference as a line of text.
+        differences: each place that differs.
         rendered: the objects that Istio makes, before and after; empty but in the resource that holds them.
     """
 
@@ -65,7 +90,7 @@ class Change:
     dependencies: tuple[str, ...] = ()
     protect: bool = False
     keys: tuple[str, ...] = ()
-    lines: tuple[str, ...] = ()
+    differences: tuple[Difference, ...] = ()
     rendered: tuple[mesh.Objects, mesh.Objects] = ({}, {})
 
     @property
@@ -190,7 +215,8 @@ class Plan:
 def _because(change: Change) -> str:
     if change.operation != "replace" or not change.keys:
         return ""
-    if change.node and (moved := [line.partition(": ")[2] for line in change.lines if line.startswith("~ triggers[")]):
+    triggers = [d for d in change.differences if d.path.startswith("triggers[")]
+    if change.node and (moved := [d.values for d in triggers if d.old is not None and d.new is not None]):
         return f": {', '.join(moved)}"  # its triggers are its address and its role
     return f", because of {', '.join(change.keys)}"
 
@@ -237,25 +263,16 @@ def _change(step: Mapping[str, Any]) -> Change:
         dependencies=tuple(state.get("dependencies") or ()),
         protect=bool(old.get("protect")),
         keys=tuple(keys),
-        lines=tuple(_lines(operation, before, after)),
+        differences=tuple(_differences(operation, before, after)),
         rendered=(mesh.rendered(before), mesh.rendered(after)) if kind == _RENDERED else ({}, {}),
     )
 
 
-def _lines(operation: Operation, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+def _differences(operation: Operation, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
     if operation == "same":
         return
-    yield from _signed({} if operation == "create" else dict(mesh.leaves(old)), {} if operation == "delete" else dict(mesh.leaves(new)))
-
-
-def _signed(before: Mapping[str, str], after: Mapping[str, str]) -> Iterator[str]:
-    for path, old, new in mesh.compared(before, after):
-        if old is None:
-            yield f"+ {path}: {new}"
-        elif new is None:
-            yield f"- {path}: {old}"
-        else:
-            yield f"~ {path}: {' → '.join(mesh.shown(old, new))}"
+    before, after = {} if operation == "create" else dict(mesh.leaves(old)), {} if operation == "delete" else dict(mesh.leaves(new))
+    yield from (Difference(*one) for one in mesh.compared(before, after))
 
 
 def between(base: Plan, head: Plan) -> Plan:
@@ -272,16 +289,11 @@ def between(base: Plan, head: Plan) -> Plan:
         if old is None:
             found.append(change)
             continue
-        lines = tuple(_difference(old.lines, change.lines))
-        keys = tuple(dict.fromkeys(re.split(r"[.\[:]", line[2:])[0] for line in lines))
+        left, right = ({d.path: d.new or "" for d in one.differences} for one in (old, change))
+        differences = tuple(Difference(*one) for one in mesh.compared(left, right))
+        keys = tuple(dict.fromkeys(re.split(r"[.\[]", d.path)[0] for d in differences))
         operation: Operation = "replace" if "triggers" in keys else "update" if keys else "same"
         rendered = (old.rendered[1], change.rendered[1])
-        found.append(replace(change, operation=operation, keys=keys, lines=lines, rendered=rendered))
+        found.append(replace(change, operation=operation, keys=keys, differences=differences, rendered=rendered))
     found += [replace(change, operation="delete") for urn, change in before.items() if urn not in after]
     return replace(head, changes=tuple(found))
-
-
-def _difference(old: Iterable[str], new: Iterable[str]) -> Iterator[str]:
-    before = dict(line[2:].split(": ", 1) for line in old)
-    after = dict(line[2:].split(": ", 1) for line in new)
-    yield from _signed(before, after)

@@ -146,4 +146,4 @@ def differences(plan: Plan) -> Iterator[str]:
     """Every changed object with each of its differences."""
     for change in plan.changed:
         yield f"{_SIGNS[change.operation][:1]} {change.kind} {change.name}"
-        yield from (f"    {cut(line.replace('```', '` ` `'), _LONGEST_LINE)}" for line in change.lines)
+        yield from (f"    {cut(str(one).replace('```', '` ` `'), _LONGEST_LINE)}" for one in change.differences)

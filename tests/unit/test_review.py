@@ -14,7 +14,7 @@ import pytest
 from review import mesh, picture, previews, summary
 from review.__main__ import FAILED, STOPPED, status
 from review.comment import CommentFailed, PullRequest
-from review.plan import Change, Plan, between, parse
+from review.plan import Change, Difference, Plan, between, parse
 from tests.github import Api, api
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -135,9 +135,9 @@ def test_of_a_long_text_what_differs_is_shown() -> None:
     assert "2yy" in told
     assert len(told) < 420
     # the same between two previews that were made from nothing
-    found = between(Plan("s", (_made("a", (f"+ data: {'⏎'.join(lines)}",)),)), Plan("s", (_made("a", (f"+ data: {'⏎'.join(changed)}",)),)))
+    found = between(Plan("s", (_made("a", data="⏎".join(lines)),)), Plan("s", (_made("a", data="⏎".join(changed)),)))
     [change] = found.changed
-    assert change.lines == ("~ data: key70: value → accessLogFile: /dev/stdout",)
+    assert list(map(str, change.differences)) == ["~ data: key70: value → accessLogFile: /dev/stdout"]
 
 
 def test_the_gate_holds_what_is_protected_and_what_failed() -> None:
@@ -162,10 +162,10 @@ def test_a_comment_has_the_summary_first_and_the_differences_folded() -> None:
 def test_without_state_two_versions_are_compared() -> None:
     assert between(recorded("first"), recorded("first")).changed == ()
     before = Plan(
-        "s", (_made("a", ("+ spec.x: 1",)), _made("gone", ()), _made("m", ("+ triggers[0]: 1", "+ create: c")))
+        "s", (_made("a", **{"spec.x": "1"}), _made("gone"), _made("m", **{"triggers[0]": "1", "create": "c: d"}))
     )
-    after = Plan("s", (_made("a", ("+ spec.x: 2",)), _made("new", ()), _made("m", ("+ triggers[0]: 2", "+ create: c"))))
-    found = {change.name: (change.operation, change.lines) for change in between(before, after).changed}
+    after = Plan("s", (_made("a", **{"spec.x": "2"}), _made("new"), _made("m", **{"triggers[0]": "2", "create": "c: d"})))
+    found = {change.name: (change.operation, tuple(map(str, change.differences))) for change in between(before, after).changed}
     assert found == {
         "a": ("update", ("~ spec.x: 1 → 2",)),
         "new": ("create", ()),
@@ -174,8 +174,9 @@ def test_without_state_two_versions_are_compared() -> None:
     }
 
 
-def _made(name: str, lines: tuple[str, ...]) -> Change:
-    return Change("create", f"urn:pulumi:s::p::t:t:T::{name}", "t:t:T", name, lines=lines)
+def _made(name: str, **inputs: str) -> Change:
+    differences = tuple(Difference(path, None, value) for path, value in inputs.items())
+    return Change("create", f"urn:pulumi:s::p::t:t:T::{name}", "t:t:T", name, differences=differences)
 
 
 def test_the_picture_shows_what_changes_and_all_the_rest() -> None:
