@@ -39,6 +39,11 @@ class Code(StrEnum):
         code.area, code.means, code.fix, code.waivable = area, means, fix, waivable
         return code
 
+    # what Istio makes of the settings
+    OBJECT_REFUSED = ("object-refused", "settings", "Istio makes an object of the settings that Kubernetes would refuse, or that nobody would answer to",
+        "Correct the setting that is named; most are typing errors in a path. `make render` shows the objects.")
+    OVERLAY_MISSED = ("overlay-missed", "settings", "an overlay asks for what is not in the objects that Istio makes",
+        "Look at its kind, name and path: `make render` shows the objects.")
     # reaching a machine
     UNREACHABLE = ("unreachable", "machines", "nobody answers at its address and port",
         ("Is it on, and does a firewall drop the port? Try `ssh -p PORT root@ADDRESS` from where Pulumi runs. Behind a bastion, look from there: "

@@ -71,7 +71,7 @@ def foresee(istio: IstioSettings, kubernetes: str) -> Foreseen:
         else:
             missed += unfit
         if missed:
-            raise _refused(missed)
+            raise _refused(list(map(str, missed)))
     return Foreseen(istio, plan, made)
 
 

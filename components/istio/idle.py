@@ -27,7 +27,7 @@ from components.istio import renderer
 from components.istio.istio_operator import plan
 from components.istio.patches import OverlayError
 from components.istio.renderer import Object, Rendered, RenderError
-from components.settings import IstioSettings, SettingsError, parse
+from components.settings import PROJECT, IstioSettings, SettingsError, parse
 
 Path_ = tuple[str | int, ...]
 """Keys, and positions in lists."""
@@ -46,15 +46,17 @@ class Idle:
     """A value that changes nothing.
 
     Attributes:
-        key: where it was written.
+        key: where it was written: a key of the stack, or of the file `istio.file`.
         reason: why it does nothing, as far as can be seen.
+        in_file: whether it is that file's.
     """
 
     key: str
     reason: str
+    in_file: bool
 
     def __str__(self) -> str:
-        return f"{self.key} does nothing: {self.reason}"
+        return f"{'' if self.in_file else f'{PROJECT}:'}{self.key} does nothing: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ def idle(config: Mapping[str, Any], stack: str, program: Path) -> list[Idle]:
             same = _made(written.other(path).settings(stack), program) == made
         except (SettingsError, OverlayError, RenderError):
             return None  # who refuses another value has read it
-        return Idle(key, _reason(written.whole, path, istio.version)) if same else None
+        return Idle(key, _reason(written.whole, path, istio.version), in_file=path[0] == 1) if same else None
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return [found for found in pool.map(does_nothing, written.values()) if found]

@@ -13,14 +13,15 @@ from components.istio.patches import parse_path
 from components.istio.releases.table import release
 from components.istio.renderer import Object, Rendered, title
 from components.kubernetes.rules import Path, broken, unadmitted
+from components.problem import Code, Problem
 from components.settings import IstioSettings
 
 _OF_OBJECTS: Mapping[str, str] = {"Service": "service", "PodDisruptionBudget": "podDisruptionBudget", "HorizontalPodAutoscaler": "hpaSpec"}
 """By kind, the setting of a component that is about the whole object."""
 
 
-def problems(made: Rendered, istio: IstioSettings, kubernetes: str) -> tuple[list[str], str]:
-    """What is wrong, one line each, and the release of Kubernetes that it was judged by where that isn't the cluster's own.
+def problems(made: Rendered, istio: IstioSettings, kubernetes: str) -> tuple[list[Problem], str]:
+    """What is wrong, each by the setting that asks for it, and the release of Kubernetes that it was judged by where that isn't the cluster's own.
 
     Args:
         made: the objects.
@@ -31,8 +32,11 @@ def problems(made: Rendered, istio: IstioSettings, kubernetes: str) -> tuple[lis
 
     known = schema.of(kubernetes)
     found = [
-        f"{_setting(one, finding.path, istio)}: {title(one)} {_dotted(one, finding.path)}: expected {finding.expected}, "
-        f"observed {finding.observed} (Kubernetes {known.minor})"
+        Problem(
+            Code.OBJECT_REFUSED,
+            _setting(one, finding.path, istio),
+            f"{title(one)} {_dotted(one, finding.path)}: expected {finding.expected}, observed {finding.observed} (Kubernetes {known.minor})",
+        )
         for one in made.objects
         for finding in (*known.findings(one), *broken(one), *unadmitted(one, kubernetes), *unanswered.findings(one, made.objects))
     ]

@@ -74,13 +74,10 @@ def _check(stack: str) -> int:
     config, settings, istio = _settings(stack)
     program, manifest = _program(istio), plan(istio).manifest
     made = _made(manifest, istio, program)
-    found = [
-        *renderer.unfulfilled(manifest, made),
-        *refused.problems(made, istio, settings.cluster.kubernetes_version)[0],
-        *map(str, idle(config, stack, program)),
-    ]
+    problems = (*renderer.unfulfilled(manifest, made), *refused.problems(made, istio, settings.cluster.kubernetes_version)[0])
+    found = [*(f"{PROJECT}:{problem}" for problem in problems), *map(str, idle(config, stack, program))]
     for line in found:
-        print(f"{PROJECT}:{line}" if line.startswith("istio") else line)
+        print(line)
     return 1 if found else 0
 
 

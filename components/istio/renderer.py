@@ -25,6 +25,7 @@ from components.istio.match import APPENDED, find, holds
 from components.istio.patches import format_path, parse_path
 from components.istio.readiness.judge import PLACING
 from components.kubernetes.values import WORKLOADS
+from components.problem import Code, Problem
 
 Object = dict[str, Any]
 
@@ -174,13 +175,13 @@ def rendered(manifest: Mapping[str, Any], version: str) -> Rendered | Absent:
     return Rendered(tuple(render_cache.kept(program, question, lambda: list(render(manifest, program).objects))))
 
 
-def unfulfilled(manifest: Mapping[str, Any], made: Rendered) -> list[str]:
-    """What overlays of the IstioOperator ask for and the rendered objects don't hold: one line each, empty when all is there.
+def unfulfilled(manifest: Mapping[str, Any], made: Rendered) -> list[Problem]:
+    """What overlays of the IstioOperator ask for and the rendered objects don't hold; empty when all is there.
 
     Istio ignores an overlay without target from 1.24 on, and a key's deletion before 1.6, in silence.
     """
     problems = [
-        f"{title(known)} comes out without containers: an overlay replaces its pod's spec"
+        Problem(Code.OVERLAY_MISSED, "istio", f"{title(known)} comes out without containers: an overlay replaces its pod's spec")
         for known in made.objects
         if known["kind"] in WORKLOADS and not known["spec"]["template"]["spec"].get("containers")
     ]
@@ -188,7 +189,7 @@ def unfulfilled(manifest: Mapping[str, Any], made: Rendered) -> list[str]:
         if component.get("enabled", True):
             for overlay in (component.get("k8s") or {}).get("overlays") or ():
                 where = f"{key}.k8s.overlays for {overlay['kind']} {overlay['name']}"
-                problems += [f"{where}: {text}" for text in _missed(overlay, made)]
+                problems += [Problem(Code.OVERLAY_MISSED, where, text) for text in _missed(overlay, made)]
     return problems
 
 

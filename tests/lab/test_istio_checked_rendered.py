@@ -55,7 +55,7 @@ def test_all_that_kubernetes_would_refuse_is_named_with_its_settings(version: st
     }
     settings = IstioSettings.model_validate({"version": version, **gateway(**k8s)})
     made = renderer.render(plan(settings).manifest, istioctl(version))
-    found = refused.problems(made, settings, "v1.16.3")[0]
+    found = list(map(str, refused.problems(made, settings, "v1.16.3")[0]))
     expected = [
         *((f"overlays[0].patches[{number}]: Deployment", words) for number, (_, _, words) in enumerate(REFUSED)),
         ("overlays[1].patches[0]: Service", "spec.typ: expected a field that Kubernetes 1.16 has there, nearest type"),
@@ -80,7 +80,7 @@ def test_what_istio_mixes_of_settings_is_found(version: str) -> None:
     metadata = {"name": "mesh", "namespace": "istio-system"}
     made = renderer.render({"apiVersion": "install.istio.io/v1alpha1", "kind": "IstioOperator", "metadata": metadata, "spec": written}, istioctl(version))
     settings = IstioSettings.model_validate({"version": version, **gateway(**k8s)})
-    found = sorted(line.partition(" (Kubernetes")[0].partition(", observed")[0] for line in refused.problems(made, settings, "v1.16.3")[0])
+    found = sorted(line.partition(" (Kubernetes")[0].partition(", observed")[0] for line in map(str, refused.problems(made, settings, "v1.16.3")[0]))
     where = f"Deployment istio-system/{NAME}"
     handlers = "exec, grpc, httpGet, sleep, tcpSocket"
     assert found == [

@@ -165,7 +165,7 @@ def test_what_was_asked_for_must_be_in_what_istio_makes(
 ) -> None:
     said = renderer.unfulfilled(manifest, Rendered((made,)))
     assert bool(said) == bool(words)
-    assert [word for word in words if word not in "\n".join(said)] == []
+    assert [word for word in words if word not in "\n".join(map(str, said))] == []
 
 
 def wanted() -> Wanted:

@@ -205,7 +205,7 @@ def test_what_the_schema_tells_of_ends_in_no_traceback(key: str, value: Any) -> 
 
 def where(known: dict[str, Any], **istio: Any) -> list[str]:
     found, _ = refused.problems(Rendered((known,)), IstioSettings.model_validate({"version": "1.8.0", **istio}), "v1.16.3")
-    return [line.partition(": ")[0] for line in found]
+    return [problem.where for problem in found]
 
 
 def patched(*patches: tuple[str, Any], kind: str = "Deployment") -> dict[str, Any]:
@@ -254,7 +254,7 @@ def test_a_setting_of_istiod_is_named() -> None:
 
 def test_a_line_is_of_bounded_length_and_has_all_that_is_known() -> None:
     known = deployment(hostNetwrk="x" * 100_000)
-    [line] = refused.problems(Rendered((known,)), IstioSettings(), "v1.16.3")[0]
+    [line] = map(str, refused.problems(Rendered((known,)), IstioSettings(), "v1.16.3")[0])
     assert len(line) < 500
     assert line.startswith(f"istio: Deployment istio-system/{NAME} spec.template.spec.hostNetwrk: expected a field that Kubernetes 1.16 has there")
     assert ", observed hostNetwrk: " in line
