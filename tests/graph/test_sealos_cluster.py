@@ -269,10 +269,10 @@ def test_what_a_live_cluster_keeps_is_refused_in_the_preview() -> None:
         )
 
     with pytest.raises(
-        ValueError, match=r"cluster\.vip is '10\.103\.97\.2' there, '10\.103\.97\.9' in the settings"
+        ValueError, match=r"cluster\.vip: '10\.103\.97\.2' there, '10\.103\.97\.9' in the settings"
     ) as refused:
         judge(after)
-    assert "cluster.certSans is [] there, ['k8s.example.org']" in str(refused.value)
+    assert "cluster.certSans: [] there, ['k8s.example.org']" in str(refused.value)
     judge(Seen(stack(4), "TOPSECRET-other"))  # a node more and another password are no other cluster
     assert "environment" not in install.replaceOnChanges
     asked = Seen(stack(identityChange="replace")).requests["cluster-install"]

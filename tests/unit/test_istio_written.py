@@ -352,7 +352,7 @@ def test_a_gateway_in_a_namespace_of_its_own_is_made_and_looked_for_there() -> N
     gateway_there = report(wanted, view, restarted=False)["gateway"]
     assert (gateway_there["namespace"], gateway_there["name"]) == ("istio-ingress", "edge")
     live["mesh"].remove(here)
-    assert "Deployment istio-ingress/edge does not exist" in [p.text for p in judge(wanted, View.model_validate(live)).problems]
+    assert "Deployment istio-ingress/edge: does not exist" in [str(p) for p in judge(wanted, View.model_validate(live)).problems]
 
 
 def test_the_autoscaler_of_the_profile_can_be_patched() -> None:
