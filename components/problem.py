@@ -287,15 +287,14 @@ def told(problems: Iterable[Problem], machines: int = 0) -> list[str]:
     for one in problems:
         kind = "waived " if one.waived else "warning " if one.severity == "warning" else ""
         step = f"waived in the settings: {one.waived}" if one.waived else one.step
-        text = one.text if len(one.text) <= LONGEST else f"{one.text[:LONGEST]} …"
-        places.setdefault((f"{kind}[{one.code}]", text, step), []).append(one.where)
+        places.setdefault((f"{kind}[{one.code}]", one.text, step), []).append(one.where)
     lines: list[str] = []
     before = ""
     for (kind, text, step), where in places.items():
         if before not in ("", step):
             lines.append(f"    {before}")
         place = f"all {machines} machines" if len(where) == machines > 1 else ", ".join(dict.fromkeys(where))
-        lines.append(f"  - {kind} {place}: {text}")
+        lines.append(f"  - {kind} {place}: {text if len(text) <= LONGEST else f'{text[:LONGEST]} …'}")
         before = step
     return [*lines, f"    {before}"] if before else lines
 
