@@ -3,6 +3,7 @@
 import pulumi
 
 from components import interpreter, registrations
+from components.config.load import load
 from components.dashboards.contour import Contour, ContourArgs
 from components.dashboards.dashboards import Dashboards, DashboardsArgs
 from components.istio.cni_check import CniCheck, CniCheckArgs
@@ -13,7 +14,6 @@ from components.istio.operator import IstioOperator, IstioOperatorArgs
 from components.protection import Protection
 from components.remote.fleet import fleet_request
 from components.sealos.cluster import SealosCluster, SealosClusterArgs
-from components.settings import load
 
 interpreter.check()
 registrations.hasten()

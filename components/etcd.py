@@ -14,14 +14,15 @@ from collections.abc import Sequence
 
 import components.interpreter  # noqa: F401  # before what needs a library
 from components import stacks
+from components.config.base import SettingsError
 from components.driver import DriverError, say
 from components.remote.models import MachineError
 from components.sealos import requests
-from components.settings import SettingsError
 
 
 def save(stack: stacks.Stack, file: str | None) -> str:
     """Takes a snapshot of etcd; its path."""
+    # loads the SSH library, which takes long and which `--help` does without
     from components.sealos import etcd
 
     cluster = stack.settings.cluster
@@ -33,6 +34,7 @@ def save(stack: stacks.Stack, file: str | None) -> str:
 
 def restore(stack: stacks.Stack, name: str, file: str, *, roll_back: bool) -> str:
     """Makes the cluster of a snapshot again; what was done, and the next step."""
+    # loads the SSH library, which takes long and which `--help` does without
     from components.sealos import etcd
 
     cluster = stack.settings.cluster

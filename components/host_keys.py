@@ -20,10 +20,11 @@ import asyncssh
 import yaml
 from pydantic import ValidationError
 
+from components.config.base import PROJECT
+from components.config.hosts import Ssh, listed_machines
 from components.driver import say
 from components.printable import harmless
 from components.remote.models import Bastion, Login, Machine, MachineError
-from components.settings import PROJECT, Ssh, listed_machines
 
 COMPARE = "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub"
 
@@ -147,6 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 async def _ask(machines: Sequence[Machine], login: Login) -> dict[str, str | MachineError]:
+    # loads the SSH library, which takes long and which `--help` does without
     from components.remote.connection import host_keys
 
     return await host_keys(machines, login)

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.config.base import PROJECT
+from components.config.load import SECRETS
+from components.config.load import parse as parse_settings
+from components.config.stack import Settings
 from components.driver import DriverError
 from components.printable import know_secrets_of
 from components.remote.models import Fleet, Login
-from components.settings import PROJECT, SECRETS, Settings
-from components.settings import parse as parse_settings
 
 LIMIT = 120
 """Seconds that a `pulumi` that only reads may take."""

@@ -24,10 +24,11 @@ import components.interpreter  # noqa: F401  # before what needs a library
 # isort: split
 import pulumi
 
+from components.config.base import SettingsError
 from components.remote.models import Fleet, MachineError, Request
-from components.settings import SettingsError
 
 if TYPE_CHECKING:
+    # loads the SSH library, which takes long and which a preview does without
     from components.remote.host import Host
 
 T = TypeVar("T")
@@ -72,6 +73,7 @@ class _Way:
         Raises:
             MachineError: when there is none.
         """
+        # loads the SSH library, which takes long and which a preview does without
         from components.remote.connection import connect
 
         async with self._turn:
@@ -267,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0, or 1 after one message.
     """
-    from components import stacks
+    from components import stacks  # for this command alone: a preview and an update do without
     from components.driver import DriverError, say
 
     parser = argparse.ArgumentParser(

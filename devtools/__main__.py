@@ -185,7 +185,7 @@ def write_schema(
         file.write_text(stack_files.schema_text())
         out.print(f"Wrote {stack_files.SCHEMA}", highlight=False)
     elif file.read_text() != stack_files.schema_text():
-        err.print(f"{stack_files.SCHEMA} is not what components/settings.py says. Run `make schema`.", highlight=False)
+        err.print(f"{stack_files.SCHEMA} is not what components/config says. Run `make schema`.", highlight=False)
         raise typer.Exit(1)
 
 

@@ -14,8 +14,11 @@ import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from components import settings
-from components.settings import PROJECT, SettingsError
+from components.config.base import PROJECT, Model, SettingsError
+from components.config.cluster import ClusterSettings
+from components.config.hosts import Machine
+from components.config.load import KEYS, NONE, parse
+from components.config.stack import Settings
 from devtools import parts
 
 SCHEMA = "stack.schema.json"
@@ -34,7 +37,7 @@ class StackFileError(Exception):
 def schema() -> dict[str, Any]:
     """The JSON schema (2020-12) of a stack's file."""
     sections = dict(_sections())
-    models: list[type[BaseModel]] = [settings.Machine, *sections.values()]
+    models: list[type[BaseModel]] = [Machine, *sections.values()]
     refs, definitions = models_json_schema([(model, "validation") for model in models])
     found = definitions["$defs"]
     for model in _all_models(models):
@@ -46,13 +49,13 @@ def schema() -> dict[str, Any]:
     machine["required"] = ["name", "address"]
     documented = yaml.safe_load((parts.ROOT / "Pulumi.yaml").read_text())["config"]
     keys: dict[str, Any] = {}
-    for key in settings.KEYS:
+    for key in KEYS:
         about: dict[str, Any] = {"description": documented[f"{PROJECT}:{key}"]["description"]}
         if key in ("masters", "nodes"):
-            about |= {"type": "array", "items": refs[(settings.Machine, "validation")]}
+            about |= {"type": "array", "items": refs[(Machine, "validation")]}
         elif key in sections:
             about |= refs[(sections[key], "validation")]
-            if documented[f"{PROJECT}:{key}"].get("default") == settings.NONE:
+            if documented[f"{PROJECT}:{key}"].get("default") == NONE:
                 about["minProperties"] = 1  # empty, it is no way to say none
         else:
             about |= {"$ref": "#/$defs/Secret"}
@@ -67,7 +70,7 @@ def schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A stack of sealos-istio",
-        "description": "Made by `make schema` from components/settings.py.",
+        "description": "Made by `make schema` from components/config.",
         "type": "object",
         "properties": {
             "config": {
@@ -91,18 +94,19 @@ def schema_text() -> str:
 
 def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
     """The keys that hold an object, each with its model."""
-    for key, about in settings.Settings.model_fields.items():
+    for key, about in Settings.model_fields.items():
         for kind in (about.annotation, *get_args(about.annotation)):
-            if isinstance(kind, type) and issubclass(kind, BaseModel) and key in settings.KEYS:
+            if isinstance(kind, type) and issubclass(kind, BaseModel) and key in KEYS:
                 yield key, kind
 
 
 def _all_models(models: Iterable[type[BaseModel]]) -> Iterator[type[BaseModel]]:
-    """The models of this program's settings; nested ones are found by their module."""
+    """The models of this program's settings, nested ones included."""
     yield from models
-    for value in vars(settings).values():
-        if isinstance(value, type) and issubclass(value, BaseModel):
-            yield value
+    left = Model.__subclasses__()
+    while left:
+        yield (model := left.pop())
+        left += model.__subclasses__()
 
 
 def _describe(model: type[BaseModel], found: dict[str, Any]) -> None:
@@ -174,7 +178,7 @@ def config(answers: Answers) -> dict[str, Any]:
     if answers.private_key_file:
         ssh["privateKeyFile"] = answers.private_key_file
     cluster: dict[str, Any] = {}
-    if answers.kubernetes != settings.ClusterSettings().kubernetes_version:
+    if answers.kubernetes != ClusterSettings().kubernetes_version:
         cluster["kubernetesVersion"] = answers.kubernetes
     if answers.protect:
         cluster["protect"] = True
@@ -183,7 +187,7 @@ def config(answers: Answers) -> dict[str, Any]:
     found = {"ssh": ssh, **machines, "cluster": cluster, "istio": istio}
     found = {key: value for key, value in found.items() if value}
     try:
-        settings.parse({**found, **({} if answers.private_key_file else {"password": "to come"})}, answers.name)
+        parse({**found, **({} if answers.private_key_file else {"password": "to come"})}, answers.name)
     except SettingsError as error:
         raise StackFileError(str(error)) from None
     return found
@@ -193,7 +197,7 @@ def text(name: str, found: Mapping[str, Any]) -> str:
     """The stack's file."""
     keys = {f"{PROJECT}:{key}": value for key, value in found.items()}
     body = yaml.safe_dump({"config": keys}, sort_keys=False, default_flow_style=False)
-    return f"{MODELINE}\n# Stack {name}: what differs from the defaults (components/settings.py, Pulumi.yaml).\n{body}"
+    return f"{MODELINE}\n# Stack {name}: what differs from the defaults (components/config, Pulumi.yaml).\n{body}"
 
 
 def write(answers: Answers, directory: Path = parts.ROOT) -> Path:

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from components import stacks
+from components.config.base import SettingsError
+from components.config.stack import Settings
 from components.driver import DriverError
 from components.istio import cni_chain, cni_probe, istio_operator
 from components.istio.cni_chain import CniChain
@@ -18,7 +20,6 @@ from components.problem import Code, Problem
 from components.remote.connection import on_all
 from components.remote.host import Host
 from components.remote.models import MachineError
-from components.settings import Settings, SettingsError
 from components.stacks import Stack
 from drift import judge
 from drift.judge import Seen

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from components.config.mesh import IstioSettings
 from components.istio.istio_operator import plan
 from components.istio.releases.table import release
-
-if TYPE_CHECKING:
-    from components.settings import IstioSettings
 
 NAMES = ("grafana", "kiali", "prometheus", "jaeger", "zipkin")
 """Everything that `istioctl dashboard` calls a dashboard of the mesh (the other kinds belong to single pods)."""

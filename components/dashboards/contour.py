@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_command import local
 
+from components.config.files import ImagesFile
+from components.config.load import Credentials
+from components.config.stack import Settings
 from components.dashboards import contour_manifests as manifests
 from components.dashboards.fit import contour_release
 from components.istio.objects import kubernetes_object, secret_json, secret_manifest
 from components.remote.fleet import fleet_request
-from components.settings import Credentials, ImagesFile, Settings
 
 CERTIFICATES = "python3 -m components.dashboards xds-certificates"
 

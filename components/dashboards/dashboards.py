@@ -11,9 +11,10 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
+from components.config.load import Credentials
+from components.config.stack import Settings
 from components.dashboards import routes
 from components.istio.objects import kubernetes_object, secret_json, secret_manifest
-from components.settings import Credentials, Settings
 
 CHECK = "python3 -m components.dashboards check"
 HTPASSWD = "python3 -m components.dashboards htpasswd"

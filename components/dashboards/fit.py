@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from components.config.dashboards import ContourSettings, DashboardSettings
+from components.config.mesh import IstioSettings
+from components.config.stack import Settings
 from components.dashboards.catalog import dashboards_of, why_not
 from components.dashboards.routes import entrance, needed_port
 from components.istio.host_network import pinned_to
 from components.istio.istio_operator import KINDS, safe_gateways
 from components.istio.shapes import protocol_of
-
-if TYPE_CHECKING:
-    from components.settings import ContourSettings, DashboardSettings, IstioSettings, Settings
 
 KEY = "sealos-istio:dashboards"
 WEB_PORTS = (80, 443)

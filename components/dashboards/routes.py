@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from components.config.dashboards import DashboardSettings
+from components.config.mesh import IstioSettings
 from components.dashboards.catalog import Dashboard, dashboards_of
 from components.istio.istio_operator import plan, safe_gateways
 from components.istio.overlays import gateway_chart
@@ -19,9 +21,6 @@ from components.istio.patches import Delete, Leaf, parse_path, put
 from components.istio.releases.table import release
 from components.istio.shapes import chart_ports, protocol_of
 from components.kubernetes.values import as_map
-
-if TYPE_CHECKING:
-    from components.settings import DashboardSettings, IstioSettings
 
 Manifest = dict[str, Any]
 

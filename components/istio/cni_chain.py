@@ -18,7 +18,7 @@ from components.problem import Code, Problem
 from components.remote.models import Request
 
 if TYPE_CHECKING:
-    from components.settings import CniSettings, IstioSettings  # the driver on a node's behalf reads no settings
+    from components.config.mesh import IstioSettings  # the driver on a node's behalf reads no settings
 
 CONFIG_FOLDER = "/etc/cni/net.d"
 BINARY = "/opt/cni/bin/istio-cni"
@@ -52,41 +52,6 @@ class CniChain(Request):
     def asked(self) -> dict[str, bytes]:
         """The files that cni_look.sh reads."""
         return {"config_file": self.config_file.encode(), "kubeconfig_path": self.kubeconfig.encode()}
-
-
-CONFIG_FILES: Mapping[str, str] = {"calico": "10-calico.conflist", "flannel": "10-flannel.conflist"}
-"""The chain that the plugin joins, by the pod network (`cluster.network`) that writes it. Cilium's is not listed: the name of its
-file changes with its release, and its agent writes it anew (istio#36821, istio/cni#252)."""
-
-
-def following(istio: Mapping[str, Any], network: Any) -> dict[str, Any]:
-    """The mesh's settings, as they are written, with the chain of the pod network where they name none.
-
-    Args:
-        istio: the settings.
-        network: the pod network.
-    """
-    cni = istio.get("cni") or {}
-    file = CONFIG_FILES.get(str(network))
-    if not isinstance(cni, Mapping) or file in (None, CONFIG_FILES["calico"]) or "configFile" in cni or cni.get("enabled") is False:
-        return dict(istio)
-    return {**istio, "cni": {**cni, "configFile": file}}
-
-
-def misfit(cni: CniSettings, network: str) -> str | None:
-    """Why the plugin can't join the chain of that pod network, with its settings key; None when it can."""
-    if not cni.enabled:
-        return None
-    if network not in CONFIG_FILES and "config_file" not in cni.model_fields_set:
-        return (
-            f"istio.cni.configFile: which file {network} writes into {CONFIG_FOLDER} depends on its release; name it, or set "
-            f"istio.cni.enabled: false"
-        )
-    other = next((name for name in (*CONFIG_FILES, "cilium") if name in cni.config_file and name != network), None)
-    if other:
-        fix = "leave it out" if network in CONFIG_FILES else f"name {network}'s"
-        return f"istio.cni.configFile: {cni.config_file} is {other}'s, but cluster.network is {network}; {fix}"
-    return None
 
 
 def unfit(istio: IstioSettings) -> Iterator[str]:

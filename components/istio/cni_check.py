@@ -11,9 +11,9 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
+from components.config.mesh import IstioSettings
 from components.istio import cni_chain
 from components.istio.objects import drift_environment, ignored_in_preview, secret_json
-from components.settings import IstioSettings
 
 CNI_CHECK = "python3 -m components.istio cni-check"
 

@@ -10,18 +10,19 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
+from components.config.hosts import Machine
+from components.config.mesh import IstioSettings
+from components.config.operator_file import pull_secrets
 from components.istio import istio_operator, refused, renderer
 from components.istio.cni_check import chain
 from components.istio.kiali import KialiLogin, kiali_login
 from components.istio.objects import drift_environment, ignored_in_preview, kubernetes_object, secret_json
 from components.istio.operator import IstioOperator
-from components.istio.operator_file import pull_secrets
 from components.istio.operator_manifests import namespace as namespace_manifest
 from components.istio.patches import OverlayError
 from components.istio.releases.compatibility import unproven
 from components.istio.releases.table import release
 from components.istio.renderer import Absent, Rendered, RenderError
-from components.settings import IstioSettings, Machine
 
 GATE = "python3 -m components.istio gate"
 """No path of this machine, so that another one sees no change."""

@@ -13,16 +13,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from components.config.mesh import GatewaySettings, HostNetwork
+from components.config.stack import Settings
 from components.istio.overlays import gateway_chart
 from components.istio.patches import Note, parse_path
 from components.istio.releases.model import Release
 from components.istio.releases.table import release
 from components.istio.shapes import GatewayKind, protocol_of
-
-if TYPE_CHECKING:
-    from components.settings import GatewaySettings, HostNetwork, Settings
 
 HOSTNAME = "kubernetes.io/hostname"
 _AFFINITY = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"

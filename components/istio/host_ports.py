@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from components.config.mesh import IstioSettings
 from components.istio.host_network import pinned_to
 from components.istio.istio_operator import KINDS, safe_gateways
 from components.istio.releases.table import release
 from components.istio.shapes import ENVOY_METRICS_PORT, pod_ports, protocol_of
-
-if TYPE_CHECKING:
-    from components.settings import IstioSettings
 
 _USUAL = ({"port": 80}, {"port": 443}, {"port": 15020})
 """http2, https and status-port of 1.5's ingress gateway, for one that lists no ports of its own."""

@@ -22,12 +22,14 @@ from typing import Any
 
 import yaml
 
+from components.config.base import PROJECT, SettingsError
+from components.config.load import parse
+from components.config.mesh import IstioSettings
 from components.documents import load_all
 from components.istio import renderer
 from components.istio.istio_operator import plan
 from components.istio.patches import OverlayError
 from components.istio.renderer import Object, Rendered, RenderError
-from components.settings import PROJECT, IstioSettings, SettingsError, parse
 
 Path_ = tuple[str | int, ...]
 """Keys, and positions in lists."""

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import pulumi
 from pulumi_command import local
 
+from components.config.load import Credentials
+from components.config.mesh import IstioSettings
+from components.config.stack import Settings
 from components.istio.objects import secret_json
 from components.istio.renderer import Absent
 from components.remote.fleet import fleet_request
-from components.settings import Credentials, IstioSettings, Settings
 
 if TYPE_CHECKING:
     from components.istio.control_plane import Foreseen
@@ -99,6 +101,7 @@ def needed(foreseen: Foreseen) -> list[str]:
 
 def _lacking(foreseen: Foreseen, file: Path) -> list[str]:
     """What the file lacks; nothing where it is not here, or is no such file, which the step itself tells."""
+    # loads the SSH library, which takes long and which a preview does without unless there is such a file
     from components.images import held, reference
 
     try:

@@ -9,18 +9,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from components.istio import cni_chain, host_network, operator_file
+from components.config import operator_file
+from components.config.fields import KUBERNETES_OWN
+from components.config.mesh import IstioSettings
+from components.istio import cni_chain, host_network
 from components.istio.operator_manifests import MANAGED, NAMESPACE
 from components.istio.overlays import SafeGateways, gateway_chart, make_component_safe, make_safe, merge_under
 from components.istio.patches import Note, OverlayError, parse_path
 from components.istio.releases.table import release
 from components.istio.shapes import GatewayKind, container_ports
-from components.valid import KUBERNETES_OWN
-
-if TYPE_CHECKING:
-    from components.settings import IstioSettings
 
 KINDS: tuple[GatewayKind, ...] = ("ingress", "egress")
 

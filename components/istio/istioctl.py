@@ -10,8 +10,8 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
+from components.config.files import Artifact
 from components.istio.objects import secret_json
-from components.settings import Artifact
 
 ISTIOCTL = "python3 -m components.istio istioctl"
 ISTIOCTL_REMOVE = "python3 -m components.istio istioctl-remove"

@@ -9,12 +9,12 @@ from typing import Any
 
 import pulumi
 
+from components.config.mesh import IstioSettings
+from components.config.operator_file import pull_secrets
 from components.istio import operator_manifests as manifests
 from components.istio.images import Images, ImagesArgs
 from components.istio.objects import kubernetes_object
-from components.istio.operator_file import pull_secrets
 from components.istio.releases.compatibility import check_upgrade
-from components.settings import IstioSettings
 
 
 @dataclass(frozen=True)

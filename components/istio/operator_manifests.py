@@ -11,12 +11,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.config.fields import OPERATOR_NAMESPACE
 from components.istio.releases.table import release
 
 Manifest = dict[str, Any]
 
 NAME = "istio-operator"
-NAMESPACE = "istio-operator"
+NAMESPACE = OPERATOR_NAMESPACE
 """1.5's own manifests take the namespace as a parameter but always create this one."""
 
 RESTART_ANNOTATION = "sealos-istio/control-plane"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from components.config.mesh import IstioSettings
 from components.istio import unanswered
 from components.istio.istio_operator import CNI_DAEMON_SET, KINDS
 from components.istio.match import APPENDED, covers
@@ -14,7 +15,6 @@ from components.istio.releases.table import release
 from components.istio.renderer import Object, Rendered, title
 from components.kubernetes.rules import Path, broken, unadmitted
 from components.problem import Code, Problem
-from components.settings import IstioSettings
 
 _OF_OBJECTS: Mapping[str, str] = {"Service": "service", "PodDisruptionBudget": "podDisruptionBudget", "HorizontalPodAutoscaler": "hpaSpec"}
 """By kind, the setting of a component that is about the whole object."""

@@ -14,12 +14,15 @@ from typing import Any
 
 import yaml
 
+from components.config.base import PROJECT, SettingsError
+from components.config.load import parse
+from components.config.mesh import IstioSettings
+from components.config.stack import Settings
 from components.documents import load_all
 from components.istio import refused, renderer
 from components.istio.idle import idle
 from components.istio.istio_operator import plan
 from components.istio.renderer import Absent, Rendered, RenderError
-from components.settings import PROJECT, IstioSettings, Settings, SettingsError, parse
 
 DESCRIPTION = (
     "Prints the objects that Istio will make of a stack's settings, by its own renderer (istioctl of the stack's version on "

@@ -7,7 +7,9 @@ from typing import Any
 
 import pulumi
 
-from components.settings import Credentials, Machine, Settings
+from components.config.hosts import Machine
+from components.config.load import Credentials
+from components.config.stack import Settings
 
 
 def fleet_request(

@@ -11,12 +11,16 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_command import local
 
-from components import valid
+from components.config import fields
+from components.config.files import Artifact
+from components.config.hosts import Machine
+from components.config.mesh import IstioSettings
+from components.config.stack import Settings
 from components.istio.host_ports import host_ports
 from components.kubernetes.versions import minor_of
 from components.sealos import installation, sealos_config
-from components.sealos.requests import ETCD_BACKUPS, JOIN_BATCH, Identity
-from components.settings import Artifact, IstioSettings, Machine, Settings
+from components.sealos.defaults import ETCD_BACKUPS, JOIN_BATCH
+from components.sealos.requests import Identity
 from components.tunnel import HERE, hold_for_this_run
 
 _OLDEST_WITH_SERVER_SIDE_APPLY = (1, 16)
@@ -301,7 +305,7 @@ class SealosCluster(pulumi.ComponentResource):
         self.kubeconfig = pulumi.Output.secret(kubeconfig.stdout)
         self.api_server = pulumi.Output.from_input(sealos_config.api_server(first.address))
         if cluster.api_endpoint:
-            host, port = valid.host_and_port(cluster.api_endpoint)
+            host, port = fields.host_and_port(cluster.api_endpoint)
             self.kubeconfig = self.kubeconfig.apply(lambda text: sealos_config.reached_at(text, host, port))
             self.api_server = pulumi.Output.from_input(sealos_config.api_server(host, port))
         elif tunnel := cluster.api_tunnel:

@@ -7,12 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from components.remote.models import Fleet, Machine, Request
-
-ETCD_BACKUPS = "etcd-backups"
-"""Where snapshots of etcd go unless cluster.etcdBackups says another place: a folder beside the stack's file."""
-
-JOIN_BATCH = 10
-"""Nodes that sealos joins at a time unless cluster.joinBatch says otherwise."""
+from components.sealos.defaults import ETCD_BACKUPS, JOIN_BATCH
 
 
 class Artifact(Request):

@@ -11,6 +11,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from components.config.files import Artifact
+from components.config.load import Credentials, parse
+from components.config.mesh import IstioSettings
 from components.images import ImagesRequest
 from components.istio.cni_check import CniCheck, CniCheckArgs
 from components.istio.control_plane import ControlPlane, ControlPlaneArgs, foresee
@@ -19,7 +22,6 @@ from components.istio.istioctl import Istioctl, IstioctlArgs
 from components.istio.objects import type_token
 from components.istio.operator import IstioOperator, IstioOperatorArgs
 from components.istio.operator_manifests import CRD_NAME, RESTART_ANNOTATION
-from components.settings import Artifact, Credentials, IstioSettings, parse
 from tests.graph import mocked
 from tests.graph.mocked import Engine
 from tests.project import members

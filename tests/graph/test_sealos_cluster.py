@@ -9,9 +9,10 @@ import pulumi
 import pytest
 import yaml
 
+from components.config.load import Credentials, parse
+from components.config.stack import Settings
 from components.remote.fleet import fleet_request
 from components.sealos.cluster import SealosCluster, SealosClusterArgs
-from components.settings import Credentials, Settings, parse
 from tests.graph import mocked
 from tests.graph.mocked import plain
 from tests.project import members

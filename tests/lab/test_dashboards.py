@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from components.config.mesh import IstioSettings
 from components.dashboards.catalog import NAMES as DASHBOARDS
 from components.dashboards.catalog import dashboards_of
-from components.settings import IstioSettings
 from devtools import parts
 from lab.machines import Lab
 from tests.documented import Terminal

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from components.config.load import parse
+from components.config.mesh import IstioSettings
 from components.istio import idle, refused, renderer
 from components.istio.istio_operator import plan
-from components.settings import IstioSettings, parse
 from tests.lab.versions_rendered import istioctl
 from tests.project import ROOT, stack_config
 from tests.unit.test_istio_host_network import stack

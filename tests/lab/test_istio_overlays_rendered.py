@@ -18,12 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from components.config.mesh import IstioSettings
 from components.istio import renderer
 from components.istio.istio_operator import plan
 from components.istio.match import find
 from components.istio.patches import KEYED_LISTS, OverlayError, parse_path
 from components.istio.renderer import Rendered, RenderError
-from components.settings import IstioSettings
 from devtools import parts
 from tests.unit.test_istio_overlays import as_overlays
 

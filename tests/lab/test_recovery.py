@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from components.config.load import parse
 from components.sealos.etcd import damage
 from components.sealos.requests import Identity
-from components.settings import parse
 from lab.machines import Lab
 from tests.documented import Terminal
 from tests.lab.conftest import Kubectl, bare, in_plain, listed, until

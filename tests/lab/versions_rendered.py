@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.config.mesh import IstioSettings
 from components.istio import operator_manifests as manifests
 from components.istio import refused, renderer
 from components.istio.istio_operator import KINDS, plan
@@ -22,7 +23,6 @@ from components.istio.releases.support import SUPPORTED
 from components.istio.releases.table import release
 from components.istio.renderer import Rendered
 from components.istio.shapes import VALUE, GatewayKind, component_objects, gateway_objects
-from components.settings import IstioSettings
 from devtools import parts
 from lab import package
 from lab.machines import ISTIO

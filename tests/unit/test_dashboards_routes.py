@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from components.config.dashboards import DashboardSettings
+from components.config.mesh import IstioSettings
 from components.dashboards import catalog, routes
-from components.settings import DashboardSettings, IstioSettings
 
 HOSTS = {name: f"{name}.example.com" for name in catalog.NAMES}
 K8S = "v1.16.3"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from components.settings import SECRETS
+from components.config.load import SECRETS
 from tests import documented
 from tests.documented import Command, Terminal, commands, not_printed, of_section, runs
 from tests.project import ROOT

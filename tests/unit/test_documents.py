@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from components.config import operator_file
 from components.documents import load_all
-from components.istio import operator_file
 
 TWICE = "kind: IstioOperator\nspec:\n  values:\n    global: {a: 1}\n  profile: demo\n  values:\n    pilot: {}\n"
 

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from components.config.base import SettingsError
+from components.config.load import parse
+from components.config.mesh import IstioSettings
 from components.istio.istio_operator import plan
 from components.istio.patches import OverlayError
-from components.settings import IstioSettings, SettingsError, parse
 from tests.project import members
 
 NAME = "istio-ingressgateway"

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from components.config.base import SettingsError
+from components.config.load import parse
+from components.config.mesh import IstioSettings
 from components.istio.istio_operator import plan
-from components.settings import IstioSettings, SettingsError, parse
 from tests.project import KEY
 
 NAME = "istio-ingressgateway"

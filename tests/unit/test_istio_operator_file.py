@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
+from components.config.base import SettingsError
+from components.config.load import parse
+from components.config.mesh import IstioSettings
 from components.istio.istio_operator import plan
-from components.settings import IstioSettings, SettingsError, parse
 from tests.unit.test_istio_host_network import stack
 
 ROOT = Path(__file__).parents[2]

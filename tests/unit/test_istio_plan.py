@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from components.config.mesh import IstioSettings
 from components.istio.istio_operator import plan
 from components.istio.readiness.model import Wanted
-from components.settings import IstioSettings
 
 
 def settings(**more: Any) -> IstioSettings:

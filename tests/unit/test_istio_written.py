@@ -9,16 +9,19 @@ from typing import Any
 import pytest
 import yaml
 
+from components.config.base import SettingsError
+from components.config.load import _mesh as settings_of
+from components.config.load import parse
+from components.config.mesh import IstioSettings
+from components.config.operator_file import pull_secrets
+from components.config.stack import Settings
 from components.istio.istio_operator import ControlPlanePlan, plan
 from components.istio.match import holds
-from components.istio.operator_file import pull_secrets
 from components.istio.operator_manifests import deployment, namespace
 from components.istio.patches import OverlayError
 from components.istio.readiness.judge import judge
 from components.istio.readiness.model import View, Wanted
 from components.istio.readiness.report import report
-from components.settings import IstioSettings, Settings, SettingsError, parse
-from components.settings import _mesh as settings_of
 from tests.project import members
 from tests.unit.test_istio_gate import deployment as deployment_there
 from tests.unit.test_istio_gate import ready

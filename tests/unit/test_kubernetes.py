@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from components.config.mesh import IstioSettings
 from components.istio import refused
 from components.istio.renderer import Rendered
 from components.kubernetes import schema
 from components.kubernetes.rules import broken, unadmitted
-from components.settings import IstioSettings
 
 NAME = "istio-ingressgateway"
 PROXY = "spec.template.spec.containers.[name:istio-proxy]"

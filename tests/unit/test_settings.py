@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from components.remarks import remarks
-from components.settings import KEYS, NONE, SettingsError, parse
+from components.config.base import SettingsError
+from components.config.load import KEYS, NONE, parse
+from components.config.validate import remarks
 from tests.project import KEY, config_of
 
 ROOT = Path(__file__).parents[2]

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components import valid
-from components.remarks import remarks
-from components.settings import MOST_PROBLEMS, SettingsError, parse
+from components.config import fields
+from components.config.base import MOST_PROBLEMS, SettingsError
+from components.config.load import parse
+from components.config.validate import remarks
 from devtools import stack_files
 from tests.project import ROOT, config_of
 
@@ -39,8 +40,8 @@ def refused(config: Any) -> tuple[str, ...]:
     assert len(told.problems) <= MOST_PROBLEMS + 1
     for line in told.problems:
         assert line.startswith("sealos-istio:"), line
-        assert len(line) <= valid.LONGEST_LINE + 60, line
-    assert len(str(told)) < (MOST_PROBLEMS + 3) * (valid.LONGEST_LINE + 70)
+        assert len(line) <= fields.LONGEST_LINE + 60, line
+    assert len(str(told)) < (MOST_PROBLEMS + 3) * (fields.LONGEST_LINE + 70)
     str(told).encode()  # or it could not be printed
     return told.problems
 

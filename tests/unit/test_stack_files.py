@@ -13,7 +13,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from components.settings import PROJECT, SettingsError, parse
+from components.config.base import PROJECT, SettingsError
+from components.config.load import parse
 from devtools import parts, stack_files
 from devtools.__main__ import app
 from devtools.stack_files import Answers, StackFileError

@@ -1,6 +1,6 @@
 """What a single value of the settings must look like: each function gives the value back, or says what is wrong with it.
 
-Pure and light; what takes several settings to judge is in components/settings.py.
+Pure and light; what takes several settings to judge is in validate.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from components.istio.operator_manifests import NAMESPACE
 from components.kubernetes import values
 
 HOST_LABEL = re.compile(values.LABEL)
@@ -32,6 +31,9 @@ _RANGE = re.compile(r"\d+(\.\d+){3}\s*-\s*\d")
 
 KUBERNETES_OWN = frozenset(("default", "kube-system", "kube-public", "kube-node-lease"))
 """Namespaces that every cluster has."""
+
+OPERATOR_NAMESPACE = "istio-operator"
+"""Where Istio's operator lives."""
 
 LONGEST_LINE = 900
 """Characters of one problem's line; a wrong value may be as long as it likes."""
@@ -307,7 +309,7 @@ def mesh_namespace(value: str) -> str:
     label(value)
     if value in KUBERNETES_OWN:
         raise ValueError(f"{value} is Kubernetes' own, and would be deleted with the mesh; use istio-system or another of its own")
-    if value == NAMESPACE:
+    if value == OPERATOR_NAMESPACE:
         raise ValueError(f"{value} is where Istio's operator lives, which must outlive the mesh; use istio-system or another of its own")
     return value
 
