@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from components.config.base import PROJECT
-from components.config.load import SECRETS
-from components.config.load import parse as parse_settings
+from components.config.load import SECRETS, parse_and_plan
 from components.config.stack import Settings
 from components.driver import DriverError
+from components.plan import Plan
 from components.printable import know_secrets_of
 from components.remote.models import Fleet, Login
 
@@ -29,10 +29,12 @@ class Stack:
 
     Attributes:
         settings: what it asks for.
+        plan: what they come to.
         fleet: the machines and the log-in data; secret.
     """
 
     settings: Settings
+    plan: Plan
     fleet: Fleet
 
 
@@ -81,8 +83,8 @@ def parse(text: str, name: str, directory: Path) -> Stack:
         for key, entry in json.loads(text).items()
         if key.startswith(f"{PROJECT}:")
     }
-    settings = parse_settings(values, name, directory)
-    return Stack(settings, _fleet(settings, {key: values.get(key) or None for key in SECRETS}, directory))
+    settings, plan = parse_and_plan(values, name, directory)
+    return Stack(settings, plan, _fleet(settings, {key: values.get(key) or None for key in SECRETS}, directory))
 
 
 def _fleet(settings: Settings, secrets: Mapping[str, Any], directory: Path) -> Fleet:

@@ -17,7 +17,8 @@ from components.config.dashboards import DashboardSettings
 from components.config.hosts import Ssh, listed_machines
 from components.config.mesh import IstioSettings, following
 from components.config.stack import Settings
-from components.config.validate import contradictions, remarks, secrets_of_dashboards
+from components.config.validate import checked, remarks, secrets_of_dashboards
+from components.plan import Plan
 
 SECRETS = (
     "password",
@@ -46,8 +47,8 @@ class Credentials:
     dashboards_tls_key: pulumi.Output[str] | None = None
 
 
-def load(stack: str) -> tuple[Settings, Credentials]:
-    """The running stack's settings and what opens its machines.
+def load(stack: str) -> tuple[Settings, Plan, Credentials]:
+    """The running stack's settings, what they come to, and what opens its machines.
 
     Raises:
         pulumi.RunError: when the configuration can't be used; one readable message with every problem.
@@ -60,12 +61,12 @@ def load(stack: str) -> tuple[Settings, Credentials]:
     }
     try:
         values = _decoded(raw)
-        settings = parse(values, stack)
+        settings, plan = parse_and_plan(values, stack)
     except SettingsError as error:
         raise pulumi.RunError(str(error)) from None
-    for remark in remarks(settings, values):
+    for remark in remarks(settings, plan, values):
         pulumi.warn(remark)
-    return settings, Credentials(
+    return settings, plan, Credentials(
         password=config.get_secret("password"),
         private_key=config.get_secret("privateKey"),
         private_key_passphrase=config.get_secret("privateKeyPassphrase"),
@@ -105,7 +106,12 @@ def _decoded(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse(config: Mapping[str, Any], stack: str, directory: Path | None = None) -> Settings:
-    """The settings that a stack's configuration states.
+    """`parse_and_plan` for whoever needs the settings alone."""
+    return parse_and_plan(config, stack, directory)[0]
+
+
+def parse_and_plan(config: Mapping[str, Any], stack: str, directory: Path | None = None) -> tuple[Settings, Plan]:
+    """The settings that a stack's configuration states, and what they come to.
 
     Args:
         config: values by key without the project's prefix: `masters` and `nodes` (lists), `ssh`, `cluster`, `istio`
@@ -158,9 +164,7 @@ def parse(config: Mapping[str, Any], stack: str, directory: Path | None = None) 
     if problems or cluster is None or ssh is None:
         raise SettingsError(problems)
     settings = Settings(machines=tuple(machines), ssh=ssh, cluster=cluster, istio=istio, dashboards=dashboards)
-    if problems := list(contradictions(settings)):
-        raise SettingsError(problems)
-    return settings
+    return settings, checked(settings)
 
 
 def _there(config: Mapping[str, Any], key: str) -> bool:

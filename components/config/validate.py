@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from components.config import fields
 from components.config.address_plan import address_plan
-from components.config.base import PROJECT
+from components.config.base import PROJECT, SettingsError
 from components.config.dashboards import DashboardSettings
 from components.config.hosts import Machine
 from components.config.mesh import CONFIG_FILES, CniSettings, GatewaySettings, IstioSettings
 from components.config.operator_file import of_global
 from components.config.stack import Settings
 from components.dashboards import fit
-from components.istio import host_network
+from components.istio import host_ports
 from components.istio.cni_chain import CONFIG_FOLDER
-from components.istio.istio_operator import plan
+from components.istio.host_network import HOSTNAME
+from components.istio.host_ports import HostGateway
 from components.istio.patches import OverlayError
 from components.istio.releases.compatibility import check_pair
 from components.istio.releases.table import RELEASES, release
 from components.kubernetes.values import as_map
+from components.plan import Plan, plan_of
 
 
-def contradictions(settings: Settings) -> Iterable[str]:
-    """What single keys can't show: each line names the keys that don't go together."""
+def checked(settings: Settings) -> Plan:
+    """What the settings come to, when they can.
+
+    Raises:
+        SettingsError: with what single keys can't show; each line names the keys that don't go together.
+    """
+    istio = settings.istio
+    plan: Plan | None = None
+    refused: Sequence[str] = ()
+    if istio is None or (_is_known(istio) and not [*_not_in_release(istio)]):
+        try:
+            plan = plan_of(settings)
+        except OverlayError as error:
+            refused = error.problems
+    if problems := [*_contradictions(settings, plan, refused)]:
+        raise SettingsError(problems)
+    assert plan  # noqa: S101 - of what is not planned, something is wrong
+    return plan
+
+
+def _contradictions(settings: Settings, plan: Plan | None, refused: Sequence[str]) -> Iterator[str]:
     yield from _listed_once(settings)
     yield from _pinned(settings)
     count = len(settings.masters)
@@ -35,10 +56,10 @@ def contradictions(settings: Settings) -> Iterable[str]:
         )
     yield from _api_is_reached(settings)
     yield from address_plan(settings)
-    mesh = list(_mesh_fits(settings))
+    mesh = list(_mesh_fits(settings, plan, refused))
     yield from mesh
-    if settings.dashboards and not mesh:
-        yield from fit.problems(settings)
+    if plan and not mesh:
+        yield from fit.problems(settings, plan)
 
 
 def _places(settings: Settings) -> Iterable[tuple[str, Machine]]:
@@ -88,7 +109,7 @@ def _api_is_reached(settings: Settings) -> Iterable[str]:
         )
 
 
-def _mesh_fits(settings: Settings) -> Iterable[str]:
+def _mesh_fits(settings: Settings, plan: Plan | None, refused: Sequence[str]) -> Iterator[str]:
     istio = settings.istio
     if istio is None:
         return
@@ -98,12 +119,13 @@ def _mesh_fits(settings: Settings) -> Iterable[str]:
         yield f"{PROJECT}:istio.cni.namespace: {problem}"
     if problem := _cni_misfit(istio.cni, settings.cluster.network):
         yield f"{PROJECT}:{problem}"
-    if istio.version.rpartition(".")[0] not in RELEASES:
+    if not _is_known(istio):
         return  # what that version makes of the rest, nobody knows
     if unknown := list(_not_in_release(istio)):
         yield from unknown
         return
-    yield from _gateways_are_safe(settings, istio)
+    yield from (f"{PROJECT}:{problem}" for problem in refused)
+    yield from _host_ports_are_free(settings, istio, plan.host_gateways if plan else ())
     if as_map(istio.values.get("kiali")).get("createDemoSecret"):
         yield (
             f"{PROJECT}:istio.values.kiali.createDemoSecret would open Kiali to admin/admin; take it out: this program makes a "
@@ -112,7 +134,7 @@ def _mesh_fits(settings: Settings) -> Iterable[str]:
     names = {m.name for m in settings.machines}
     for key, gateways in (("ingressGateways", istio.ingress_gateways), ("egressGateways", istio.egress_gateways)):
         for position, gateway in enumerate(gateways):
-            host = as_map(as_map(gateway.k8s).get("nodeSelector")).get(host_network.HOSTNAME)
+            host = as_map(as_map(gateway.k8s).get("nodeSelector")).get(HOSTNAME)
             if host is not None and host not in names:
                 yield (
                     f"{PROJECT}:istio.{key}[{position}].k8s.nodeSelector: no machine is named {host!r}, so the gateway's "
@@ -120,6 +142,10 @@ def _mesh_fits(settings: Settings) -> Iterable[str]:
                 )
             if gateway.host_network:
                 yield from _host_network_nodes(settings, f"istio.{key}[{position}]", gateway)
+
+
+def _is_known(istio: IstioSettings) -> bool:
+    return istio.version.rpartition(".")[0] in RELEASES
 
 
 def _not_in_release(istio: IstioSettings) -> Iterable[str]:
@@ -184,22 +210,11 @@ def _cni_misfit(cni: CniSettings, network: str) -> str | None:
     return None
 
 
-def _gateways_are_safe(settings: Settings, istio: IstioSettings) -> Iterable[str]:
+def _host_ports_are_free(settings: Settings, istio: IstioSettings, gateways: Sequence[HostGateway]) -> Iterator[str]:
     """Before anything is changed: the mesh comes last, and what it can't take must not be found out there."""
-    try:
-        made = plan(istio)
-    except OverlayError as error:
-        yield from (f"{PROJECT}:{problem}" for problem in error.problems)
-        return
-    names = [machine.name for machine in settings.machines]
-    claims = [
-        *host_network.machine_claims(settings),
-        *host_network.gateway_claims(made.manifest, made.host_network, names, istio.version),
-    ]
-    yield from (f"{PROJECT}:{problem}" for problem in host_network.conflicts(claims))
     masters, nodes = ([m.name for m in machines] for machines in (settings.masters, settings.nodes))
-    crowded = host_network.crowded(made.manifest, made.host_network, masters, nodes)
-    yield from (f"{PROJECT}:{problem}" for problem in crowded)
+    claims = [*host_ports.machine_claims(settings), *host_ports.gateway_claims(gateways, [*masters, *nodes], istio.version)]
+    yield from (f"{PROJECT}:{problem}" for problem in (*host_ports.conflicts(claims), *host_ports.crowded(gateways, masters, nodes)))
 
 
 _BCRYPT = 72
@@ -231,11 +246,12 @@ ENDING_HUBS = ("gcr.io/istio-release", "registry.istio.io")
 upgrade notes)."""
 
 
-def remarks(settings: Settings, config: Mapping[str, Any]) -> Iterator[str]:
+def remarks(settings: Settings, plan: Plan, config: Mapping[str, Any]) -> Iterator[str]:
     """What a stack may say and yet hardly means, printed as warnings: a line each, with the key and what to do.
 
     Args:
         settings: as parsed.
+        plan: what they come to.
         config: what they were parsed from, for the presence of secrets.
     """
     istio, dashboards = settings.istio, settings.dashboards
@@ -243,7 +259,7 @@ def remarks(settings: Settings, config: Mapping[str, Any]) -> Iterator[str]:
         yield from _ending_hubs(istio)
         if not istio.cni.enabled and (idle := sorted(istio.cni.model_dump(by_alias=True, exclude_unset=True, exclude={"enabled"}))):
             yield f"{PROJECT}:istio.cni.{idle[0]} does nothing while istio.cni.enabled is false; take it out, or enable the plugin"
-    if config.get("kialiPassphrase") and not (istio and plan(istio).needs_kiali_login):
+    if config.get("kialiPassphrase") and not (plan.mesh and plan.mesh.needs_kiali_login):
         yield f"{PROJECT}:kialiPassphrase does nothing: {'this mesh has no Kiali' if istio else 'there is no mesh'}; remove the key"
     if config.get("privateKeyPassphrase") and not (config.get("privateKey") or settings.ssh.private_key_file):
         yield (

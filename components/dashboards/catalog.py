@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.config.mesh import IstioSettings
-from components.istio.istio_operator import plan
+from components.istio.istio_operator import ControlPlanePlan
 from components.istio.releases.table import release
 
 NAMES = ("grafana", "kiali", "prometheus", "jaeger", "zipkin")
@@ -42,18 +42,19 @@ class Dashboard:
     websockets: bool = False
 
 
-def dashboards_of(istio: IstioSettings) -> dict[str, Dashboard]:
+def dashboards_of(mesh: ControlPlanePlan) -> dict[str, Dashboard]:
     """The dashboards that this mesh has, by name."""
-    return {name: made for name in NAMES if (made := _dashboard(name, istio)) is not None}
+    return {name: made for name in NAMES if (made := _dashboard(name, mesh)) is not None}
 
 
-def why_not(name: str, istio: IstioSettings) -> str | None:
+def why_not(name: str, mesh: ControlPlanePlan) -> str | None:
     """Why this mesh lacks a dashboard, and what to do; None when it has it."""
-    if name in dashboards_of(istio):
+    if name in dashboards_of(mesh):
         return None
+    istio = mesh.istio
     if not _brings_any(istio):
         return f"Istio {istio.version} installs no add-ons (they were taken out in 1.8)"
-    if name in ("jaeger", "zipkin") and TRACING in _deployments(istio):
+    if name in ("jaeger", "zipkin") and TRACING in mesh.wanted["deployments"]:
         return f"the mesh's tracing is {_provider(istio)}; for {name} set istio.values.tracing.provider: {name}"
     addon = "tracing" if name in ("jaeger", "zipkin") else name
     known = release(istio.version)
@@ -65,8 +66,8 @@ def why_not(name: str, istio: IstioSettings) -> str | None:
     return f"profile {istio.profile} has no {name}; use profile {first}{also}"
 
 
-def _dashboard(name: str, istio: IstioSettings) -> Dashboard | None:
-    deployments = _deployments(istio)
+def _dashboard(name: str, mesh: ControlPlanePlan) -> Dashboard | None:
+    istio, deployments = mesh.istio, mesh.wanted["deployments"]
     tracing = _provider(istio) if TRACING in deployments else None
     match name:
         case "grafana" if "grafana" in deployments:
@@ -83,10 +84,6 @@ def _dashboard(name: str, istio: IstioSettings) -> Dashboard | None:
             # with Jaeger there is a service of this name, too, but it only takes traces: it has no pages
             return Dashboard("zipkin", "zipkin", 9411, base_path="/zipkin")
     return None
-
-
-def _deployments(istio: IstioSettings) -> frozenset[str]:
-    return frozenset(plan(istio).wanted["deployments"])
 
 
 def _provider(istio: IstioSettings) -> str:

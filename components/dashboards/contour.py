@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 from pulumi_command import local
 
+from components.config.dashboards import DashboardSettings
 from components.config.files import ImagesFile
-from components.config.load import Credentials
-from components.config.stack import Settings
+from components.config.hosts import Machine
 from components.dashboards import contour_manifests as manifests
 from components.dashboards.fit import contour_release
 from components.istio.objects import kubernetes_object, secret_json, secret_manifest
-from components.remote.fleet import fleet_request
+from components.remote.fleet import Reach
 
 CERTIFICATES = "python3 -m components.dashboards xds-certificates"
 
@@ -27,13 +28,19 @@ class ContourArgs:
     """What Contour needs to know.
 
     Attributes:
-        settings: the stack's, with dashboards.contour.
-        credentials: for logging in where images are loaded from a file.
+        dashboards: with `contour`.
+        kubernetes: the cluster's version, as `v1.16.3`.
+        machines: all of the stack's.
+        reach: how to reach some of them, where images are loaded from a file; secret.
+        timeout: seconds for the images of one of them.
         cluster_ready: what must be there before images can be loaded on a node.
     """
 
-    settings: Settings
-    credentials: Credentials
+    dashboards: DashboardSettings
+    kubernetes: str
+    machines: Sequence[Machine]
+    reach: Reach
+    timeout: int
     cluster_ready: pulumi.Resource
 
 
@@ -48,11 +55,9 @@ class Contour(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ContourArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sealos-istio:dashboards:Contour", name, None, opts)
-        dashboards, kubernetes = args.settings.dashboards, args.settings.cluster.kubernetes_version
-        release = contour_release(kubernetes)
-        if dashboards is None or dashboards.contour is None or release is None:
-            raise ValueError(f"no Contour is asked for, or none is known for Kubernetes {kubernetes}")
-        contour = dashboards.contour
+        contour, release = args.dashboards.contour, contour_release(args.kubernetes)
+        if contour is None or release is None:
+            raise ValueError(f"no Contour is asked for, or none is known for Kubernetes {args.kubernetes}")
         image = f"{contour.registry}/projectcontour/contour:{release.contour}"
         envoy = f"{contour.registry}/envoyproxy/envoy:{release.envoy}"
 
@@ -84,25 +89,23 @@ class Contour(pulumi.ComponentResource):
             for whose in ("contour", "envoy")
         }
         if contour.images:
-            first.append(self._load(name, contour.images, [image, envoy], args))
-        pods = manifests.deployment(image, contour.nodes, dashboards.ingress.class_name)
+            machines = [machine for machine in args.machines if machine.name in contour.nodes]
+            first.append(self._load(name, contour.images, [image, envoy], machines, args))
+        pods = manifests.deployment(image, contour.nodes, args.dashboards.ingress.class_name)
         self.deployment = child("deployment", pods, *first, secrets["contour"])
         # the provider waits for a Service's endpoints: after the Deployment there is one message when that fails, not two
         service = child("service", manifests.service(), self.deployment)
         child("daemon-set", manifests.daemon_set(image, envoy, contour.nodes), secrets["envoy"], service, *first)
         self.register_outputs({"image": image, "envoy": envoy, "nodes": list(contour.nodes)})
 
-    def _load(self, name: str, images: ImagesFile, references: list[str], args: ContourArgs) -> local.Command:
+    def _load(self, name: str, images: ImagesFile, references: list[str], machines: Sequence[Machine], args: ContourArgs) -> local.Command:
         """The images on every node that has Contour; looked at again when the file, a node or a version changes."""
-        contour = args.settings.dashboards and args.settings.dashboards.contour
-        nodes = contour.nodes if contour else ()
-        machines = [machine for machine in args.settings.machines if machine.name in nodes]
         request = {
-            "fleet": fleet_request(args.settings, args.credentials, machines),
+            "fleet": args.reach(machines),
             "file": images.file,
             "sha256": images.sha256,
             "images": references,
-            "timeout": args.settings.cluster.timeouts.install,
+            "timeout": args.timeout,
         }
         return local.Command(
             f"{name}-images",

@@ -11,9 +11,10 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
+from components.config.dashboards import DashboardSettings
 from components.config.load import Credentials
-from components.config.stack import Settings
 from components.dashboards import routes
+from components.istio.istio_operator import ControlPlanePlan
 from components.istio.objects import kubernetes_object, secret_json, secret_manifest
 
 CHECK = "python3 -m components.dashboards check"
@@ -25,13 +26,17 @@ class DashboardsArgs:
     """What makes the ways in.
 
     Attributes:
-        settings: the stack's, with a mesh and dashboards.
+        dashboards: their settings.
+        mesh: whose they are.
+        kubernetes: the cluster's version, as `v1.16.3`.
         credentials: basic authentication's password and the certificate's key.
         fleet: how to reach the first master (components/remote/fleet.py); secret.
         after: the mesh's ready gate, and Contour where it is installed here.
     """
 
-    settings: Settings
+    dashboards: DashboardSettings
+    mesh: ControlPlanePlan
+    kubernetes: str
     credentials: Credentials
     fleet: pulumi.Input[Mapping[str, Any]]
     after: Sequence[pulumi.Resource]
@@ -48,11 +53,9 @@ class Dashboards(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: DashboardsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sealos-istio:dashboards:Dashboards", name, None, opts)
-        dashboards, istio = args.settings.dashboards, args.settings.istio
-        if dashboards is None or istio is None:
-            raise ValueError("there is no mesh, or no dashboards are asked for")
+        dashboards, mesh, istio = args.dashboards, args.mesh, args.mesh.istio
         secrets = list(self._secrets(name, args))
-        manifests = routes.manifests(dashboards, istio, args.settings.cluster.kubernetes_version)
+        manifests = routes.manifests(dashboards, mesh, args.kubernetes)
         objects = [
             kubernetes_object(
                 f"{name}-{manifest['kind'].lower()}-{manifest['metadata']['name'].removeprefix('dashboard-')}",
@@ -61,7 +64,7 @@ class Dashboards(pulumi.ComponentResource):
             )
             for manifest in manifests
         ]
-        found = routes.routes_of(dashboards, istio)
+        found = routes.routes_of(dashboards, mesh)
         wanted = {
             "namespace": istio.namespace,
             "objects": [f"{m['kind']}/{m['metadata']['name']}" for m in manifests],
@@ -70,7 +73,7 @@ class Dashboards(pulumi.ComponentResource):
             ],
             "secret": routes.tls_secret_name(dashboards) if found else None,
             # without what is as ever: a request that changes is made again
-            **({"secretNamespace": place} if (place := routes.tls_namespace(dashboards, istio)) != istio.namespace else {}),
+            **({"secretNamespace": place} if (place := routes.tls_namespace(dashboards, mesh)) != istio.namespace else {}),
             "timeout": dashboards.ready_timeout,
         }
         request = {
@@ -86,16 +89,14 @@ class Dashboards(pulumi.ComponentResource):
             logging=local.Logging.STDERR,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after, *secrets, *objects]),
         )
-        urls = routes.urls(dashboards, istio)
+        urls = routes.urls(dashboards, mesh)
         stdout: pulumi.Output[str] = pulumi.Output.unsecret(check.stdout)
         self.urls = stdout.apply(lambda _: urls)
         self.register_outputs({"urls": self.urls})
 
     def _secrets(self, name: str, args: DashboardsArgs) -> Sequence[pulumi.Resource]:
-        dashboards, istio = args.settings.dashboards, args.settings.istio
+        dashboards, mesh = args.dashboards, args.mesh
         made: list[pulumi.Resource] = []
-        if dashboards is None or istio is None:
-            return made
 
         def secret(suffix: str, manifest: Mapping[str, Any]) -> None:
             # the namespace is the mesh's
@@ -105,7 +106,7 @@ class Dashboards(pulumi.ComponentResource):
         key = args.credentials.dashboards_tls_key
         if dashboards.tls and dashboards.tls.certificate and key is not None:
             values: dict[str, pulumi.Input[str]] = {"tls.crt": dashboards.tls.certificate, "tls.key": key}
-            secret("tls", secret_manifest(routes.TLS_SECRET, routes.tls_namespace(dashboards, istio), values, "kubernetes.io/tls"))
+            secret("tls", secret_manifest(routes.TLS_SECRET, routes.tls_namespace(dashboards, mesh), values, "kubernetes.io/tls"))
         if dashboards.basic_auth:
             login = {"username": dashboards.basic_auth.username, "password": args.credentials.dashboards_password}
             line = local.Command(
@@ -118,5 +119,5 @@ class Dashboards(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self, additional_secret_outputs=["stdout", "stderr"]),
             )
             stdout: pulumi.Output[str] = line.stdout
-            secret("basic-auth", secret_manifest(routes.BASIC_AUTH_SECRET, istio.namespace, {"auth": stdout}))
+            secret("basic-auth", secret_manifest(routes.BASIC_AUTH_SECRET, mesh.istio.namespace, {"auth": stdout}))
         return made

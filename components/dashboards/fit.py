@@ -6,13 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from components.config.dashboards import ContourSettings, DashboardSettings
-from components.config.mesh import IstioSettings
 from components.config.stack import Settings
 from components.dashboards.catalog import dashboards_of, why_not
 from components.dashboards.routes import entrance, needed_port
-from components.istio.host_network import pinned_to
-from components.istio.istio_operator import KINDS, safe_gateways
-from components.istio.shapes import protocol_of
+from components.istio.host_ports import HostGateway
+from components.istio.istio_operator import ControlPlanePlan
+from components.plan import Plan
 
 KEY = "sealos-istio:dashboards"
 WEB_PORTS = (80, 443)
@@ -50,26 +49,31 @@ def contour_release(kubernetes: str) -> ContourRelease | None:
     return next((r for r in CONTOUR_RELEASES if r.kubernetes[0] <= version <= r.kubernetes[1]), None)
 
 
-def problems(settings: Settings) -> Iterator[str]:
-    """What doesn't go together, each line with key, reason and fix."""
-    dashboards, istio = settings.dashboards, settings.istio
+def problems(settings: Settings, plan: Plan) -> Iterator[str]:
+    """What doesn't go together, each line with key, reason and fix.
+
+    Args:
+        settings: the stack's.
+        plan: what they come to.
+    """
+    dashboards, mesh = settings.dashboards, plan.mesh
     if dashboards is None:
         return
-    if istio is None:
+    if mesh is None:
         yield f"{KEY}: there is no mesh whose dashboards could be reached; set sealos-istio:istio, or leave dashboards out"
         return
-    yield from _hosts(dashboards, istio)
+    yield from _hosts(dashboards, mesh)
     yield from _basic_auth(dashboards)
     if dashboards.way == "gateway" and dashboards.hosts:
-        yield from _gateway(dashboards, istio)
+        yield from _gateway(dashboards, mesh)
     if dashboards.contour:
-        yield from _contour(dashboards.contour, settings.cluster.kubernetes_version, settings, istio)
+        yield from _contour(dashboards.contour, settings, plan.host_gateways)
 
 
-def _hosts(dashboards: DashboardSettings, istio: IstioSettings) -> Iterator[str]:
-    having = ", ".join(dashboards_of(istio)) or "none"
+def _hosts(dashboards: DashboardSettings, mesh: ControlPlanePlan) -> Iterator[str]:
+    having = ", ".join(dashboards_of(mesh)) or "none"
     for name in dashboards.hosts:
-        if reason := why_not(name, istio):
+        if reason := why_not(name, mesh):
             yield f"{KEY}.hosts.{name}: this mesh has no such dashboard: {reason}. It has: {having}"
 
 
@@ -94,10 +98,10 @@ def _basic_auth(dashboards: DashboardSettings) -> Iterator[str]:
             )
 
 
-def _gateway(dashboards: DashboardSettings, istio: IstioSettings) -> Iterator[str]:
-    if (chosen := entrance(dashboards, istio)) is None:
+def _gateway(dashboards: DashboardSettings, mesh: ControlPlanePlan) -> Iterator[str]:
+    if (chosen := entrance(dashboards, mesh)) is None:
         yield (
-            f"{KEY}.way: the mesh has no ingress gateway (profile {istio.profile}, or disabled in istio.ingressGateways); "
+            f"{KEY}.way: the mesh has no ingress gateway (profile {mesh.istio.profile}, or disabled in istio.ingressGateways); "
             f"enable one, or use way ingress or contour"
         )
         return
@@ -108,7 +112,8 @@ def _gateway(dashboards: DashboardSettings, istio: IstioSettings) -> Iterator[st
         )
 
 
-def _contour(contour: ContourSettings, kubernetes: str, settings: Settings, istio: IstioSettings) -> Iterator[str]:
+def _contour(contour: ContourSettings, settings: Settings, gateways: Iterable[HostGateway]) -> Iterator[str]:
+    kubernetes = settings.cluster.kubernetes_version
     if contour_release(kubernetes) is None:
         known = "; ".join(f"Contour {r.contour} runs on Kubernetes {r.range}" for r in CONTOUR_RELEASES)
         yield f"{KEY}.contour: no Contour is known here for Kubernetes {kubernetes}: {known}"
@@ -118,30 +123,22 @@ def _contour(contour: ContourSettings, kubernetes: str, settings: Settings, isti
             yield (
                 f"{KEY}.contour.nodes[{position}]: no machine is named {node!r}; the machines are {', '.join(sorted(names))}"
             )
-    yield from _shared_ports(contour.nodes, istio)
+    yield from _shared_ports(contour.nodes, gateways)
 
 
-def _shared_ports(nodes: Iterable[str], istio: IstioSettings) -> Iterator[str]:
+def _shared_ports(nodes: Iterable[str], gateways: Iterable[HostGateway]) -> Iterator[str]:
     """A port of a node belongs to one process: Envoy's host ports and a gateway in the node's network would both want it."""
-    for kind in KINDS:
-        safe = safe_gateways(istio, kind)
-        for gateway in safe.gateways:
-            name = gateway["name"]
-            if name not in safe.host_network or not gateway["enabled"]:
-                continue
-            listed = safe.ports.get(name, ())
-            ports = {p["port"] for p in listed if protocol_of(p) == "TCP"} if listed else set(WEB_PORTS)
-            if not (clash := sorted(ports & set(WEB_PORTS))):
-                continue
-            shown = " and ".join(map(str, clash))
-            pinned = pinned_to(gateway.get("k8s", {}))
-            if not pinned:
-                yield (
-                    f"{KEY}.contour.nodes: {name} takes ports {shown} in the network of whatever node it lands on; pin it with "
-                    f"istio.{kind}Gateways[].k8s.nodeSelector kubernetes.io/hostname, so that Contour's Envoy can keep off"
-                )
-            elif shared := sorted(pinned & set(nodes)):
-                yield (
-                    f"{KEY}.contour.nodes: {', '.join(shared)} is where {name} takes ports {shown} in the node's own network; "
-                    f"Contour's Envoy needs the same ports, so name other nodes"
-                )
+    for gateway in gateways:
+        if not (clash := [port for port in WEB_PORTS if ("TCP", port) in gateway.ports]):
+            continue
+        shown = " and ".join(map(str, clash))
+        if not gateway.nodes:
+            yield (
+                f"{KEY}.contour.nodes: {gateway.name} takes ports {shown} in the network of whatever node it lands on; pin it with "
+                f"{gateway.key.partition('[')[0]}[].k8s.nodeSelector kubernetes.io/hostname, so that Contour's Envoy can keep off"
+            )
+        elif shared := sorted(gateway.nodes & set(nodes)):
+            yield (
+                f"{KEY}.contour.nodes: {', '.join(shared)} is where {gateway.name} takes ports {shown} in the node's own network; "
+                f"Contour's Envoy needs the same ports, so name other nodes"
+            )

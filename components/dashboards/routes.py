@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.config.dashboards import DashboardSettings
-from components.config.mesh import IstioSettings
 from components.dashboards.catalog import Dashboard, dashboards_of
-from components.istio.istio_operator import plan, safe_gateways
+from components.istio.istio_operator import ControlPlanePlan
 from components.istio.overlays import gateway_chart
 from components.istio.patches import Delete, Leaf, parse_path, put
 from components.istio.releases.table import release
@@ -50,16 +49,16 @@ class Route:
         return f"dashboard-{self.dashboard.name}"
 
 
-def routes_of(dashboards: DashboardSettings, istio: IstioSettings) -> list[Route]:
+def routes_of(dashboards: DashboardSettings, mesh: ControlPlanePlan) -> list[Route]:
     """The routes that are wanted, in the dashboards' own order. Those that the mesh lacks are refused elsewhere (`fit`)."""
-    there = dashboards_of(istio)
+    there = dashboards_of(mesh)
     return [Route(there[name], dashboards.hosts[name]) for name in there if name in dashboards.hosts]
 
 
-def urls(dashboards: DashboardSettings, istio: IstioSettings) -> dict[str, str]:
+def urls(dashboards: DashboardSettings, mesh: ControlPlanePlan) -> dict[str, str]:
     """Where to point a browser, by dashboard."""
     scheme = "https" if dashboards.tls else "http"
-    return {r.dashboard.name: f"{scheme}://{r.host}{r.dashboard.base_path}" for r in routes_of(dashboards, istio)}
+    return {r.dashboard.name: f"{scheme}://{r.host}{r.dashboard.base_path}" for r in routes_of(dashboards, mesh)}
 
 
 def tls_secret_name(dashboards: DashboardSettings) -> str | None:
@@ -69,23 +68,23 @@ def tls_secret_name(dashboards: DashboardSettings) -> str | None:
     return dashboards.tls.secret_name or TLS_SECRET
 
 
-def manifests(dashboards: DashboardSettings, istio: IstioSettings, kubernetes: str) -> list[Manifest]:
+def manifests(dashboards: DashboardSettings, mesh: ControlPlanePlan, kubernetes: str) -> list[Manifest]:
     """All objects of the chosen way.
 
     Args:
         dashboards: way, host names, TLS.
-        istio: the mesh.
+        mesh: whose they are.
         kubernetes: the cluster's version, as `v1.16.3`.
     """
-    routes = routes_of(dashboards, istio)
+    routes = routes_of(dashboards, mesh)
     match dashboards.way:
         case "ingress":
-            return [ingress(route, dashboards, istio.namespace, kubernetes) for route in routes]
+            return [ingress(route, dashboards, mesh.istio.namespace, kubernetes) for route in routes]
         case "contour":
-            return [http_proxy(route, dashboards, istio.namespace) for route in routes]
+            return [http_proxy(route, dashboards, mesh.istio.namespace) for route in routes]
         case "gateway":
-            virtual = [virtual_service(route, istio.namespace) for route in routes]
-            return [gateway(routes, dashboards, istio), *virtual] if routes else []
+            virtual = [virtual_service(route, mesh.istio.namespace) for route in routes]
+            return [gateway(routes, dashboards, mesh), *virtual] if routes else []
 
 
 def ingress_api(kubernetes: str) -> str:
@@ -178,10 +177,10 @@ def http_proxy(route: Route, dashboards: DashboardSettings, namespace: str) -> M
     }
 
 
-def gateway(routes: Sequence[Route], dashboards: DashboardSettings, istio: IstioSettings) -> Manifest:
+def gateway(routes: Sequence[Route], dashboards: DashboardSettings, mesh: ControlPlanePlan) -> Manifest:
     """One Gateway for all dashboards, on the mesh's ingress gateway."""
     hosts = [route.host for route in routes]
-    chosen = entrance(dashboards, istio)
+    chosen = entrance(dashboards, mesh)
     plain: dict[str, Any] = {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": hosts}
     servers = [plain]
     if secret := tls_secret_name(dashboards):
@@ -193,7 +192,7 @@ def gateway(routes: Sequence[Route], dashboards: DashboardSettings, istio: Istio
     return {
         "apiVersion": "networking.istio.io/v1alpha3",
         "kind": "Gateway",
-        "metadata": _metadata(GATEWAY, istio.namespace),
+        "metadata": _metadata(GATEWAY, mesh.istio.namespace),
         "spec": {"selector": {"istio": chosen.label if chosen else CHARTS_LABEL}, "servers": servers},
     }
 
@@ -222,15 +221,16 @@ class Entrance:
         return self.ports is None or port in self.ports
 
 
-def entrances(istio: IstioSettings) -> list[Entrance]:
+def entrances(mesh: ControlPlanePlan) -> list[Entrance]:
     """The mesh's ingress gateways that are there, as the operator gets them."""
-    safe, own, known = safe_gateways(istio, "ingress"), gateway_chart("ingress"), release(istio.version)
+    safe, istio, own = mesh.ingress, mesh.istio, gateway_chart("ingress")
+    known = release(istio.version)
     chart = as_map(as_map(istio.values.get("gateways")).get(own))
     label = str(as_map(chart.get("labels")).get("istio", CHARTS_LABEL))
     if not safe.gateways:
         # from 1.6 on the profiles list the ports of theirs, before which the chart's come to nothing
         listed = chart.get("ports") if known.service_ports == "added" else None
-        return [Entrance(own, istio.namespace, label, _tcp(listed))] if own in plan(istio).wanted["deployments"] else []
+        return [Entrance(own, istio.namespace, label, _tcp(listed))] if own in mesh.wanted["deployments"] else []
     found = []
     for gateway in safe.gateways:
         if gateway["enabled"]:
@@ -257,9 +257,9 @@ def _tcp(ports: Any) -> frozenset[int] | None:
     return None if listed is None else frozenset(port["port"] for port in listed if protocol_of(port) == "TCP")
 
 
-def entrance(dashboards: DashboardSettings, istio: IstioSettings) -> Entrance | None:
+def entrance(dashboards: DashboardSettings, mesh: ControlPlanePlan) -> Entrance | None:
     """The gateway that the dashboards are behind: the first that browsers can come to, else the first; None without any."""
-    there = entrances(istio)
+    there = entrances(mesh)
     return next((one for one in there if one.has(needed_port(dashboards))), next(iter(there), None))
 
 
@@ -268,10 +268,10 @@ def needed_port(dashboards: DashboardSettings) -> int:
     return 443 if dashboards.tls else 80
 
 
-def tls_namespace(dashboards: DashboardSettings, istio: IstioSettings) -> str:
+def tls_namespace(dashboards: DashboardSettings, mesh: ControlPlanePlan) -> str:
     """Where the certificate's Secret has to be: beside the gateway, which reads it, or beside the objects that name it."""
-    chosen = entrance(dashboards, istio) if dashboards.way == "gateway" else None
-    return chosen.namespace if chosen else istio.namespace
+    chosen = entrance(dashboards, mesh) if dashboards.way == "gateway" else None
+    return chosen.namespace if chosen else mesh.istio.namespace
 
 
 def virtual_service(route: Route, namespace: str) -> Manifest:

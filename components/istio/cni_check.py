@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain as chained
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 import pulumi
 from pulumi_command import local
 
+from components.config.hosts import Machine
 from components.config.mesh import IstioSettings
 from components.istio import cni_chain
 from components.istio.objects import drift_environment, ignored_in_preview, secret_json
+from components.remote.fleet import Reach
 
 CNI_CHECK = "python3 -m components.istio cni-check"
 
@@ -24,14 +26,16 @@ class CniCheckArgs:
 
     Attributes:
         istio: what the chains must end with.
-        nodes: how to reach the first master and each node (components/remote/fleet.py), by the node's name; secret.
+        machines: all of the stack's, the first master first. Every one is checked, so that one added later is, too.
+        reach: how to reach some of them; secret.
         after: what must be there before: the ready gate, since a DaemonSet of 1.5 is ready before it has done anything, but
             without it there is nothing; and the cluster with all its nodes.
         found_changed_at: see components/istio/readiness/change_detection.py; a chain that was changed later is found by the next update.
     """
 
     istio: IstioSettings
-    nodes: Mapping[str, pulumi.Input[Mapping[str, Any]]]
+    machines: Sequence[Machine]
+    reach: Reach
     after: Sequence[pulumi.Resource]
     found_changed_at: pulumi.Output[str]
 
@@ -51,16 +55,17 @@ class CniCheck(pulumi.ComponentResource):
     def __init__(self, name: str, args: CniCheckArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sealos-istio:istio:CniCheck", name, None, opts)
         checked: list[pulumi.Output[list[str]]] = []
-        for node, fleet in args.nodes.items():
+        for machine in args.machines:
             request = {
-                "fleet": fleet,
-                "node": node,
+                # the first master knows which of them is dead
+                "fleet": args.reach({args.machines[0], machine}),
+                "node": machine.name,
                 "chain": chain(args.istio),
                 "installer": f"{args.istio.hub}/install-cni:{args.istio.image_tag}",
                 "timeout": args.istio.ready_timeout,
             }
             probe = local.Command(
-                f"{name}-{node}",
+                f"{name}-{machine.name}",
                 create=CNI_CHECK,
                 stdin=secret_json(request),
                 environment=drift_environment(args.found_changed_at),

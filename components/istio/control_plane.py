@@ -13,16 +13,16 @@ from pulumi_command import local
 from components.config.hosts import Machine
 from components.config.mesh import IstioSettings
 from components.config.operator_file import pull_secrets
-from components.istio import istio_operator, refused, renderer
+from components.istio import renderer
 from components.istio.cni_check import chain
 from components.istio.kiali import KialiLogin, kiali_login
+from components.istio.mesh_plan import MeshPlan, gate_request
 from components.istio.objects import drift_environment, ignored_in_preview, kubernetes_object, secret_json
 from components.istio.operator import IstioOperator
 from components.istio.operator_manifests import namespace as namespace_manifest
-from components.istio.patches import OverlayError
 from components.istio.releases.compatibility import unproven
 from components.istio.releases.table import release
-from components.istio.renderer import Absent, Rendered, RenderError
+from components.istio.renderer import Absent, Rendered
 
 GATE = "python3 -m components.istio gate"
 """No path of this machine, so that another one sees no change."""
@@ -32,60 +32,11 @@ SWEEP = "python3 -m components.istio sweep"
 
 
 @dataclass(frozen=True)
-class Foreseen:
-    """What the settings come to, known before anything is registered.
-
-    Attributes:
-        istio: the settings.
-        plan: the IstioOperator, and what is expected of it.
-        made: the objects that Istio's own renderer makes of it.
-    """
-
-    istio: IstioSettings
-    plan: istio_operator.ControlPlanePlan
-    made: Rendered | Absent
-
-
-def foresee(istio: IstioSettings, kubernetes: str) -> Foreseen:
-    """Plans and renders. Called before the first resource is made, so that no machine is touched for a mesh that can't be.
-
-    Args:
-        istio: the settings.
-        kubernetes: the cluster's version, as `v1.16.3`.
-
-    Raises:
-        pulumi.RunError: with everything that Istio, its own renderer or Kubernetes could not carry out.
-    """
-    try:
-        plan = istio_operator.plan(istio)
-        made = renderer.rendered(plan.manifest, istio.version)
-    except OverlayError as error:
-        raise _refused(error.problems) from None
-    except RenderError as error:
-        raise _refused([f"istio: Istio {istio.version}'s own renderer refuses it: {error}"]) from None
-    if not isinstance(made, Absent):
-        unfit, judged_by = refused.problems(made, istio, kubernetes)
-        missed = renderer.unfulfilled(plan.manifest, made)
-        if judged_by:
-            for problem in unfit:
-                pulumi.warn(f"sealos-istio:{problem}. Kubernetes {kubernetes} may see it otherwise: {judged_by} is the newest schema here")
-        else:
-            missed += unfit
-        if missed:
-            raise _refused(list(map(str, missed)))
-    return Foreseen(istio, plan, made)
-
-
-def _refused(problems: Sequence[str]) -> pulumi.RunError:
-    return pulumi.RunError("\n".join(f"sealos-istio:{problem}" for problem in problems))
-
-
-@dataclass(frozen=True)
 class ControlPlaneArgs:
     """What makes the mesh.
 
     Attributes:
-        foreseen: what is wanted, and what it comes to.
+        plan: what is wanted, and what it comes to.
         first_master: how to reach it (components/remote/fleet.py); secret.
         fleet: how to reach every machine; secret.
         operator: who carries it out.
@@ -93,7 +44,7 @@ class ControlPlaneArgs:
         kiali_passphrase: what Kiali asks for; one is made when it is None.
     """
 
-    foreseen: Foreseen
+    plan: MeshPlan
     first_master: pulumi.Input[Mapping[str, Any]]
     fleet: pulumi.Input[Mapping[str, Any]]
     operator: IstioOperator
@@ -118,17 +69,16 @@ class ControlPlane(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ControlPlaneArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sealos-istio:istio:ControlPlane", name, None, opts)
-        istio, plan, made = args.foreseen.istio, args.foreseen.plan, args.foreseen.made
+        istio, plan, made = args.plan.istio, args.plan.control_plane, args.plan.rendered
         for note in plan.notes:
             pulumi.info(f"sealos-istio:{note}", resource=self)
 
         if warning := unproven(istio.version):
             pulumi.warn(f"sealos-istio:istio.version: {warning}", resource=self)
         pulumi.info(_said(made, istio), resource=self)
-        spec = renderer.spec_hash(plan.manifest)
         last = pulumi.Stash(
             f"{name}-rendered",
-            input={} if isinstance(made, Absent) else {"spec": spec, "objects": made.shown()},
+            input={} if isinstance(made, Absent) else {"spec": renderer.spec_hash(plan.manifest), "objects": made.shown()},
             # where there is no renderer, what was rendered last stays, so that it shows no change
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["input"] if isinstance(made, Absent) else None),
         )
@@ -191,22 +141,12 @@ class ControlPlane(pulumi.ComponentResource):
             ),
         )
         rendered = last.input.apply(lambda found: renderer.gate_view(found, istio.namespace))
-        wanted = {**plan.wanted, "machines": [machine.name for machine in args.machines]}
-        self.found_changed_at = _look(
-            {
-                "fleet": args.fleet,
-                "wanted": wanted,
-                "spec": spec,
-                "rendered": rendered,
-                "chain": chain(istio) if istio.cni.enabled else None,
-            }
-        )
+        expected = gate_request(plan, [machine.name for machine in args.machines], rendered)
+        self.found_changed_at = _look({"fleet": args.fleet, **expected, "chain": chain(istio) if istio.cni.enabled else None})
         metadata: pulumi.Output[dict[str, Any]] = resource.__dict__["metadata"]
         request = {
             "fleet": args.first_master,
-            "wanted": wanted,
-            "spec": spec,
-            "rendered": rendered,
+            **expected,
             # one that was made again is another one: 1.5.0's operator says HEALTHY to it and does nothing (istio#22325)
             "uid": metadata.apply(lambda found: str(found.get("uid", ""))),
         }

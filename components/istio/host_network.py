@@ -1,4 +1,4 @@
-"""A gateway in its nodes' network, from one setting: what that takes to be safe, and who else wants the same ports.
+"""A gateway in its nodes' network, from one setting: what that takes to be safe.
 
 A host-network pod's container ports are ports of the node. So there is one pod a node at most, the old one goes before the
 new one comes, nothing scales it, and two listeners on one node must differ in every port. Pure: no Pulumi, no SSH.
@@ -9,25 +9,19 @@ may bind ports below 1024); 1.7.0, manifests/charts/gateways/istio-ingress/value
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
 from components.config.mesh import GatewaySettings, HostNetwork
-from components.config.stack import Settings
 from components.istio.overlays import gateway_chart
-from components.istio.patches import Note, parse_path
-from components.istio.releases.model import Release
+from components.istio.patches import Note
 from components.istio.releases.table import release
-from components.istio.shapes import GatewayKind, protocol_of
+from components.istio.shapes import GatewayKind
 
 HOSTNAME = "kubernetes.io/hostname"
-_AFFINITY = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
-
-ENVOY_PORTS: Mapping[int, str] = {15000: "Envoy's admin", 15020: "status", 15090: "Envoy's metrics"}
-"""What every gateway opens besides its Service's ports (1.5.0: pilot/cmd/pilot-agent; the chart's container port 15090)."""
+AFFINITY = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
 
 
 @dataclass(frozen=True)
@@ -91,7 +85,7 @@ def expand(gateway: GatewaySettings, where: str, kind: GatewayKind, istio: str, 
     else:
         # k8s.affinity can't say it: 1.5's validation refuses every list of values in there
         match = {"key": HOSTNAME, "operator": "In", "values": list(wanted.nodes)}
-        patches.insert(2, {"path": _AFFINITY, "value": [{"matchExpressions": [match]}]})
+        patches.insert(2, {"path": AFFINITY, "value": [{"matchExpressions": [match]}]})
     k8s["overlays"] = [
         *(k8s.get("overlays") or []),
         {"kind": "Deployment", "name": name, "patches": patches[:-1]},
@@ -141,161 +135,6 @@ def _none(unavailable: Any, replicas: int) -> bool:
     if not text.isdecimal():
         return False  # what that is, Kubernetes says
     return (int(text) * replicas // 100 if str(unavailable).endswith("%") else int(text)) == 0
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Who listens where on a machine.
-
-    Attributes:
-        key: the settings key that asks for it; empty for what comes with Kubernetes.
-        what: in words, as `kubelet`.
-        machines: names of the machines.
-        ports: by protocol and number, what it is for: UDP and TCP of one number are two ports.
-    """
-
-    key: str
-    what: str
-    machines: frozenset[str]
-    ports: Mapping[tuple[str, int], str]
-
-
-def conflicts(claims: Sequence[Claim]) -> list[str]:
-    """One line for each pair of claims that meet on a machine's port."""
-    found = []
-    for position, later in enumerate(claims):
-        for earlier in claims[:position]:
-            machines = sorted(earlier.machines & later.machines)
-            ports = sorted(set(earlier.ports) & set(later.ports))
-            if machines and ports and (earlier.key or later.key):
-                listed = ", ".join(f"{port[1]} ({later.ports[port]})" for port in ports)
-                key, other = (later.key, earlier) if later.key else (earlier.key, later)
-                whose = f"{other.what} ({other.key})" if other.key else other.what
-                found.append(
-                    f"{key}: port {listed} of {', '.join(machines)} is {whose}'s already; choose another node or port"
-                )
-    return found
-
-
-def machine_claims(settings: Settings) -> Iterator[Claim]:
-    """What every machine's SSH server and Kubernetes itself listen on.
-
-    Source: Kubernetes 1.16, Ports of kubeadm's control plane and nodes; Calico's requirements (BGP 179, Felix 9099).
-    """
-    by_port = defaultdict(set)
-    for machine in settings.machines:
-        by_port[machine.port].add(machine.name)
-    for port, machines in by_port.items():
-        yield Claim("", "the SSH server", frozenset(machines), _tcp({port: "SSH"}))
-    node = {10248: "health", 10249: "kube-proxy", 10250: "kubelet", 10256: "kube-proxy"}
-    master = {6443: "API server", 2379: "etcd", 2380: "etcd", 2381: "etcd", 10251: "scheduler", 10252: "controller-manager",
-              10257: "controller-manager", 10259: "scheduler"}  # fmt: skip
-    yield Claim("", "Kubernetes", frozenset(m.name for m in settings.machines), _tcp(node))
-    yield Claim("", "the control plane", frozenset(m.name for m in settings.masters), _tcp(master))
-    if settings.cluster.network == "calico":
-        yield Claim("", "Calico", frozenset(m.name for m in settings.machines), _tcp({179: "BGP", 9099: "Felix"}))
-
-
-def _tcp(ports: Mapping[int, str]) -> dict[tuple[str, int], str]:
-    return {("TCP", number): what for number, what in ports.items()}
-
-
-def crowded(
-    manifest: Mapping[str, Any], host_network: frozenset[str], masters: Iterable[str], nodes: Iterable[str]
-) -> Iterator[str]:
-    """One line for each gateway in the nodes' network with more pods than nodes that could have one.
-
-    Args:
-        manifest: the IstioOperator, as the operator gets it.
-        host_network: names of the gateways that live in the node's network.
-        masters: names of the machines whose taint keeps pods off that don't tolerate it.
-        nodes: names of all others.
-    """
-    masters, nodes = frozenset(masters), frozenset(nodes)
-    for where, gateway in _in_host_network(manifest, host_network):
-        k8s = gateway.get("k8s") or {}
-        room = nodes | masters if k8s.get("tolerations") else nodes
-        if pinned := pinned_to(k8s):
-            room &= pinned
-        elif k8s.get("nodeSelector"):
-            continue  # chosen by labels that only the cluster knows
-        patched = [
-            patch["value"]
-            for overlay in k8s.get("overlays") or ()
-            for patch in overlay["patches"]
-            if overlay["kind"] == "Deployment" and patch["path"] == "spec.replicas"
-        ]
-        replicas = patched[-1] if patched else k8s.get("replicaCount")
-        if isinstance(replicas, int) and replicas > len(room):
-            listed = f" ({', '.join(sorted(room))})" if room else ""
-            yield (
-                f"{where}: {replicas} replicas in the nodes' network, but {len(room)} node(s){listed} can have one each, since a "
-                f"node's ports can be taken once; the others would wait for ever"
-            )
-
-
-def _in_host_network(
-    manifest: Mapping[str, Any], host_network: frozenset[str]
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The enabled gateways among `host_network`, each with its settings key."""
-    for kind in ("ingressGateways", "egressGateways"):
-        for position, gateway in enumerate(manifest["spec"]["components"].get(kind) or ()):
-            if gateway.get("enabled", True) and gateway["name"] in host_network:
-                yield f"istio.{kind}[{position}]", gateway
-
-
-def gateway_claims(
-    manifest: Mapping[str, Any], host_network: frozenset[str], machines: Iterable[str], istio: str
-) -> Iterator[Claim]:
-    """What the gateways of an IstioOperator take of their nodes.
-
-    Args:
-        manifest: the IstioOperator, as the operator gets it.
-        host_network: names of the gateways that live in the node's network.
-        machines: names of all machines.
-        istio: its version.
-    """
-    everywhere = frozenset(machines)
-    known = release(istio)
-    for where, gateway in _in_host_network(manifest, host_network):
-        k8s = gateway.get("k8s") or {}
-        if not (pinned := pinned_to(k8s)) and k8s.get("nodeSelector"):
-            continue  # chosen by labels that only the cluster knows
-        nodes = everywhere & pinned if pinned else everywhere
-        ports = {**_tcp({**ENVOY_PORTS, known.status_port: "status"}), **_ports(gateway, manifest, known)}
-        yield Claim(where, f"the gateway {gateway['name']}", nodes, ports)
-
-
-def _ports(gateway: Mapping[str, Any], manifest: Mapping[str, Any], known: Release) -> dict[tuple[str, int], str]:
-    of_chart = _at(manifest["spec"].get("values") or {}, "gateways", gateway["name"]).get("ports")
-    of_service = _at(gateway.get("k8s") or {}, "service").get("ports")
-    # 1.5's chart has no protocols
-    wanted = (of_service or of_chart if known.service_ports == "whole" or of_service else of_chart) or ()
-    return {
-        (
-            protocol_of(port),
-            target if isinstance(target := port.get("targetPort"), int) else port["port"],
-        ): str(port.get("name", "a port"))
-        for port in wanted
-        if isinstance(port, Mapping) and isinstance(port.get("port"), int)
-    }
-
-
-def pinned_to(k8s: Mapping[str, Any]) -> frozenset[str]:
-    """Names of the nodes that a gateway's k8s settings pin it to; empty when they name none.
-
-    Args:
-        k8s: as the operator gets it.
-    """
-    selector = k8s.get("nodeSelector") or {}
-    if isinstance(selector, Mapping) and HOSTNAME in selector:
-        return frozenset({str(selector[HOSTNAME])})
-    for overlay in k8s.get("overlays") or ():
-        for patch in overlay["patches"]:
-            if parse_path(patch["path"]) == parse_path(_AFFINITY):
-                terms = [e for term in patch["value"] for e in term.get("matchExpressions", ()) if e["key"] == HOSTNAME]
-                return frozenset(str(name) for term in terms for name in term.get("values", ()))
-    return frozenset()
 
 
 def _at(data: Any, *path: str) -> Mapping[str, Any]:

@@ -23,11 +23,10 @@ from typing import Any
 import yaml
 
 from components.config.base import PROJECT, SettingsError
-from components.config.load import parse
-from components.config.mesh import IstioSettings
+from components.config.load import parse_and_plan
 from components.documents import load_all
 from components.istio import renderer
-from components.istio.istio_operator import plan
+from components.istio.istio_operator import ControlPlanePlan
 from components.istio.patches import OverlayError
 from components.istio.renderer import Object, Rendered, RenderError
 
@@ -103,8 +102,8 @@ class _Written:
         place[path[-1]] = _another(place[path[-1]])
         return _Written(whole[0], tuple(whole[1]))
 
-    def settings(self, stack: str) -> IstioSettings:
-        """What the program reads of it."""
+    def plan(self, stack: str) -> ControlPlanePlan:
+        """What the program makes of it."""
         with TemporaryDirectory(prefix="sealos-istio-idle-") as folder:
             if isinstance(file := self.config["istio"].get("file"), str):
                 copy = Path(folder, Path(file).name)
@@ -112,9 +111,9 @@ class _Written:
                 config = {**self.config, "istio": {**self.config["istio"], "file": str(copy)}}
             else:
                 config = dict(self.config)
-            istio = parse(config, stack).istio
-        assert istio is not None  # noqa: S101 - it was there before
-        return istio
+            mesh = parse_and_plan(config, stack)[1].mesh
+        assert mesh is not None  # noqa: S101 - it was there before
+        return mesh
 
 
 def idle(config: Mapping[str, Any], stack: str, program: Path) -> list[Idle]:
@@ -130,10 +129,10 @@ def idle(config: Mapping[str, Any], stack: str, program: Path) -> list[Idle]:
     """
     file = config["istio"].get("file")
     written = _Written(config, tuple(load_all(Path(file).read_text())) if file else ())
-    istio = written.settings(stack)
-    profile = _profile(program, istio.profile)
-    read_later = _injected(renderer.render(plan(istio).manifest, program))
-    made = _made(istio, program)
+    mesh = written.plan(stack)
+    profile = _profile(program, mesh.istio.profile)
+    read_later = _injected(renderer.render(mesh.manifest, program))
+    made = _made(mesh, program)
 
     def does_nothing(value: tuple[str, Path_]) -> Idle | None:
         key, path = value
@@ -143,18 +142,18 @@ def idle(config: Mapping[str, Any], stack: str, program: Path) -> list[Idle]:
         if spec[0] == "values" and _is_read(read_later, spec[1:]):
             return None
         try:
-            same = _made(written.other(path).settings(stack), program) == made
+            same = _made(written.other(path).plan(stack), program) == made
         except (SettingsError, OverlayError, RenderError):
             return None  # who refuses another value has read it
-        return Idle(key, _reason(written.whole, path, istio.version), in_file=path[0] == 1) if same else None
+        return Idle(key, _reason(written.whole, path, mesh.istio.version), in_file=path[0] == 1) if same else None
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return [found for found in pool.map(does_nothing, written.values()) if found]
 
 
-def _made(istio: IstioSettings, program: Path) -> str:
+def _made(mesh: ControlPlanePlan, program: Path) -> str:
     """A digest of what Istio makes, kept by what it is made of."""
-    manifest, stat = plan(istio).manifest, program.stat()
+    manifest, stat = mesh.manifest, program.stat()
     kept = _cache() / _digest([manifest, str(program.resolve()), stat.st_size, stat.st_mtime_ns])
     try:
         return kept.read_text()

@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pulumi
 from pulumi_command import local
 
-from components.config.load import Credentials
+from components.config.hosts import Machine
 from components.config.mesh import IstioSettings
-from components.config.stack import Settings
+from components.istio.mesh_plan import MeshPlan
 from components.istio.objects import secret_json
 from components.istio.renderer import Absent
-from components.remote.fleet import fleet_request
-
-if TYPE_CHECKING:
-    from components.istio.control_plane import Foreseen
+from components.remote.fleet import Reach
 
 LOAD_IMAGES = "python3 -m components.istio load-images"
 
@@ -28,15 +24,17 @@ class ImagesArgs:
     """What is loaded, and where.
 
     Attributes:
-        foreseen: the mesh, with a file of images.
-        settings: the stack's, for its machines.
-        credentials: what opens them.
+        plan: the mesh, with a file of images.
+        machines: all of the stack's.
+        reach: how to reach one of them; secret.
+        timeout: seconds for one of them.
         cluster_ready: what must be there before a machine has a container runtime.
     """
 
-    foreseen: Foreseen
-    settings: Settings
-    credentials: Credentials
+    plan: MeshPlan
+    machines: Sequence[Machine]
+    reach: Reach
+    timeout: int
     cluster_ready: pulumi.Resource
 
 
@@ -51,10 +49,10 @@ class Images(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ImagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("sealos-istio:istio:Images", name, None, opts)
-        istio = args.foreseen.istio
+        istio = args.plan.istio
         if (images := istio.images) is None:
             raise ValueError("no file of images is asked for")
-        if lacking := _lacking(args.foreseen, Path(images.file)):
+        if lacking := _lacking(args.plan, Path(images.file)):
             pulumi.warn(
                 f"sealos-istio:istio.images: {images.file} does not hold {', '.join(lacking)}; a node that lacks one pulls it",
                 resource=self,
@@ -65,12 +63,12 @@ class Images(pulumi.ComponentResource):
                 create=LOAD_IMAGES,
                 stdin=secret_json(
                     {
-                        "fleet": fleet_request(args.settings, args.credentials, [machine]),
+                        "fleet": args.reach([machine]),
                         "file": images.file,
                         "sha256": images.sha256,
                         # the others by the file itself: what the mesh runs is known where istioctl is, and must not differ elsewhere
                         "images": [_operator(istio)],
-                        "timeout": args.settings.cluster.timeouts.install,
+                        "timeout": args.timeout,
                         "of": "mesh",
                     }
                 ),
@@ -78,7 +76,7 @@ class Images(pulumi.ComponentResource):
                 logging=local.Logging.STDERR,
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[args.cluster_ready]),
             )
-            for machine in args.settings.machines
+            for machine in args.machines
         ]
         self.register_outputs({"file": images.file})
 
@@ -87,11 +85,11 @@ def _operator(istio: IstioSettings) -> str:
     return f"{istio.hub}/operator:{istio.image_tag}"
 
 
-def needed(foreseen: Foreseen) -> list[str]:
+def needed(plan: MeshPlan) -> list[str]:
     """The images that the operator, the mesh and its sidecars run, as far as they are known here."""
-    istio = foreseen.istio
+    istio = plan.istio
     found = {_operator(istio), f"{istio.hub}/proxyv2:{istio.image_tag}"}
-    for known in () if isinstance(foreseen.made, Absent) else foreseen.made.objects:
+    for known in () if isinstance(plan.rendered, Absent) else plan.rendered.objects:
         template = known.get("spec", {}).get("template", {})
         pod = template.get("spec", {}) if isinstance(template, Mapping) else {}
         for container in (*pod.get("containers", ()), *pod.get("initContainers", ())):
@@ -99,7 +97,7 @@ def needed(foreseen: Foreseen) -> list[str]:
     return sorted(found)
 
 
-def _lacking(foreseen: Foreseen, file: Path) -> list[str]:
+def _lacking(plan: MeshPlan, file: Path) -> list[str]:
     """What the file lacks; nothing where it is not here, or is no such file, which the step itself tells."""
     # loads the SSH library, which takes long and which a preview does without unless there is such a file
     from components.images import held, reference
@@ -108,4 +106,4 @@ def _lacking(foreseen: Foreseen, file: Path) -> list[str]:
         there = held(file)
     except (OSError, ValueError):
         return []
-    return [image for image in needed(foreseen) if reference(image) not in there]
+    return [image for image in needed(plan) if reference(image) not in there]

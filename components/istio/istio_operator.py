@@ -43,6 +43,8 @@ class ControlPlanePlan:
     """What is applied and what is expected of it.
 
     Attributes:
+        istio: the settings.
+        ingress, egress: the gateways as the operator gets them, host network written out.
         manifest: the IstioOperator.
         wanted: the ready gate's input, as JSON data; see components/istio/readiness/model.py.
         notes: what was made safe on the way.
@@ -52,6 +54,9 @@ class ControlPlanePlan:
         namespaces: of gateways, and of the CNI plugin, that have one of their own, which have to be made.
     """
 
+    istio: IstioSettings
+    ingress: SafeGateways
+    egress: SafeGateways
     manifest: dict[str, Any]
     wanted: dict[str, Any]
     notes: tuple[Note, ...]
@@ -68,7 +73,7 @@ def plan(istio: IstioSettings) -> ControlPlanePlan:
     """
     if problems := [*_unheeded(istio), *cni_chain.unfit(istio)]:
         raise OverlayError(problems)
-    ingress, egress = (safe_gateways(istio, kind) for kind in KINDS)
+    ingress, egress = (_safe_gateways(istio, kind) for kind in KINDS)
     components, notes = _safe_components(istio, _components(istio, ingress, egress))
     manifest = {
         "apiVersion": "install.istio.io/v1alpha1",
@@ -88,7 +93,7 @@ def plan(istio: IstioSettings) -> ControlPlanePlan:
         made.add(istio.cni.namespace)
     namespaces = tuple(sorted(made - THERE_ANYWAY - {istio.namespace}))
     notes = [*ingress.notes, *egress.notes, *notes]
-    return ControlPlanePlan(manifest, wanted, tuple(notes), in_host_network, kiali, namespaces)
+    return ControlPlanePlan(istio, ingress, egress, manifest, wanted, tuple(notes), in_host_network, kiali, namespaces)
 
 
 def _unheeded(istio: IstioSettings) -> Iterator[str]:
@@ -132,7 +137,7 @@ def _kiali_secret(istio: IstioSettings) -> str:
     return str((dashboard.get("secretName") if isinstance(dashboard, Mapping) else None) or KIALI)
 
 
-def safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
+def _safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
     """The gateways of one kind as the operator gets them, host network written out.
 
     Raises:

@@ -15,13 +15,13 @@ from typing import Any
 import yaml
 
 from components.config.base import PROJECT, SettingsError
-from components.config.load import parse
+from components.config.load import parse_and_plan
 from components.config.mesh import IstioSettings
 from components.config.stack import Settings
 from components.documents import load_all
 from components.istio import refused, renderer
 from components.istio.idle import idle
-from components.istio.istio_operator import plan
+from components.istio.istio_operator import ControlPlanePlan
 from components.istio.renderer import Absent, Rendered, RenderError
 
 DESCRIPTION = (
@@ -56,16 +56,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _text(stack: str, diff: bool, istio_operator: bool) -> str:
-    _, settings, istio = _settings(stack)
-    planned = plan(istio)
+    _, settings, planned = _settings(stack)
     for note in planned.notes:
         print(f"# {note}", file=sys.stderr)
     if istio_operator:
         return yaml.safe_dump(planned.manifest, sort_keys=False, width=120)
-    made = _made(planned.manifest, istio, _program(istio))
+    made = _made(planned, _program(planned.istio))
     for problem in renderer.unfulfilled(planned.manifest, made):
         print(f"# not as asked for: {problem}", file=sys.stderr)
-    for problem in refused.problems(made, istio, settings.cluster.kubernetes_version)[0]:
+    for problem in refused.problems(made, planned.istio, settings.cluster.kubernetes_version)[0]:
         print(f"# Kubernetes would refuse it: {problem}", file=sys.stderr)
     if not diff:
         return renderer.as_yaml(made.shown())
@@ -74,25 +73,25 @@ def _text(stack: str, diff: bool, istio_operator: bool) -> str:
 
 def _check(stack: str) -> int:
     """Prints what is wrong with a stack's mesh, a line each; the exit status."""
-    config, settings, istio = _settings(stack)
-    program, manifest = _program(istio), plan(istio).manifest
-    made = _made(manifest, istio, program)
-    problems = (*renderer.unfulfilled(manifest, made), *refused.problems(made, istio, settings.cluster.kubernetes_version)[0])
+    config, settings, planned = _settings(stack)
+    program = _program(planned.istio)
+    made = _made(planned, program)
+    problems = (*renderer.unfulfilled(planned.manifest, made), *refused.problems(made, planned.istio, settings.cluster.kubernetes_version)[0])
     found = [*(f"{PROJECT}:{problem}" for problem in problems), *map(str, idle(config, stack, program))]
     for line in found:
         print(line)
     return 1 if found else 0
 
 
-def _settings(stack: str) -> tuple[dict[str, Any], Settings, IstioSettings]:
+def _settings(stack: str) -> tuple[dict[str, Any], Settings, ControlPlanePlan]:
     config = _config(stack)
     try:
-        settings = parse(config, stack)
+        settings, plan = parse_and_plan(config, stack)
     except SettingsError as error:
         raise CommandError(str(error)) from None
-    if settings.istio is None:
+    if plan.mesh is None:
         raise CommandError(f"stack {stack} has no mesh: {PROJECT}:istio is not set in Pulumi.{stack}.yaml")
-    return config, settings, settings.istio
+    return config, settings, plan.mesh
 
 
 def _program(istio: IstioSettings) -> Path:
@@ -102,11 +101,11 @@ def _program(istio: IstioSettings) -> Path:
     return found
 
 
-def _made(manifest: Mapping[str, Any], istio: IstioSettings, program: Path) -> Rendered:
+def _made(mesh: ControlPlanePlan, program: Path) -> Rendered:
     try:
-        return renderer.render(manifest, program)
+        return renderer.render(mesh.manifest, program)
     except RenderError as error:
-        raise CommandError(f"Istio {istio.version}'s own renderer refuses the settings: {error}") from None
+        raise CommandError(f"Istio {mesh.istio.version}'s own renderer refuses the settings: {error}") from None
 
 
 def _config(stack: str) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 import pulumi
@@ -10,6 +11,9 @@ import pulumi
 from components.config.hosts import Machine
 from components.config.load import Credentials
 from components.config.stack import Settings
+
+Reach = Callable[[Collection[Machine]], pulumi.Output[dict[str, Any]]]
+"""`fleet_request` of a stack, for whoever only says which machines."""
 
 
 def fleet_request(
@@ -51,3 +55,8 @@ def fleet_request(
     )
     secret: pulumi.Output[list[str | None]] = pulumi.Output.secret(opened)
     return secret.apply(request)
+
+
+def reaching(settings: Settings, credentials: Credentials) -> Reach:
+    """How the machines of a stack are reached."""
+    return partial(fleet_request, settings, credentials)

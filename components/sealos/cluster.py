@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from components.config.files import Artifact
 from components.config.hosts import Machine
 from components.config.mesh import IstioSettings
 from components.config.stack import Settings
-from components.istio.host_ports import host_ports
+from components.istio.host_ports import HostGateway, for_preflight
 from components.kubernetes.versions import minor_of
 from components.sealos import installation, sealos_config
 from components.sealos.defaults import ETCD_BACKUPS, JOIN_BATCH
@@ -45,10 +45,12 @@ class SealosClusterArgs:
 
     Attributes:
         settings: the stack's; the machines, what is installed and the limits.
+        host_gateways: the mesh's gateways that take ports of their nodes.
         fleet: how all machines are reached, as components/remote/fleet.py makes it; secret.
     """
 
     settings: Settings
+    host_gateways: Sequence[HostGateway]
     fleet: pulumi.Input[Mapping[str, Any]]
 
 
@@ -124,7 +126,7 @@ class SealosCluster(pulumi.ComponentResource):
                 "vip": cluster.vip,
                 "podCidr": cluster.pod_cidr,
                 "serviceCidr": cluster.service_cidr,
-                "hostPorts": _host_ports(settings),
+                "hostPorts": [{"host": host, "port": port, "gateway": gateway} for host, port, gateway in for_preflight(args.host_gateways)],
                 # left out at their defaults: a key more in the state would show every live stack a change
                 **({"tunnel": True} if cluster.api_tunnel else {}),
                 **({} if cluster.network == "calico" else {"network": cluster.network}),
@@ -414,17 +416,6 @@ def _source(artifact: Artifact) -> dict[str, Any]:
     return artifact.model_dump(by_alias=True, include={"path", "sha256"}) | artifact.model_dump(
         by_alias=True, include={"file", "url"}, exclude_none=True
     )
-
-
-def _host_ports(settings: Settings) -> list[dict[str, Any]]:
-    """What the mesh's gateways take on their nodes, so that it is seen to be free before anything is changed."""
-    if settings.istio is None:
-        return []
-    return [
-        {"host": host, "port": port, "gateway": gateway}
-        for host, taken in host_ports(settings.istio).items()
-        for port, gateway in taken.items()
-    ]
 
 
 def _refusal(name: str, refuse: Callable[[pulumi.ResourceHookArgs], None]) -> pulumi.ResourceHook:

@@ -11,6 +11,7 @@ import yaml
 
 from components.config.load import Credentials, parse
 from components.config.stack import Settings
+from components.plan import plan_of
 from components.remote.fleet import fleet_request
 from components.sealos.cluster import SealosCluster, SealosClusterArgs
 from tests.graph import mocked
@@ -34,7 +35,7 @@ class Seen:
     def __init__(self, settings: Settings, password: str = PASSWORD) -> None:
         def program() -> dict[str, pulumi.Output[Any]]:
             fleet = fleet_request(settings, Credentials(password=pulumi.Output.secret(password)))
-            cluster = SealosCluster("cluster", SealosClusterArgs(settings, fleet))
+            cluster = SealosCluster("cluster", SealosClusterArgs(settings, plan_of(settings).host_gateways, fleet))
             return {
                 "kubeconfig": cluster.kubeconfig,
                 "sealosBackup": cluster.sealos_backup,

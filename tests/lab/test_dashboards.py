@@ -15,6 +15,7 @@ import yaml
 from components.config.mesh import IstioSettings
 from components.dashboards.catalog import NAMES as DASHBOARDS
 from components.dashboards.catalog import dashboards_of
+from components.istio.istio_operator import plan
 from devtools import parts
 from lab.machines import Lab
 from tests.documented import Terminal
@@ -242,7 +243,7 @@ def test_the_catalog_is_what_istios_own_renderer_makes(profile: str, provider: s
     # where `istioctl dashboard` goes: pods with this label, this port
     forwards = {"grafana": 3000, "kiali": 20001, "prometheus": 9090, "jaeger": 16686, "zipkin": 9411}
     istio = IstioSettings.model_validate({"profile": profile, "values": {"tracing": {"provider": provider}}})
-    found = dashboards_of(istio)
+    found = dashboards_of(plan(istio))
     for name in DASHBOARDS:
         labelled = [pod for pod in pods if pod["metadata"]["labels"].get("app") == name]
         assert bool(labelled) == (name in found), f"{profile}: {name}"

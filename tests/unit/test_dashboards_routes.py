@@ -9,13 +9,14 @@ import pytest
 from components.config.dashboards import DashboardSettings
 from components.config.mesh import IstioSettings
 from components.dashboards import catalog, routes
+from components.istio.istio_operator import ControlPlanePlan, plan
 
 HOSTS = {name: f"{name}.example.com" for name in catalog.NAMES}
 K8S = "v1.16.3"
 
 
-def mesh(**more: Any) -> IstioSettings:
-    return IstioSettings.model_validate({"profile": "demo", **more})
+def mesh(**more: Any) -> ControlPlanePlan:
+    return plan(IstioSettings.model_validate({"profile": "demo", **more}))
 
 
 def ways(way: str, **more: Any) -> DashboardSettings:
@@ -50,7 +51,7 @@ def test_zipkin_is_there_only_where_zipkin_does_the_tracing() -> None:
 
 
 def test_no_add_ons_from_1_8() -> None:
-    later = IstioSettings.model_construct(version="1.8.0", profile="demo")
+    later = mesh(version="1.8.0")
     assert catalog.dashboards_of(later) == {}
     assert "1.8" in (catalog.why_not("grafana", later) or "")
     assert "istio.addonComponents.tracing.enabled: true" in (catalog.why_not("jaeger", mesh(version="1.7.8")) or "")
@@ -206,8 +207,8 @@ def test_urls_lead_to_the_pages() -> None:
     assert routes.urls(ways("gateway"), mesh())["grafana"] == "http://grafana.example.com/"
 
 
-def gateways(*listed: dict[str, Any], profile: str = "demo", version: str = "1.6.5") -> IstioSettings:
-    return IstioSettings.model_validate({"version": version, "profile": profile, "ingressGateways": list(listed)})
+def gateways(*listed: dict[str, Any], profile: str = "demo", version: str = "1.6.5") -> ControlPlanePlan:
+    return mesh(version=version, profile=profile, ingressGateways=list(listed))
 
 
 HTTPS = {"name": "https", "port": 443, "targetPort": 8443}
@@ -238,7 +239,7 @@ def test_the_gateways_pods_are_chosen_by_the_label_that_they_get(listed: list[di
 
 
 def test_what_the_charts_values_say_of_their_own_gateway_counts() -> None:
-    def of_values(**own: Any) -> IstioSettings:
+    def of_values(**own: Any) -> ControlPlanePlan:
         return mesh(values={"gateways": {"istio-ingressgateway": own}})
 
     assert routes.entrances(of_values(labels={"istio": "mine"})) == [routes.Entrance("istio-ingressgateway", "istio-system", "mine")]

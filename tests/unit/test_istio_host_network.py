@@ -9,6 +9,7 @@ import pytest
 from components.config.base import SettingsError
 from components.config.load import parse
 from components.config.mesh import IstioSettings
+from components.istio.host_ports import for_preflight, host_gateways
 from components.istio.istio_operator import plan
 from tests.project import KEY
 
@@ -215,3 +216,24 @@ def test_as_many_pods_as_nodes_can_have_them() -> None:
     everywhere = by_overlay({}, tolerations=[{"operator": "Exists"}], replicaCount=3)
     for istio in (by_overlay({}, replicaCount=2), everywhere, by_label):
         assert parse(stack(istio), "dev").istio is not None
+
+
+def looked_at(version: str, **k8s: Any) -> list[int]:
+    istio = IstioSettings.model_validate({"version": version, **by_overlay({}, **k8s)})
+    found = list(for_preflight(host_gateways(plan(istio))))
+    assert {(node, gateway) for node, _, gateway in found} == {(None, NAME)}
+    return [port for _, port, _ in found]
+
+
+def test_the_preflight_looks_at_the_ports_that_the_pod_opens() -> None:
+    service = {"ports": [{"name": "http2", "port": 80, "targetPort": 8080}]}
+    assert looked_at("1.8.0", service=service) == [8080, 15090]
+    # 1.5's chart opens `port`, while its Service leads to `targetPort`
+    assert looked_at("1.5.0", service=service) == [80, 8080, 15090]
+
+
+def test_without_a_list_of_ports_the_charts_are_the_nodes() -> None:
+    # 1.5.0, operator/data/profiles/default.yaml: web, status, the telemetry add-ons, TLS between clusters; and Envoy's metrics
+    assert looked_at("1.5.0") == sorted([80, 443, 15020, 15029, 15030, 15031, 15032, 15443, 15090])
+    taken = by_overlay({}, nodeSelector={"kubernetes.io/hostname": "sealos02"})
+    assert "port 15031 (grafana) of sealos02 is the SSH server's already" in problems(stack(taken, ssh={"port": 15031}))

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from components.config.base import SettingsError
-from components.config.load import KEYS, NONE, parse
+from components.config.load import KEYS, NONE, parse, parse_and_plan
 from components.config.validate import remarks
 from tests.project import KEY, config_of
 
@@ -245,7 +245,7 @@ def test_a_mesh_with_names_of_its_own(istio: Config) -> None:
 def remarked(change: Callable[[Config], object]) -> list[str]:
     changed = copy.deepcopy(config())
     change(changed)
-    return list(remarks(parse(changed, "dev"), changed))
+    return list(remarks(*parse_and_plan(changed, "dev"), changed))
 
 
 @pytest.mark.parametrize(
@@ -669,6 +669,17 @@ def test_a_wrong_way_in_is_named_with_reason_and_fix(change: Callable[[Config], 
 
 def test_contour_keeps_off_the_gateways_node() -> None:
     assert parse(on_host("sealos01"), "dev").dashboards is not None
+
+
+def test_contour_may_share_a_node_with_a_gateway_that_listens_elsewhere() -> None:
+    stack = on_host("sealos02")
+    stack["istio"]["version"] = "1.7.8"
+    [gateway] = stack["istio"]["ingressGateways"]
+    ports = [{"name": "http2", "port": 80, "targetPort": 8080}, {"name": "https", "port": 443, "targetPort": 8443}]
+    gateway["k8s"]["service"] = {"ports": ports}
+    assert parse(stack, "dev").dashboards is not None
+    ports[1]["targetPort"] = 443
+    assert "takes ports 443 in the node's own network" in "\n".join(problems(lambda c: c.update(stack)))
 
 
 def test_a_gateway_cut_to_http_cannot_do_tls() -> None:
