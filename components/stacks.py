@@ -87,6 +87,22 @@ def parse(text: str, name: str, directory: Path) -> Stack:
     return Stack(settings, plan, _fleet(settings, {key: values.get(key) or None for key in SECRETS}, directory))
 
 
+def last_rendered(exported: str) -> dict[str, Any]:
+    """What Istio's renderer made of the mesh at the last update, by which the ready gate goes: `spec` (a hash) and `objects` by title.
+
+    Args:
+        exported: what `pulumi stack export` printed.
+
+    Returns:
+        Empty where there was no mesh, or no renderer.
+    """
+    for resource in json.loads(exported)["deployment"].get("resources") or ():
+        if resource["type"] == "pulumi:index:Stash" and resource["urn"].endswith("::istio-rendered"):
+            found: dict[str, Any] = resource["inputs"].get("input") or {}
+            return found
+    return {}
+
+
 def _fleet(settings: Settings, secrets: Mapping[str, Any], directory: Path) -> Fleet:
     ssh = settings.ssh
     fields = set(Login.model_fields)

@@ -49,9 +49,9 @@ def drift(
     port = found.settings.cluster.api_tunnel
     findings = look.at_settings(checkout, stack)
     findings += asyncio.run(tunnel.during(found.fleet, port, lambda: look.at_objects(checkout, stack), err.print))
-    own = look.kubeconfig_of(checkout, stack)
+    own, rendered = look.kubeconfig_of(checkout, stack), look.last_rendered(checkout, stack)
     os.chdir(checkout.directory)
-    findings += asyncio.run(look.at_machines(found, own, timedelta(days=within)))
+    findings += asyncio.run(look.at_machines(found, own, rendered, timedelta(days=within)))
     findings.sort(key=lambda finding: (AREAS.index(finding.code.area), finding.where))
     if as_json:
         print(to_json(stack, findings))

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from components import stacks
 from components.config.base import SettingsError
 from components.config.stack import Settings
 from components.driver import DriverError
-from components.istio import cni_chain, cni_probe, istio_operator
+from components.istio import cni_chain, cni_probe, renderer
 from components.istio.cni_chain import CniChain
+from components.istio.istio_operator import ControlPlanePlan
+from components.istio.mesh_plan import gate_request
 from components.istio.readiness import probe
 from components.istio.readiness.judge import judge as judge_mesh
-from components.istio.readiness.model import View, Wanted
+from components.istio.readiness.model import RenderedSet, View, Wanted, with_rendered
 from components.problem import Code, Problem
 from components.remote.connection import on_all
 from components.remote.host import Host
@@ -83,12 +86,21 @@ def kubeconfig_of(checkout: Checkout, name: str) -> str:
     return "" if done.returncode else done.stdout
 
 
-async def at_machines(stack: Stack, own: str, within: timedelta, now: datetime | None = None) -> list[Problem]:
+def last_rendered(checkout: Checkout, name: str) -> dict[str, Any]:
+    """What Istio's renderer made of the mesh at the last update; empty where the state can't be read or has none."""
+    done = checkout.pulumi("stack", "export", "--stack", name)
+    return {} if done.returncode else stacks.last_rendered(done.stdout)
+
+
+async def at_machines(
+    stack: Stack, own: str, rendered: Mapping[str, Any], within: timedelta, now: datetime | None = None
+) -> list[Problem]:
     """What the machines are, the cluster that they make, and the mesh on it; one connection a machine.
 
     Args:
         stack: the settings, and how to log in.
         own: the stack's own kubeconfig; empty for none.
+        rendered: what Istio's renderer made of the mesh at the last update; empty for nothing.
         within: how soon an end of a certificate or token is near.
         now: the time, if not the present one.
     """
@@ -96,6 +108,7 @@ async def at_machines(stack: Stack, own: str, within: timedelta, now: datetime |
     time = now or datetime.now(UTC)
     first = fleet.first_master.name
     chain = _chain(settings)
+    wanted = expected_mesh(stack.plan.mesh, [machine.name for machine in settings.machines], rendered) if stack.plan.mesh else None
 
     async def one(host: Host) -> tuple[Seen, list[Problem]]:
         name = host.machine.name
@@ -105,8 +118,8 @@ async def at_machines(stack: Stack, own: str, within: timedelta, now: datetime |
         found: list[Problem] = []
         if chain:
             found += await cni_probe.wrong_with(host, chain, LIMIT)
-        if name == first and settings.istio:
-            found += await _mesh(host, settings)
+        if name == first and wanted:
+            found += await at_mesh(host, wanted)
         return judge.parse(result.stdout), found
 
     findings: list[Problem] = []
@@ -133,12 +146,23 @@ def _chain(settings: Settings) -> CniChain | None:
     return cni_chain.wanted(settings.istio)
 
 
-async def _mesh(host: Host, settings: Settings) -> Sequence[Problem]:
+def expected_mesh(plan: ControlPlanePlan, machines: Sequence[str], rendered: Mapping[str, Any]) -> Wanted:
+    """What the ready gate expects of the mesh, images and places of pods included where they were rendered.
+
+    Args:
+        plan: of the settings.
+        machines: names of all of the stack's.
+        rendered: what was rendered at the last update; of settings that were changed since then, it counts for nothing.
+    """
+    asked = gate_request(plan, machines, renderer.gate_view(rendered, plan.istio.namespace))
+    made = asked["rendered"] and RenderedSet.model_validate(asked["rendered"])
+    return with_rendered(Wanted.model_validate(asked["wanted"]), asked["spec"], made)
+
+
+async def at_mesh(host: Host, wanted: Wanted) -> Sequence[Problem]:
     """What the ready gate would say, in one look."""
-    assert settings.istio  # noqa: S101
-    wanted = Wanted.model_validate(istio_operator.plan(settings.istio).wanted)
     try:
         view = await probe.look(host, wanted)
     except DriverError as error:
         view = str(error)
-    return judge_mesh(wanted, view).problems if isinstance(view, View) else [Problem(Code.MESH_UNKNOWN, settings.istio.name, view)]
+    return judge_mesh(wanted, view).problems if isinstance(view, View) else [Problem(Code.MESH_UNKNOWN, wanted.name, view)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import json
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from components.istio import refused, renderer
 from components.istio.idle import idle
 from components.istio.istio_operator import ControlPlanePlan
 from components.istio.renderer import Absent, Rendered, RenderError
+from components.stacks import last_rendered
 
 DESCRIPTION = (
     "Prints the objects that Istio will make of a stack's settings, by its own renderer (istioctl of the stack's version on "
@@ -137,11 +137,7 @@ def _last(stack: str) -> dict[str, Any]:
     )
     if done.returncode:
         raise CommandError(f"the state of stack {stack} can't be read: {done.stderr.strip()}")
-    for resource in json.loads(done.stdout)["deployment"].get("resources") or ():
-        if resource["type"] == "pulumi:index:Stash" and resource["urn"].endswith("::istio-rendered"):
-            found: dict[str, Any] = resource["inputs"].get("input", {}).get("objects") or {}
-            return found
-    return {}
+    return last_rendered(done.stdout).get("objects") or {}
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -16,11 +17,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from markdown_it import MarkdownIt
 
+from components import stacks
+from components.config.mesh import IstioSettings
+from components.istio import renderer
+from components.istio.istio_operator import plan
+from components.istio.renderer import Rendered
 from components.problem import Problem
+from components.remote.host import Host
 from components.remote.models import Machine, MachineError
-from drift import judge
+from drift import judge, look
 from drift.__main__ import to_json, to_text
 from tests.project import ROOT
+from tests.unit.test_istio_gate import PlayedHost, ready
 
 PAGE = MarkdownIt("commonmark").enable("table").parse((ROOT / "docs" / "review.md").read_text())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -183,3 +191,59 @@ def test_the_json_is_the_contract_that_the_docs_tell(cordoned: list[Problem]) ->
     assert keys == ["stack", "drift", "findings", *(f"findings[].{key}" for key in json.loads(to_json("prod", cordoned))["findings"][0])]
     areas = re.findall(r"^\| `([a-z-]+)` \|", text.partition("\n## Drift\n")[2].partition("\n### ")[0], re.MULTILINE)
     assert tuple(areas) == judge.AREAS, "the order of the findings is the order of the table"
+
+
+GATEWAY = "istio-ingressgateway"
+
+
+def mesh_of(last: str | None, **of_pod: Any) -> list[str]:
+    """What drift says of a live mesh that is as it was rendered but for keys of the gateway's pod.
+
+    Args:
+        last: the image of what was rendered at the last update; None where there was no renderer.
+        of_pod: these keys.
+    """
+    planned = plan(IstioSettings.model_validate({"cni": {"enabled": False}, "profile": "minimal", "ingressGateways": [{}]}))
+
+    def deployment(name: str, image: str, **more: Any) -> dict[str, Any]:
+        pod = {"containers": [{"name": "discovery" if name == "istiod" else "istio-proxy", "image": image}], **more}
+        return {
+            "kind": "Deployment",
+            "metadata": {"name": name, "namespace": "istio-system", "generation": 1},
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": name}}, "template": {"spec": pod}},
+            "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1},
+        }
+
+    made = [deployment("istiod", last or ""), deployment(GATEWAY, "istio/proxyv2:1.5.0")]
+    shown = {"spec": renderer.spec_hash(planned.manifest), "objects": Rendered(tuple(made)).shown()} if last else {}
+    data = ready()
+    data["mesh"] = [deployment("istiod", "istio/pilot:1.5.0"), deployment(GATEWAY, "istio/proxyv2:1.5.0", **of_pod)]
+    wanted = look.expected_mesh(planned, ["sealos02"], shown)
+    found = asyncio.run(look.at_mesh(cast("Host", PlayedHost(data)), wanted))
+    assert {finding.code.area for finding in found} <= {"mesh"}
+    return [str(finding) for finding in found]
+
+
+def test_the_mesh_is_judged_as_the_gate_does_by_what_was_rendered() -> None:
+    assert mesh_of("istio/pilot:1.5.0") == []
+    [image] = mesh_of("registry.example.org/istio/pilot:1.5.0")
+    assert image.startswith("Deployment istio-system/istiod")
+    assert "registry.example.org/istio/pilot:1.5.0" in image
+    [left] = mesh_of("istio/pilot:1.5.0", nodeSelector={"edge": "true"})
+    assert left.endswith("nodeSelector is still there, and nothing asks for it")
+
+
+def test_without_a_renderer_the_mesh_is_judged_by_the_tables() -> None:
+    assert mesh_of(None, nodeSelector={"edge": "true"}) == []
+
+
+def test_what_was_rendered_last_is_found_in_the_state() -> None:
+    stash = {"type": "pulumi:index:Stash", "urn": "urn:pulumi:dev::sealos-istio::pulumi:index:Stash::istio-rendered", "inputs": {"input": {"spec": "abc"}}}
+    other = {"type": "pulumi:pulumi:Stack", "urn": "urn:pulumi:dev::sealos-istio::pulumi:pulumi:Stack::sealos-istio-dev"}
+
+    def state(*resources: dict[str, Any]) -> str:
+        return json.dumps({"deployment": {"resources": list(resources)}})
+
+    assert stacks.last_rendered(state(other, stash)) == {"spec": "abc"}
+    assert stacks.last_rendered(state(other)) == {}
+    assert stacks.last_rendered(json.dumps({"deployment": {}})) == {}
