@@ -30,6 +30,7 @@ ROOMS: dict[str, set[str]] = {
     "components.sealos.findings": {"components.problem"},
     "components.config.load": {"components.config", "components.plan"},
     "components.config.validate": {"components.config", "components.dashboards.fit", "components.istio", "components.kubernetes", "components.plan"},
+    "components.plan": {"components.config.stack", "components.istio.host_ports", "components.istio.istio_operator"},
     "components.kubernetes": {"components.kubernetes"},
     "components.remote.models": {"components.printable", "components.problem"},
     "components.remote.script": set(),
