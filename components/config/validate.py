@@ -16,9 +16,9 @@ from components.config.stack import Settings
 from components.dashboards import fit
 from components.istio import host_ports
 from components.istio.cni_chain import CONFIG_FOLDER
-from components.istio.host_network import HOSTNAME
+from components.istio.gateways.host_network import HOSTNAME
+from components.istio.gateways.model import OverlayError
 from components.istio.host_ports import HostGateway
-from components.istio.patches import OverlayError
 from components.istio.releases.compatibility import check_pair
 from components.istio.releases.table import RELEASES, release
 from components.kubernetes.values import as_map

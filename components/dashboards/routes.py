@@ -14,11 +14,12 @@ from typing import Any
 
 from components.config.dashboards import DashboardSettings
 from components.dashboards.catalog import Dashboard, dashboards_of
+from components.istio.gateways.model import gateway_chart
+from components.istio.gateways.path import parse_path
+from components.istio.gateways.ports import chart_ports, protocol_of
+from components.istio.gateways.tree import Delete, Leaf, put
 from components.istio.istio_operator import ControlPlanePlan
-from components.istio.overlays import gateway_chart
-from components.istio.patches import Delete, Leaf, parse_path, put
 from components.istio.releases.table import release
-from components.istio.shapes import chart_ports, protocol_of
 from components.kubernetes.values import as_map
 
 Manifest = dict[str, Any]

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.config.stack import Settings
-from components.istio.host_network import AFFINITY, HOSTNAME
+from components.istio.gateways.host_network import AFFINITY, HOSTNAME
+from components.istio.gateways.path import parse_path
+from components.istio.gateways.ports import ENVOY_METRICS_PORT, chart_ports, pod_ports, protocol_of
 from components.istio.istio_operator import KINDS, ControlPlanePlan
-from components.istio.patches import parse_path
 from components.istio.releases.model import Release
 from components.istio.releases.table import release
-from components.istio.shapes import ENVOY_METRICS_PORT, chart_ports, pod_ports, protocol_of
 
 _ENVOY_PORTS: Mapping[int, str] = {15000: "Envoy's admin", 15020: "status", 15090: "Envoy's metrics"}
 """What every gateway opens besides its Service's ports (1.5.0: pilot/cmd/pilot-agent; the chart's container port 15090)."""

@@ -26,8 +26,8 @@ from components.config.base import PROJECT, SettingsError
 from components.config.load import parse_and_plan
 from components.documents import load_all
 from components.istio import renderer
+from components.istio.gateways.model import OverlayError
 from components.istio.istio_operator import ControlPlanePlan
-from components.istio.patches import OverlayError
 from components.istio.renderer import Object, Rendered, RenderError
 
 Path_ = tuple[str | int, ...]

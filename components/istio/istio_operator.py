@@ -14,12 +14,14 @@ from typing import Any
 from components.config import operator_file
 from components.config.fields import KUBERNETES_OWN
 from components.config.mesh import IstioSettings
-from components.istio import cni_chain, host_network
+from components.istio import cni_chain
+from components.istio.gateways import host_network
+from components.istio.gateways.model import GatewayKind, Note, OverlayError, gateway_chart
+from components.istio.gateways.path import parse_path
+from components.istio.gateways.ports import container_ports
+from components.istio.gateways.specs import GatewaySpecs, component_spec, gateway_specs, merge_under
 from components.istio.operator_manifests import MANAGED, NAMESPACE
-from components.istio.overlays import SafeGateways, gateway_chart, make_component_safe, make_safe, merge_under
-from components.istio.patches import Note, OverlayError, parse_path
 from components.istio.releases.table import release
-from components.istio.shapes import GatewayKind, container_ports
 
 KINDS: tuple[GatewayKind, ...] = ("ingress", "egress")
 
@@ -55,8 +57,8 @@ class ControlPlanePlan:
     """
 
     istio: IstioSettings
-    ingress: SafeGateways
-    egress: SafeGateways
+    ingress: GatewaySpecs
+    egress: GatewaySpecs
     manifest: dict[str, Any]
     wanted: dict[str, Any]
     notes: tuple[Note, ...]
@@ -73,7 +75,7 @@ def plan(istio: IstioSettings) -> ControlPlanePlan:
     """
     if problems := [*_unheeded(istio), *cni_chain.unfit(istio)]:
         raise OverlayError(problems)
-    ingress, egress = (_safe_gateways(istio, kind) for kind in KINDS)
+    ingress, egress = (_gateway_specs(istio, kind) for kind in KINDS)
     components, notes = _safe_components(istio, _components(istio, ingress, egress))
     manifest = {
         "apiVersion": "install.istio.io/v1alpha1",
@@ -137,7 +139,7 @@ def _kiali_secret(istio: IstioSettings) -> str:
     return str((dashboard.get("secretName") if isinstance(dashboard, Mapping) else None) or KIALI)
 
 
-def _safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
+def _gateway_specs(istio: IstioSettings, kind: GatewayKind) -> GatewaySpecs:
     """The gateways of one kind as the operator gets them, host network written out.
 
     Raises:
@@ -156,11 +158,11 @@ def _safe_gateways(istio: IstioSettings, kind: GatewayKind) -> SafeGateways:
         values = merge_under(values, expanded.values)
     if problems:
         raise OverlayError(problems)
-    safe = make_safe(given, kind, istio.version, values, scaled=istio.profile not in UNSCALED)
+    safe = gateway_specs(given, kind, istio.version, values, scaled=istio.profile not in UNSCALED)
     return replace(safe, values=merge_under(values, safe.values), notes=(*notes, *safe.notes))
 
 
-def _components(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
+def _components(istio: IstioSettings, ingress: GatewaySpecs, egress: GatewaySpecs) -> dict[str, Any]:
     """Of the IstioOperator's spec, overlays of other components than gateways as they were written."""
     components: dict[str, Any] = {**istio.components, "cni": {"enabled": istio.cni.enabled}}
     k8s = dict(istio.cni.k8s)
@@ -191,7 +193,7 @@ def _safe_components(istio: IstioSettings, components: Mapping[str, Any]) -> tup
         safe[key] = component
         if isinstance(component, Mapping):
             try:
-                safe[key], more = make_component_safe(key, component, istio.version)
+                safe[key], more = component_spec(key, component, istio.version)
                 notes += more
             except OverlayError as error:
                 problems += error.problems
@@ -200,7 +202,7 @@ def _safe_components(istio: IstioSettings, components: Mapping[str, Any]) -> tup
     return safe, notes
 
 
-def _values(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> dict[str, Any]:
+def _values(istio: IstioSettings, ingress: GatewaySpecs, egress: GatewaySpecs) -> dict[str, Any]:
     """Of the IstioOperator's spec."""
     values = merge_under(merge_under(istio.values, ingress.values), egress.values)
     if release(istio.version).proxies_pull_always:
@@ -227,7 +229,7 @@ def _values(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -
 
 
 def _spec(
-    istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways, components: Mapping[str, Any]
+    istio: IstioSettings, ingress: GatewaySpecs, egress: GatewaySpecs, components: Mapping[str, Any]
 ) -> dict[str, Any]:
     values = _values(istio, ingress, egress)
     spec: dict[str, Any] = {"profile": istio.profile, "hub": istio.hub, "tag": istio.image_tag, "components": components}
@@ -255,7 +257,7 @@ def _chain_digest(istio: IstioSettings) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
-def _left_out(kind: GatewayKind, safe: SafeGateways, istio: str) -> list[dict[str, Any]]:
+def _left_out(kind: GatewayKind, safe: GatewaySpecs, istio: str) -> list[dict[str, Any]]:
     """The profiles' own gateway, turned off where the list has others and Istio would merge it in by its name."""
     own = gateway_chart(kind)
     if not release(istio).merges_gateways or own in [gateway["name"] for gateway in safe.gateways]:
@@ -263,7 +265,7 @@ def _left_out(kind: GatewayKind, safe: SafeGateways, istio: str) -> list[dict[st
     return [{"name": own, "enabled": False}]
 
 
-def expected_deployments(istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways) -> list[str]:
+def expected_deployments(istio: IstioSettings, ingress: GatewaySpecs, egress: GatewaySpecs) -> list[str]:
     """Names of the Deployments that must be there, in order of the alphabet."""
     known = release(istio.version)
     names = set(known.profiles[istio.profile])
@@ -281,7 +283,7 @@ def expected_deployments(istio: IstioSettings, ingress: SafeGateways, egress: Sa
 
 
 def _wanted(
-    istio: IstioSettings, ingress: SafeGateways, egress: SafeGateways, components: Mapping[str, Any]
+    istio: IstioSettings, ingress: GatewaySpecs, egress: GatewaySpecs, components: Mapping[str, Any]
 ) -> dict[str, Any]:
     fields: list[dict[str, Any]] = []
     for safe in (ingress, egress):
@@ -306,7 +308,7 @@ def _wanted(
     }
 
 
-def _gateway_fields(istio: IstioSettings, gateway: Mapping[str, Any], safe: SafeGateways) -> list[dict[str, Any]]:
+def _gateway_fields(istio: IstioSettings, gateway: Mapping[str, Any], safe: GatewaySpecs) -> list[dict[str, Any]]:
     """What the gateway's live objects must hold: each of kind, name, path (elements) and value, or exactly the ports."""
     name: str = gateway["name"]
     place = qualified(istio, gateway).removesuffix(name)

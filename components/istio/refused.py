@@ -7,10 +7,10 @@ from typing import Any
 
 from components.config.mesh import IstioSettings
 from components.istio import unanswered
+from components.istio.gateways.model import gateway_chart
+from components.istio.gateways.path import parse_path
 from components.istio.istio_operator import CNI_DAEMON_SET, KINDS
 from components.istio.match import APPENDED, covers
-from components.istio.overlays import gateway_chart
-from components.istio.patches import parse_path
 from components.istio.releases.table import release
 from components.istio.renderer import Object, Rendered, title
 from components.kubernetes.rules import Path, broken, unadmitted

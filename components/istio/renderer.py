@@ -21,8 +21,8 @@ from typing import Any
 import yaml
 
 from components.istio import render_cache
+from components.istio.gateways.path import format_path, parse_path
 from components.istio.match import APPENDED, find, holds
-from components.istio.patches import format_path, parse_path
 from components.istio.readiness.judge import PLACING
 from components.kubernetes.values import WORKLOADS
 from components.problem import Code, Problem

@@ -13,7 +13,7 @@ from components.istio import idle, refused, renderer
 from components.istio.istio_operator import plan
 from tests.lab.versions_rendered import istioctl
 from tests.project import ROOT, stack_config
-from tests.unit.test_istio_host_network import stack
+from tests.unit.test_istio_gateways_host_network import stack
 
 NAME = "istio-ingressgateway"
 POD = "spec.template.spec"
@@ -75,7 +75,7 @@ def test_all_that_kubernetes_would_refuse_is_named_with_its_settings(version: st
 
 @pytest.mark.parametrize("version", ["1.5.0", "1.8.0"])
 def test_what_istio_mixes_of_settings_is_found(version: str) -> None:
-    """What our form of the settings mends (components/istio/overlays.py), as Istio makes it of theirs."""
+    """What our form of the settings mends (components/istio/gateways/specs.py), as Istio makes it of theirs."""
     k8s = {"strategy": {"type": "Recreate"}, "readinessProbe": {"tcpSocket": {"port": 15020}}}
     written = {"profile": "default", "components": {"ingressGateways": [{"name": NAME, "enabled": True, "k8s": k8s}]}}
     metadata = {"name": "mesh", "namespace": "istio-system"}

@@ -20,12 +20,14 @@ from hypothesis import strategies as st
 
 from components.config.mesh import IstioSettings
 from components.istio import renderer
+from components.istio.gateways.model import OverlayError
+from components.istio.gateways.path import parse_path
+from components.istio.gateways.tree import KEYED_LISTS
 from components.istio.istio_operator import plan
 from components.istio.match import find
-from components.istio.patches import KEYED_LISTS, OverlayError, parse_path
 from components.istio.renderer import Rendered, RenderError
 from devtools import parts
-from tests.unit.test_istio_overlays import as_overlays
+from tests.unit.test_istio_gateways_overlays import as_overlays
 
 NAME = "istio-ingressgateway"
 POD = "spec.template.spec"
@@ -353,7 +355,7 @@ def pod_intents(pod: Mapping[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 def test_no_field_that_nobody_named_is_lost_on_the_real_renderer(
     outcomes: dict[str, Outcome], data: st.DataObject
 ) -> None:
-    """The property of tests/unit/test_istio_overlays.py, without its model of the operator."""
+    """The property of tests/unit/test_istio_gateways_overlays.py, without its model of the operator."""
     plain = outcomes["grace period"].base
     deployment = plain.named("Deployment", NAME)
     assert deployment

@@ -17,12 +17,13 @@ import yaml
 from components.config.mesh import IstioSettings
 from components.istio import operator_manifests as manifests
 from components.istio import refused, renderer
+from components.istio.gateways.model import GatewayKind
+from components.istio.gateways.rendered_schema import VALUE, component_objects, gateway_objects
 from components.istio.istio_operator import KINDS, plan
 from components.istio.match import find, holds
 from components.istio.releases.support import SUPPORTED
 from components.istio.releases.table import release
 from components.istio.renderer import Rendered
-from components.istio.shapes import VALUE, GatewayKind, component_objects, gateway_objects
 from devtools import parts
 from lab import package
 from lab.machines import ISTIO

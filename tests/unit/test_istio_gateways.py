@@ -1,4 +1,4 @@
-"""Gateways from Istio 1.6 on: names, labels, ports and overlays as each version takes them. 1.5's are in test_istio_overlays.py."""
+"""Gateways from Istio 1.6 on: names, labels, ports and overlays as each version takes them. 1.5's are in test_istio_gateways_overlays.py."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from components.config.base import SettingsError
 from components.config.load import parse
 from components.config.mesh import IstioSettings
+from components.istio.gateways.model import OverlayError
 from components.istio.istio_operator import plan
-from components.istio.patches import OverlayError
 from tests.project import members
 
 NAME = "istio-ingressgateway"

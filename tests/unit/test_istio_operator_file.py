@@ -13,7 +13,7 @@ from components.config.base import SettingsError
 from components.config.load import parse
 from components.config.mesh import IstioSettings
 from components.istio.istio_operator import plan
-from tests.unit.test_istio_host_network import stack
+from tests.unit.test_istio_gateways_host_network import stack
 
 ROOT = Path(__file__).parents[2]
 

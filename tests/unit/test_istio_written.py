@@ -15,10 +15,10 @@ from components.config.load import parse
 from components.config.mesh import IstioSettings
 from components.config.operator_file import pull_secrets
 from components.config.stack import Settings
+from components.istio.gateways.model import OverlayError
 from components.istio.istio_operator import ControlPlanePlan, plan
 from components.istio.match import holds
 from components.istio.operator_manifests import deployment, namespace
-from components.istio.patches import OverlayError
 from components.istio.readiness.judge import judge
 from components.istio.readiness.model import View, Wanted
 from components.istio.readiness.report import report

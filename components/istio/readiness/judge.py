@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from components.istio.gateways.ports import protocol_of
 from components.istio.match import APPENDED, find, holds
 from components.istio.readiness.model import CniDaemonSet, Object, Pod, Verdict, View, Wanted
 from components.istio.releases.table import release
-from components.istio.shapes import protocol_of
 from components.kubernetes.workloads import unready
 from components.problem import Code, Problem
 

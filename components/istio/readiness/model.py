@@ -19,7 +19,7 @@ class Field(Request):
     Attributes:
         kind: Deployment or Service.
         name: the object's, with its namespace where that isn't the mesh's (`istio-ingress/edge`), as everywhere here.
-        path: elements of an overlay's path (components/istio/overlays.py).
+        path: elements of an overlay's path (components/istio/gateways/path.py).
         value: what must be there; of a map only the keys given. Lists of ports must match exactly.
     """
 

@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.config.mesh import GatewaySettings, HostNetwork
-from components.istio.overlays import gateway_chart
-from components.istio.patches import Note
+from components.istio.gateways.model import Gateway, GatewayKind, Judged, Note, Patch, Refusal, Target, gateway_chart
+from components.istio.gateways.tree import Branch, Leaf, insert, subtree
 from components.istio.releases.table import release
-from components.istio.shapes import GatewayKind
 
 HOSTNAME = "kubernetes.io/hostname"
 AFFINITY = "spec.template.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms"
@@ -104,6 +103,42 @@ def expand(gateway: GatewaySettings, where: str, kind: GatewayKind, istio: str, 
 def _strategy(nodes: int) -> dict[str, Any]:
     """A new pod has no place before an old one has gone; of several, all but one go on serving."""
     return {"rollingUpdate": {"maxUnavailable": "100%" if nodes == 1 else 1, "maxSurge": 0}}
+
+
+_POD = ("spec", "template", "spec")
+
+
+def on_host(trees: Mapping[Target, Branch], gateway: Gateway) -> bool:
+    """Whether overlays put the gateway's pods into their nodes' network."""
+    wanted = subtree(trees.get(("Deployment", gateway.name), {}), *_POD, "hostNetwork")
+    return isinstance(wanted, Leaf) and wanted.value is True
+
+
+def with_cluster_dns(k8s: Mapping[str, Any], trees: dict[Target, Branch], gateway: Gateway) -> Judged[dict[Target, Branch]]:
+    """Overlays of a gateway in its nodes' network without what contradicts it."""
+    if not k8s.get("hpaSpec") and any(kind == "HorizontalPodAutoscaler" for kind, _ in trees):
+        yield Refusal(".k8s.overlays", "a gateway in its nodes' network has no HorizontalPodAutoscaler; take the overlay out")
+    deployment = trees["Deployment", gateway.name]
+    policy = subtree(deployment, *_POD, "dnsPolicy")
+    if not isinstance(policy, Leaf) or policy.value not in ("ClusterFirst", "Default"):
+        return trees
+    yield Note(
+        "",
+        f"hostNetwork with dnsPolicy {policy.value} asks the node's own DNS, which does not know istiod, so dnsPolicy ClusterFirstWithHostNet",
+    )
+    return {**trees, ("Deployment", gateway.name): insert(deployment, [*_POD, "dnsPolicy"], Leaf("ClusterFirstWithHostNet"))}
+
+
+def one_pod_a_node(k8s: dict[str, Any], patches: list[Patch]) -> Judged[tuple[dict[str, Any], list[Patch]]]:
+    """The gateway's k8s settings and its Deployment's patches with what host network takes besides the ports, where its author left it out."""
+    paths = [patch["path"] for patch in patches]
+    if "spec.template.spec.dnsPolicy" not in paths:
+        patches = [*patches, {"path": "spec.template.spec.dnsPolicy", "value": "ClusterFirstWithHostNet"}]
+        yield Note("", "hostNetwork asks the node's own DNS, which does not know istiod, so dnsPolicy ClusterFirstWithHostNet")
+    if "strategy" not in k8s and not any(path.startswith("spec.strategy") for path in paths):
+        k8s = {**k8s, "strategy": _strategy(1)}
+        yield Note("", "hostNetwork leaves a new pod no port before the old one has gone, so maxUnavailable 100 % and maxSurge 0")
+    return k8s, patches
 
 
 def _contradictions(wanted: HostNetwork, k8s: Mapping[str, Any], own: Mapping[str, Any], chart: str) -> Iterator[str]:

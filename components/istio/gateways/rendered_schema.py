@@ -9,20 +9,58 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
+from components.istio.gateways.model import GatewayKind, Target
+from components.istio.gateways.path import index_of, key_and_value
+from components.istio.gateways.ports import ENVOY_METRICS_PORT, chart_ports, pod_ports
 from components.istio.releases.model import Release
 
 Shape = dict[str, Any]
-GatewayKind = Literal["ingress", "egress"]
 
 VALUE = "…"
 UNKNOWN: Any = object()
 """The shape of an object that only the renderer knows."""
+MISSING: Any = object()
+"""Of what is not rendered."""
 
-ISTIOD_PORT = 15012
-ENVOY_METRICS_PORT = 15090
-"""The chart's container port that no setting removes (1.5.0: manifests/gateways/istio-ingress/templates/deployment.yaml)."""
+
+@dataclass(frozen=True)
+class Component:
+    """A gateway or another component as its overlays meet it.
+
+    Attributes:
+        known, istio: the release, and Istio's version.
+        objects: what there is, by kind and name; UNKNOWN where only the renderer knows what it holds.
+        others: whether there are further objects that only the renderer knows.
+        container: the one whose environment can be set by k8s.env, which adds and changes alike; None where k8s.env does nothing.
+        hints: what to do instead of appending to a list, by its name, where that can't be done.
+        perhaps: names of items that are there in some releases, so that they are patched and never appended.
+        grows: whether containers can be appended by their number, which must be certain up to 1.6.
+    """
+
+    known: Release
+    istio: str
+    objects: Mapping[Target, Shape]
+    others: bool = False
+    container: str | None = None
+    hints: Mapping[str, str] = field(default_factory=dict)
+    perhaps: frozenset[str] = frozenset()
+    grows: bool = True
+
+
+def inside(shape: Any, element: str) -> Any:
+    """The part of a shape that a path's element leads to."""
+    if isinstance(shape, dict):
+        return shape.get(element, MISSING)
+    if isinstance(shape, list):
+        if (number := index_of(element)) is not None:
+            return shape[number] if 0 <= number < len(shape) else MISSING
+        key, value = key_and_value(element)
+        return next((i for i in shape if isinstance(i, dict) and str(i.get(key)) == value), MISSING)
+    return UNKNOWN if shape is UNKNOWN else MISSING
+
 
 _SECRET = {"secret": {"optional": VALUE, "secretName": VALUE}}
 _CONFIG_MAP = {"configMap": {"name": VALUE}}
@@ -46,61 +84,23 @@ _VOLUMES: Mapping[str, Shape] = {
 ENVIRONMENT: Mapping[str, str] = {
     **dict.fromkeys(
         (
-            "CANONICAL_REVISION",
-            "CANONICAL_SERVICE",
-            "HOST_IP",
-            "INSTANCE_IP",
-            "ISTIO_META_CONFIG_NAMESPACE",
-            "ISTIO_META_POD_NAME",
-            "NODE_NAME",
-            "POD_NAME",
-            "POD_NAMESPACE",
-            "SERVICE_ACCOUNT",
+            "CANONICAL_REVISION", "CANONICAL_SERVICE", "HOST_IP", "INSTANCE_IP", "ISTIO_META_CONFIG_NAMESPACE", "ISTIO_META_POD_NAME",
+            "NODE_NAME", "POD_NAME", "POD_NAMESPACE", "SERVICE_ACCOUNT",
         ),
         "fieldRef",
     ),
     **dict.fromkeys(("ISTIO_CPU_LIMIT", "GOMAXPROCS", "GOMEMLIMIT"), "resourceFieldRef"),
     **dict.fromkeys(
         (
-            "CA_ADDR",
-            "CLUSTER_ID",
-            "GODEBUG",
-            "INJECTION_WEBHOOK_CONFIG_NAME",
-            "ISTIOD_ADDR",
-            "ISTIO_AUTO_MTLS_ENABLED",
-            "ISTIO_META_CLUSTER_ID",
-            "ISTIO_META_MESH_ID",
-            "ISTIO_META_OWNER",
-            "ISTIO_META_ROUTER_MODE",
-            "ISTIO_META_UNPRIVILEGED_POD",
-            "ISTIO_META_USER_SDS",
-            "ISTIO_META_WORKLOAD_NAME",
-            "JWT_POLICY",
-            "PILOT_CERT_PROVIDER",
-            "PILOT_ENABLE_ANALYSIS",
-            "PILOT_TRACE_SAMPLING",
-            "REVISION",
-            "TRUST_DOMAIN",
+            "CA_ADDR", "CLUSTER_ID", "GODEBUG", "INJECTION_WEBHOOK_CONFIG_NAME", "ISTIOD_ADDR", "ISTIO_AUTO_MTLS_ENABLED",
+            "ISTIO_META_CLUSTER_ID", "ISTIO_META_MESH_ID", "ISTIO_META_OWNER", "ISTIO_META_ROUTER_MODE", "ISTIO_META_UNPRIVILEGED_POD",
+            "ISTIO_META_USER_SDS", "ISTIO_META_WORKLOAD_NAME", "JWT_POLICY", "PILOT_CERT_PROVIDER", "PILOT_ENABLE_ANALYSIS",
+            "PILOT_TRACE_SAMPLING", "REVISION", "TRUST_DOMAIN",
         ),
         "value",
     ),
 }
 """Variables of the charts' gateways and of istiod, of any release, by what gives them their value."""
-
-_PORTS_OF_FIVE: Mapping[GatewayKind, tuple[Mapping[str, Any], ...]] = {
-    "ingress": (
-        {"name": "status-port", "port": 15020},
-        {"name": "http2", "port": 80},
-        {"name": "https", "port": 443},
-        {"name": "kiali", "port": 15029},
-        {"name": "prometheus", "port": 15030},
-        {"name": "grafana", "port": 15031},
-        {"name": "tracing", "port": 15032},
-        {"name": "tls", "port": 15443},
-    ),
-    "egress": ({"name": "http2", "port": 80}, {"name": "https", "port": 443}, {"name": "tls", "port": 15443}),
-}
-"""The ports of 1.5's gateways by kind (1.5.0: operator/data/profiles/default.yaml)."""
 
 
 def _metadata() -> Shape:
@@ -125,44 +125,7 @@ def _mounted(mounts: Mapping[str, str]) -> list[Shape]:
     return [{"name": volume, "mountPath": path} for volume, path in mounts.items()]
 
 
-def pod_ports(ports: Sequence[Mapping[str, Any]], known: Release) -> list[int]:
-    """The container ports that a gateway's chart makes of its service's: 1.5's of `port`, later ones' of `targetPort`."""
-    numbers = []
-    for port in ports:
-        target = port.get("targetPort") if known.service_ports == "whole" else None
-        numbers.append(target if isinstance(target, int) and target else port["port"])
-    return numbers
-
-
-def container_ports(ports: Sequence[Mapping[str, Any]], known: Release) -> list[dict[str, Any]]:
-    """What the pod of a gateway with these ports opens in its nodes' network, Envoy's metrics included: UDP and TCP of one number are two."""
-    opened = {(number, protocol_of(port)) for port, number in zip(ports, pod_ports(ports, known), strict=True)}
-    told = known.port_protocols or doubled(ports)
-    return [
-        {"containerPort": number, **({"protocol": protocol} if told and protocol != "TCP" else {})}
-        for number, protocol in sorted(opened | {(ENVOY_METRICS_PORT, "TCP")})
-    ]
-
-
-def doubled(ports: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether there is a number that TCP and UDP have both."""
-    numbers = [port["port"] for port in ports]
-    return len(set(numbers)) < len(numbers)
-
-
-def protocol_of(port: Mapping[str, Any]) -> str:
-    """TCP unless a port says otherwise, as Kubernetes has it."""
-    return str(port.get("protocol", "TCP"))
-
-
-def chart_ports(gateway: GatewayKind, known: Release) -> list[Mapping[str, Any]]:
-    """The ports that the Service of a gateway of the profiles always has: the profile demo has none for istiod."""
-    return [port for port in known.chart_ports.get(gateway) or _PORTS_OF_FIVE[gateway] if port["port"] != ISTIOD_PORT]
-
-
-def _deployment(
-    known: Release, mounts: Mapping[str, str], as_root: bool, ports: Sequence[Mapping[str, Any]]
-) -> Shape:
+def _deployment(known: Release, mounts: Mapping[str, str], as_root: bool, ports: Sequence[Mapping[str, Any]]) -> Shape:
     labels = {"app": VALUE, "istio": VALUE, "release": VALUE}
     container = {
         "name": "istio-proxy",
@@ -171,11 +134,11 @@ def _deployment(
         "image": VALUE,
         # 1.5's profiles set the pull policy, later ones leave it to Kubernetes
         **({"imagePullPolicy": VALUE} if known.gateway_names else {}),
-        "ports": [*({"containerPort": number} for number in pod_ports(ports, known)), {"containerPort": ENVOY_METRICS_PORT, "name": "http-envoy-prom"}],
-        "readinessProbe": {
-            "httpGet": {"path": VALUE, "port": VALUE, "scheme": VALUE},
-            **dict.fromkeys(_PROBE, VALUE),
-        },
+        "ports": [
+            *({"containerPort": number} for number in pod_ports(ports, known)),
+            {"containerPort": ENVOY_METRICS_PORT, "name": "http-envoy-prom"},
+        ],
+        "readinessProbe": {"httpGet": {"path": VALUE, "port": VALUE, "scheme": VALUE}, **dict.fromkeys(_PROBE, VALUE)},
         "resources": {"limits": {"cpu": VALUE, "memory": VALUE}, "requests": {"cpu": VALUE, "memory": VALUE}},
         "volumeMounts": _mounted(mounts),
     }
@@ -234,7 +197,7 @@ def gateway_objects(
     as_root: bool,
     ports: Sequence[Mapping[str, Any]] | None = None,
     scaled: bool = False,
-) -> dict[tuple[str, str], Shape]:
+) -> dict[Target, Shape]:
     """The objects of a gateway by (kind, name), as the operator's overlays find them.
 
     Args:
@@ -252,17 +215,10 @@ def gateway_objects(
     service = _service(listed)
     _merge_settings(deployment, service, k8s)
     plain: Shape = {"apiVersion": VALUE, "kind": VALUE, "metadata": {**_metadata(), "labels": {"release": VALUE}}}
-    objects = {
-        ("Deployment", name): deployment,
-        ("Service", name): service,
-        ("ServiceAccount", f"{name}-service-account"): deepcopy(plain),
-    }
+    objects = {("Deployment", name): deployment, ("Service", name): service, ("ServiceAccount", f"{name}-service-account"): deepcopy(plain)}
     # 1.5's chart calls the ingress gateway's by another name
     disruption = "ingressgateway" if gateway == "ingress" and known.gateway_names else name
-    objects["PodDisruptionBudget", disruption] = {
-        **deepcopy(plain),
-        "spec": {"minAvailable": VALUE, "selector": {"matchLabels": {}}},
-    }
+    objects["PodDisruptionBudget", disruption] = {**deepcopy(plain), "spec": {"minAvailable": VALUE, "selector": {"matchLabels": {}}}}
     if gateway == "ingress" or known.egress_sds:
         objects["Role", f"{name}-sds"] = deepcopy(plain)
         objects["RoleBinding", f"{name}-sds"] = deepcopy(plain)
@@ -278,15 +234,8 @@ COMPONENTS: Mapping[str, str] = {"pilot": "discovery"}
 PERHAPS: Mapping[str, frozenset[str]] = {
     "pilot": frozenset(
         (
-            "config-volume",
-            "extracacerts",
-            "inject",
-            "istio-csr-ca-configmap",
-            "istio-csr-dns-cert",
-            "istio-kubeconfig",
-            "istiod",
-            "local-certs",
-            "pilot-envoy-config",
+            "config-volume", "extracacerts", "inject", "istio-csr-ca-configmap", "istio-csr-dns-cert", "istio-kubeconfig", "istiod",
+            "local-certs", "pilot-envoy-config",
         )
     ),
     "cni": frozenset(("repair-cni",)),
@@ -296,7 +245,7 @@ PERHAPS: Mapping[str, frozenset[str]] = {
 _ISTIOD_MOUNTS = {"istio-token": "/var/run/secrets/tokens", "local-certs": "/var/run/secrets/istio-dns", "cacerts": "/etc/cacerts"}
 
 
-def component_objects(component: str, k8s: Mapping[str, Any], known: Release) -> dict[tuple[str, str], Shape]:
+def component_objects(component: str, k8s: Mapping[str, Any], known: Release) -> dict[Target, Shape]:
     """The workload of istiod or of the CNI plugin, as `gateway_objects`. There is more that only the renderer knows."""
     if component == "pilot":
         container: Shape = {
@@ -361,12 +310,7 @@ def _merge_settings(deployment: Shape, service: Shape, k8s: Mapping[str, Any]) -
     pod = deployment["spec"]["template"]["spec"]
     container = pod["containers"][0]
     template = deployment["spec"]["template"]["metadata"]
-    for key, into in (
-        ("affinity", pod),
-        ("nodeSelector", pod),
-        ("resources", container),
-        ("strategy", deployment["spec"]),
-    ):
+    for key, into in (("affinity", pod), ("nodeSelector", pod), ("resources", container), ("strategy", deployment["spec"])):
         if isinstance(wanted := k8s.get(key), Mapping):
             into[key] = _union(into.get(key, {}), wanted)
     if isinstance(k8s.get("tolerations"), list):

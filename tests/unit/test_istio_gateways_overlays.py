@@ -1,5 +1,5 @@
 """The operator's own patching (1.5.0: operator/pkg/patch, operator/pkg/tpath) is modelled here, so that what comes out of
-`make_safe` is judged by what the operator would do with it."""
+`gateway_specs` is judged by what the operator would do with it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.istio.overlays import make_safe, merge_under
-from components.istio.patches import KEYED_LISTS, OverlayError, format_path, parse_path
+from components.istio.gateways.model import OverlayError
+from components.istio.gateways.path import format_path, parse_path
+from components.istio.gateways.specs import gateway_specs, merge_under
+from components.istio.gateways.tree import KEYED_LISTS
 
 NAME = "istio-ingressgateway"
 
@@ -158,7 +160,7 @@ PUBLISHED = [
 
 
 def test_the_published_form_becomes_leaf_patches_and_ports_are_really_cut() -> None:
-    safe = make_safe(PUBLISHED, "ingress", "1.5.0", {})
+    safe = gateway_specs(PUBLISHED, "ingress", "1.5.0", {})
     assert patches(safe) == [
         {"path": "spec.template.spec.hostNetwork", "value": True},
         {"path": "spec.template.spec.dnsPolicy", "value": "ClusterFirstWithHostNet"},
@@ -180,11 +182,11 @@ def test_the_published_form_would_have_lost_the_containers() -> None:
 
 
 def test_host_network_is_given_what_its_author_left_out() -> None:
-    safe = make_safe(gateway(on_deployment("spec.template.spec.hostNetwork", True)), "ingress", "1.5.0", {})
+    safe = gateway_specs(gateway(on_deployment("spec.template.spec.hostNetwork", True)), "ingress", "1.5.0", {})
     assert {"path": "spec.template.spec.dnsPolicy", "value": "ClusterFirstWithHostNet"} in patches(safe)
     assert safe.gateways[0]["k8s"]["strategy"] == {"rollingUpdate": {"maxUnavailable": "100%", "maxSurge": 0}}
     own = {"rollingUpdate": {"maxUnavailable": 1}}
-    kept = make_safe(
+    kept = gateway_specs(
         gateway(on_deployment("spec.template.spec.hostNetwork", True), strategy=own), "ingress", "1.5.0", {}
     )
     assert kept.gateways[0]["k8s"]["strategy"] == own
@@ -193,34 +195,34 @@ def test_host_network_is_given_what_its_author_left_out() -> None:
 def test_the_charts_ports_know_no_protocol() -> None:
     """Istio 1.5.0 refuses the whole mesh for it (PortsConfig)."""
     port = {"name": "http2", "port": 80, "targetPort": 80, "protocol": "TCP", "nodePort": 30080}
-    safe = make_safe([{"k8s": {"service": {"ports": [port]}}}], "ingress", "1.5.0", {})
+    safe = gateway_specs([{"k8s": {"service": {"ports": [port]}}}], "ingress", "1.5.0", {})
     assert safe.values["gateways"][NAME]["ports"] == [{k: v for k, v in port.items() if k != "protocol"}]
     assert safe.gateways[0]["k8s"]["service"]["ports"] == [port]
 
 
 def test_a_safe_form_stays_as_it_is() -> None:
-    once = make_safe(PUBLISHED, "ingress", "1.5.0", {})
-    twice = make_safe(once.gateways, "ingress", "1.5.0", once.values)
+    once = gateway_specs(PUBLISHED, "ingress", "1.5.0", {})
+    twice = gateway_specs(once.gateways, "ingress", "1.5.0", once.values)
     assert twice.gateways == once.gateways
     assert merge_under(once.values, twice.values) == once.values
 
 
 def test_own_values_win() -> None:
     own = {"gateways": {NAME: {"ports": [{"port": 443}], "meshExpansionPorts": [{"port": 853}]}}}
-    safe = make_safe(PUBLISHED, "ingress", "1.5.0", own)
+    safe = gateway_specs(PUBLISHED, "ingress", "1.5.0", own)
     assert "ports" not in safe.values["gateways"][NAME]
     assert merge_under(own, safe.values)["gateways"][NAME]["meshExpansionPorts"] == [{"port": 853}]
 
 
 def test_service_ports_of_the_settings_are_cut_too() -> None:
     ports = [{"name": "http2", "port": 80}]
-    safe = make_safe([{"k8s": {"service": {"ports": ports}}}], "ingress", "1.5.0", {})
+    safe = gateway_specs([{"k8s": {"service": {"ports": ports}}}], "ingress", "1.5.0", {})
     assert safe.values == {"gateways": {NAME: {"ports": ports}}}
     assert safe.gateways[0]["enabled"] is True
 
 
 def test_two_overlays_of_one_object_are_joined() -> None:
-    safe = make_safe(
+    safe = gateway_specs(
         gateway(
             on_deployment("spec.template.spec.hostNetwork", True),
             on_deployment("spec.template.spec.dnsPolicy", "Default"),
@@ -280,14 +282,14 @@ def test_two_overlays_of_one_object_are_joined() -> None:
     ],
 )
 def test_clear_intents_are_made_safe_and_noted(overlay: dict[str, Any], expected: list[dict[str, Any]]) -> None:
-    safe = make_safe(gateway(overlay), "ingress", "1.5.0", {})
+    safe = gateway_specs(gateway(overlay), "ingress", "1.5.0", {})
     assert patches(safe) == expected
     operator_patches(DEPLOYMENT, expected)
 
 
 def test_environment_goes_where_it_can_be_added_or_changed() -> None:
     overlay = on_deployment("spec.template.spec.containers.[name:istio-proxy].env.[-1]", {"name": "A", "value": 1})
-    safe = make_safe(gateway(overlay, env=[{"name": "B", "value": "b"}]), "ingress", "1.5.0", {})
+    safe = gateway_specs(gateway(overlay, env=[{"name": "B", "value": "b"}]), "ingress", "1.5.0", {})
     assert safe.gateways[0]["k8s"]["env"] == [{"name": "B", "value": "b"}, {"name": "A", "value": "1"}]
 
 
@@ -328,7 +330,7 @@ def test_environment_goes_where_it_can_be_added_or_changed() -> None:
 )
 def test_unclear_intents_are_refused_with_the_fix(gateways: list[dict[str, Any]], words: list[str]) -> None:
     with pytest.raises(OverlayError) as refused:
-        make_safe(gateways, "ingress", "1.5.0", {})
+        gateway_specs(gateways, "ingress", "1.5.0", {})
     assert [word for word in words if word not in str(refused.value)] == []
     assert "istio.ingressGateways" in str(refused.value)
 
@@ -338,7 +340,7 @@ def test_all_problems_are_said_at_once() -> None:
         on_deployment("spec.template.spec.affinity"), on_deployment("spec.template.spec.hostNetwork", "maybe")
     )
     with pytest.raises(OverlayError) as refused:
-        make_safe(bad, "ingress", "1.5.0", {})
+        gateway_specs(bad, "ingress", "1.5.0", {})
     assert len(refused.value.problems) == 2
 
 
@@ -404,7 +406,7 @@ def test_patches_of_a_pod_spec_are_a_merge_of_the_intent(intent: dict[str, Any],
     intent = {**intent, **({"containers": CONTAINERS[:more]} if more else {})}
     pod = DEPLOYMENT["spec"]["template"]["spec"]
     overlays = data.draw(as_overlays(intent, ("spec", "template", "spec"))) if intent else []
-    safe = make_safe(gateway(*overlays), "ingress", "1.5.0", {})
+    safe = gateway_specs(gateway(*overlays), "ingress", "1.5.0", {})
     assert len(safe.gateways[0].get("k8s", {}).get("overlays", [])) <= 1, "the operator keeps only the last"
     patched = operator_patches(DEPLOYMENT, patches(safe))
     assert patched["spec"]["template"]["spec"] == strategic_merge(pod, intent)
