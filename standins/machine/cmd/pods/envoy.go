@@ -10,6 +10,8 @@ import (
 	"os"
 	"regexp"
 	"strings"
+
+	"gopkg.in/yaml.v3"
 )
 
 type socket struct {
@@ -54,10 +56,8 @@ func envoy() error {
 	if err != nil {
 		return err
 	}
-	// Istio's template leaves commas before closing brackets, which Envoy takes
-	data = regexp.MustCompile(`,(\s*[\]}])`).ReplaceAll(data, []byte("$1"))
-	var config bootstrap
-	if err := json.Unmarshal(data, &config); err != nil {
+	config, err := read(data)
+	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	fmt.Fprintln(os.Stderr, "The lab's stand-in for Istio's Envoy: it carries no traffic.")
@@ -72,6 +72,22 @@ func envoy() error {
 	}
 	go func() { failed <- pause() }()
 	return <-failed
+}
+
+// read takes JSON, and YAML, which the proxies beside istiod, Galley and Mixer have in profile separate.
+func read(data []byte) (config bootstrap, err error) {
+	// Istio's template leaves commas before closing brackets, which Envoy takes
+	data = regexp.MustCompile(`,(\s*[\]}])`).ReplaceAll(data, []byte("$1"))
+	if !json.Valid(data) {
+		var tree any
+		if err := yaml.Unmarshal(data, &tree); err != nil {
+			return config, err
+		}
+		if data, err = json.Marshal(tree); err != nil {
+			return config, err
+		}
+	}
+	return config, json.Unmarshal(data, &config)
 }
 
 // admin answers as Envoy's administration does where pilot-agent asks it.
@@ -105,7 +121,8 @@ func admin() http.Handler {
 	return mux
 }
 
-// listener is where one of the file listens, and what passes requests on to the cluster that its route names.
+// listener is where one of the file listens, and what passes requests on to the cluster that its route names; one that leads to a
+// socket file refuses them.
 func listener(text json.RawMessage, clusters []json.RawMessage) (string, http.Handler, error) {
 	var own struct {
 		Address socket `json:"address"`
@@ -125,7 +142,10 @@ func listener(text json.RawMessage, clusters []json.RawMessage) (string, http.Ha
 		}
 		_, rest, found := strings.Cut(string(raw), `"socket_address"`)
 		if !found {
-			continue
+			refuse := func(w http.ResponseWriter, _ *http.Request) {
+				http.Error(w, "the lab's stand-in", http.StatusServiceUnavailable)
+			}
+			return own.Address.String(), http.HandlerFunc(refuse), nil
 		}
 		var target socket
 		decoder := json.NewDecoder(strings.NewReader(strings.TrimLeft(rest, ": \n\t")))
