@@ -173,6 +173,15 @@ def up() -> None:
     raise typer.Exit(status)
 
 
+@app.command("codes")
+def write_codes() -> None:
+    """Write the entries of docs/troubleshooting.md's section "Codes" from the table in components/problem.py; what is by hand stays."""
+    from devtools import problem_page
+
+    problem_page.PAGE.write_text(problem_page.made(problem_page.PAGE.read_text()))
+    out.print(f"Wrote docs/{problem_page.PAGE.name}", highlight=False)
+
+
 @app.command("schema")
 def write_schema(
     check: Annotated[bool, typer.Option("--check", help="only look whether it is up to date")] = False,

@@ -13,8 +13,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from components.problem import CODES, Code
-from components.problem_page import PAGE, made
 from components.remote.models import Cause
+from devtools.problem_page import PAGE, made
 from tests.project import ROOT
 
 TEXT = PAGE.read_text()
@@ -40,7 +40,7 @@ def entries(text: str) -> Iterator[str]:
 
 def test_every_code_has_one_entry_and_no_entry_is_without_a_code() -> None:
     assert Counter(entries(section("Codes"))) == Counter(code.value for code in Code)
-    assert made(TEXT) == TEXT, "python3 -m components.problem_page"
+    assert made(TEXT) == TEXT, "python -m devtools codes"
 
 
 def test_what_stands_below_a_codes_first_paragraph_is_kept_and_the_rest_made_anew() -> None:

@@ -1,4 +1,4 @@
-"""`python3 -m components.problem_page`: makes the entries of docs/troubleshooting.md's section "Codes" from the table of codes.
+"""`python -m devtools codes`: makes the entries of docs/troubleshooting.md's section "Codes" from the table of codes.
 
 Each entry's heading and first paragraph are the table's; what stands below them is written by hand and is kept.
 """
@@ -31,7 +31,3 @@ def _entry(code: Code, by_hand: str) -> str:
     waivable = " It can be waived (`cluster.preflight.waive`)." if code.waivable else ""
     first = fill(f"{means} {code.fix}{waivable}", _WIDTH, break_long_words=False, break_on_hyphens=False)
     return f"{first}\n\n{by_hand}\n" if by_hand else f"{first}\n"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(made(PAGE.read_text()))
