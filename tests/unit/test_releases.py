@@ -40,7 +40,7 @@ def test_the_kubernetes_is_the_one_that_go_mod_pins(row: releases.Kubernetes) ->
 @pytest.mark.parametrize(("kind", "rows"), [("istio", releases.ISTIO), ("kubernetes", releases.KUBERNETES)])
 def test_every_module_has_a_row_and_every_row_a_part(kind: str, rows: tuple[releases.Row, ...]) -> None:
     assert {folder.name for folder in (ROOT / "toolchain" / kind / "modules").iterdir()} == {row.minor for row in rows}
-    built = [part.module.folder for part in parts.PARTS if part.name.startswith(kind)]
+    built = list(dict.fromkeys(part.module.folder for part in parts.PARTS if part.name.startswith(kind)))
     assert built == [f"toolchain/{kind}/modules/{row.minor}" for row in rows]
 
 
