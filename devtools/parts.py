@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from devtools import golang, releases
@@ -124,6 +124,12 @@ def _istio(row: releases.Istio) -> Part:
 _PLUGIN = releases.istio("1.7.8")
 """The release whose CNI plugin those have in the lab that are built without one: theirs can't be had."""
 
+_FIRST = releases.ISTIO[0]
+"""The release that every lab has."""
+
+_OF_SEPARATE = ("galley", "istio_ca", "sidecar-injector")
+"""What that release's profile `separate` runs beside istiod."""
+
 _PULUMI = Module("pulumi", "toolchain/pulumi")
 
 
@@ -174,7 +180,7 @@ PARTS: tuple[Part, ...] = (
         module=_PULUMI,
     ),
     *(_kubernetes(row) for row in releases.KUBERNETES),
-    _istio(releases.ISTIO[0]),
+    _istio(_FIRST),
     Part(
         name="cni-plugin",
         title=f"Istio's CNI plugin {_PLUGIN.version}",
@@ -185,18 +191,16 @@ PARTS: tuple[Part, ...] = (
     ),
     Part(
         name="istio-separate",
-        title=f"Istio {releases.ISTIO[0].version} profile separate",
-        binaries=("galley", "istio_ca", "sidecar-injector"),
+        title=f"Istio {_FIRST.version} profile separate",
+        binaries=_OF_SEPARATE,
         seconds=60,
         used_for="istio-on-1.16",
-        module=replace(
-            _istio_module(releases.ISTIO[0]),
-            name="istio-separate",
-            added={"VERSION": f"{releases.ISTIO[0].version}\n".encode(), "build.sh": Path("toolchain/istio/separate.sh")},
+        module=Module(
+            "istio-separate",
+            f"toolchain/istio/modules/{_FIRST.minor}",
+            {"VERSION": f"{_FIRST.version}\n".encode(), "build.sh": Path("toolchain/istio/separate.sh")},
         ),
-        checks=tuple(
-            Check(program, ("version",), f'Version:"{releases.ISTIO[0].version}"') for program in ("galley", "istio_ca", "sidecar-injector")
-        ),
+        checks=tuple(Check(program, ("version",), f'Version:"{_FIRST.version}"') for program in _OF_SEPARATE),
     ),
     *(_istio(row) for row in releases.ISTIO[1:]),
     Part(

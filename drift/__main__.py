@@ -49,7 +49,8 @@ def drift(
     port = found.settings.cluster.api_tunnel
     findings = look.at_settings(checkout, stack)
     findings += asyncio.run(tunnel.during(found.fleet, port, lambda: look.at_objects(checkout, stack), err.print))
-    own, rendered = look.kubeconfig_of(checkout, stack), look.last_rendered(checkout, stack)
+    own = look.kubeconfig_of(checkout, stack)
+    rendered = look.last_rendered(checkout, stack) if found.plan.mesh else {}
     os.chdir(checkout.directory)
     findings += asyncio.run(look.at_machines(found, own, rendered, timedelta(days=within)))
     findings.sort(key=lambda finding: (AREAS.index(finding.code.area), finding.where))
